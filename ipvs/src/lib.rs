@@ -1,0 +1,3 @@
+//! The workspace is laid; this crate is filled next.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The standfast daemon.
+
+fn main() {}
