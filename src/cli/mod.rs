@@ -1,0 +1,318 @@
+//! keepalived's command line.
+//!
+//! The grammar is that of `getopt_long`: clusters (`-nlD`), attached and separate values, `--name=value`, unambiguous
+//! abbreviations of long names, `--` ends the options. Words that are no options are an error of their own, because keepalived
+//! ends with status 0 on them.
+
+mod help;
+mod table;
+
+pub use help::{VERSION, help};
+
+use crate::logging::Facility;
+use std::path::PathBuf;
+use table::{Meaning, OPTIONS, Row, Value};
+
+/// keepalived's configuration file, read when `-f` names none.
+pub const DEFAULT_CONFIG_FILE: &str = "/etc/keepalived/keepalived.conf";
+
+/// What a command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Run the daemon.
+    Run(Box<Options>),
+    /// `-t`: check the configuration; diagnostics go to the file or to standard error.
+    Test(Box<Options>, Option<PathBuf>),
+    /// `-h`.
+    Help,
+    /// `-v`.
+    Version,
+    /// `--signum`: print this number.
+    Signal(i32),
+}
+
+/// Which parts of the daemon run; both by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subsystems {
+    /// VRRP.
+    pub vrrp: bool,
+    /// Health checking and forwarding.
+    pub checkers: bool,
+}
+
+impl Default for Subsystems {
+    fn default() -> Self {
+        Self { vrrp: true, checkers: true }
+    }
+}
+
+/// Settings of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// `-f`: path or pattern of the configuration; `None` is [`DEFAULT_CONFIG_FILE`].
+    pub config_file: Option<PathBuf>,
+    /// `-i`.
+    pub config_id: Option<String>,
+    /// `-e`.
+    pub require_all_files: bool,
+    /// `-P`, `-C`.
+    pub subsystems: Subsystems,
+    /// `-n`.
+    pub foreground: bool,
+    /// `-l`.
+    pub log_console: bool,
+    /// `-D`.
+    pub log_detail: bool,
+    /// `-S`.
+    pub log_facility: Facility,
+    /// `-g`.
+    pub log_file: Option<PathBuf>,
+    /// `-G`.
+    pub no_syslog: bool,
+    /// `-u`.
+    pub umask: Option<u32>,
+    /// `-V`.
+    pub keep_addresses: bool,
+    /// `-I`.
+    pub keep_services: bool,
+    /// `-R`.
+    pub dont_respawn: bool,
+    /// `-d`.
+    pub dump_config: bool,
+    /// `-p`.
+    pub pid_file: Option<PathBuf>,
+    /// `-r`.
+    pub vrrp_pid_file: Option<PathBuf>,
+    /// `-c`.
+    pub checkers_pid_file: Option<PathBuf>,
+    /// `-s`.
+    pub namespace: Option<String>,
+    /// `-m`, `-M`.
+    pub core_dump: bool,
+    /// `--ignore-sigint`.
+    pub ignore_sigint: bool,
+    /// Long names of options that were accepted and have no effect here.
+    pub without_effect: Vec<&'static str>,
+}
+
+impl Options {
+    /// The configuration file to read.
+    #[must_use]
+    pub fn config_path(&self) -> PathBuf {
+        self.config_file.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG_FILE))
+    }
+}
+
+/// Why a command line was not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No such option.
+    #[error("unknown option {0}")]
+    UnknownOption(String),
+    /// Several options begin like this.
+    #[error("option {0} is ambiguous: {1}")]
+    Ambiguous(String, String),
+    /// A value is missing.
+    #[error("option {0} needs a value ({1})")]
+    MissingValue(String, &'static str),
+    /// A value was given to an option that takes none.
+    #[error("option --{0} takes no value")]
+    SurplusValue(&'static str),
+    /// A value has the wrong form.
+    #[error("option {0}: `{1}` is not {2}")]
+    BadValue(String, String, &'static str),
+    /// The option exists in keepalived and nothing like it exists here.
+    #[error("option {0} is not available in this program")]
+    NotAvailable(String),
+    /// Words that belong to no option.
+    #[error("Unexpected argument(s): {0}")]
+    Surplus(String),
+}
+
+impl Error {
+    /// keepalived's exit status for the error.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Surplus(_) => 0,
+            _ => 1,
+        }
+    }
+}
+
+/// Understands the words after the program's name.
+///
+/// # Errors
+/// The first thing that is not understood; surplus words only if all else is.
+pub fn parse(words: &[String]) -> Result<Command, Error> {
+    let mut state = State::default();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if word == "--" {
+            state.surplus.extend(words.by_ref().cloned());
+        } else if let Some(long) = word.strip_prefix("--") {
+            state.long(long, &mut words)?;
+        } else if word.len() > 1 && word.starts_with('-') {
+            state.cluster(&word[1..], &mut words)?;
+        } else {
+            state.surplus.push(word.clone());
+        }
+    }
+    state.finish()
+}
+
+#[derive(Default)]
+struct State {
+    options: Options,
+    only_vrrp: bool,
+    only_checkers: bool,
+    command: Option<Command>,
+    test: Option<Option<PathBuf>>,
+    surplus: Vec<String>,
+}
+
+impl State {
+    fn long<'a>(&mut self, text: &str, rest: &mut impl Iterator<Item = &'a String>) -> Result<(), Error> {
+        let (name, attached) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text, None),
+        };
+        let row = find_long(name)?;
+        let value = match (row.value, attached) {
+            (Value::None, Some(_)) => return Err(Error::SurplusValue(row.long)),
+            (Value::Required(kind), None) => {
+                Some(rest.next().cloned().ok_or_else(|| Error::MissingValue(format!("--{}", row.long), kind))?)
+            }
+            (_, attached) => attached,
+        };
+        self.apply(row, value, format!("--{}", row.long))
+    }
+
+    fn cluster<'a>(&mut self, letters: &str, rest: &mut impl Iterator<Item = &'a String>) -> Result<(), Error> {
+        let mut letters = letters.chars();
+        while let Some(letter) = letters.next() {
+            let name = format!("-{letter}");
+            let row = OPTIONS
+                .iter()
+                .find(|row| row.short == Some(letter))
+                .ok_or_else(|| Error::UnknownOption(name.clone()))?;
+            if row.value == Value::None {
+                self.apply(row, None, name)?;
+                continue;
+            }
+            let attached = Some(letters.as_str()).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
+            let value = match (row.value, attached) {
+                (Value::Required(kind), None) => {
+                    Some(rest.next().cloned().ok_or_else(|| Error::MissingValue(name.clone(), kind))?)
+                }
+                (_, attached) => attached,
+            };
+            return self.apply(row, value, name);
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, row: &Row, value: Option<String>, name: String) -> Result<(), Error> {
+        let path = || value.clone().map(PathBuf::from);
+        let options = &mut self.options;
+        match row.meaning {
+            Meaning::UseFile => options.config_file = path(),
+            Meaning::Vrrp => self.only_vrrp = true,
+            Meaning::Check => self.only_checkers = true,
+            Meaning::LogConsole => options.log_console = true,
+            Meaning::LogDetail => options.log_detail = true,
+            Meaning::LogFacility => options.log_facility = facility(name, value)?,
+            Meaning::LogFile => options.log_file = path(),
+            Meaning::NoSyslog => options.no_syslog = true,
+            Meaning::Umask => options.umask = Some(umask(name, value)?),
+            Meaning::DontReleaseVrrp => options.keep_addresses = true,
+            Meaning::DontReleaseIpvs => options.keep_services = true,
+            Meaning::DontRespawn => options.dont_respawn = true,
+            Meaning::DontFork => options.foreground = true,
+            Meaning::DumpConf => options.dump_config = true,
+            Meaning::PidFile => options.pid_file = path(),
+            Meaning::VrrpPidFile => options.vrrp_pid_file = path(),
+            Meaning::CheckersPidFile => options.checkers_pid_file = path(),
+            Meaning::Namespace => options.namespace = value,
+            Meaning::CoreDump | Meaning::CoreDumpPattern => options.core_dump = true,
+            Meaning::AllConfig => options.require_all_files = true,
+            Meaning::ConfigId => options.config_id = value,
+            Meaning::IgnoreSigint => options.ignore_sigint = true,
+            Meaning::Genhash => return Err(Error::NotAvailable(name)),
+            Meaning::Signum => self.command = Some(Command::Signal(signal_number(name, value)?)),
+            Meaning::ConfigTest => self.test = Some(path()),
+            Meaning::Version => self.first(Command::Version),
+            Meaning::Help => self.first(Command::Help),
+            Meaning::ReleaseVips | Meaning::FlushLogFile => {}
+            Meaning::NoBfd
+            | Meaning::All
+            | Meaning::BfdPidFile
+            | Meaning::AddressMonitoring
+            | Meaning::Snmp
+            | Meaning::SnmpAgentSocket => options.without_effect.push(row.long),
+        }
+        Ok(())
+    }
+
+    fn first(&mut self, command: Command) {
+        self.command.get_or_insert(command);
+    }
+
+    fn finish(mut self) -> Result<Command, Error> {
+        if let Some(command) = self.command {
+            return Ok(command);
+        }
+        if !self.surplus.is_empty() {
+            return Err(Error::Surplus(self.surplus.join(" ")));
+        }
+        if self.only_vrrp || self.only_checkers {
+            self.options.subsystems = Subsystems { vrrp: self.only_vrrp, checkers: self.only_checkers };
+        }
+        let options = Box::new(self.options);
+        Ok(match self.test {
+            Some(output) => Command::Test(options, output),
+            None => Command::Run(options),
+        })
+    }
+}
+
+fn find_long(name: &str) -> Result<&'static Row, Error> {
+    if let Some(row) = OPTIONS.iter().find(|row| row.long == name) {
+        return Ok(row);
+    }
+    let candidates: Vec<&Row> = OPTIONS.iter().filter(|row| !name.is_empty() && row.long.starts_with(name)).collect();
+    match candidates.as_slice() {
+        [] => Err(Error::UnknownOption(format!("--{name}"))),
+        [row] => Ok(row),
+        several => {
+            let names: Vec<String> = several.iter().map(|row| format!("--{}", row.long)).collect();
+            Err(Error::Ambiguous(format!("--{name}"), names.join(" ")))
+        }
+    }
+}
+
+fn facility(name: String, value: Option<String>) -> Result<Facility, Error> {
+    let text = value.unwrap_or_default();
+    Facility::from_name(&text).ok_or(Error::BadValue(name, text, "0-7, local0-7, user or daemon"))
+}
+
+/// A mask in C's notation: decimal, octal with a leading 0, hexadecimal with 0x.
+fn umask(name: String, value: Option<String>) -> Result<u32, Error> {
+    let text = value.unwrap_or_default();
+    let number = if let Some(digits) = text.strip_prefix("0x") {
+        u32::from_str_radix(digits, 16)
+    } else if let Some(digits) = text.strip_prefix('0').filter(|digits| !digits.is_empty()) {
+        u32::from_str_radix(digits, 8)
+    } else {
+        text.parse()
+    };
+    number.ok().filter(|mask| *mask <= 0o777).ok_or(Error::BadValue(name, text, "a file creation mask (0 to 0777)"))
+}
+
+fn signal_number(name: String, value: Option<String>) -> Result<i32, Error> {
+    let text = value.unwrap_or_default();
+    crate::signals::number_of(&text).ok_or(Error::BadValue(name, text, "STOP, RELOAD, DATA, STATS or JSON"))
+}
+
+#[cfg(test)]
+mod tests;
