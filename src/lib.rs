@@ -3,5 +3,7 @@
 pub mod cli;
 pub mod daemonize;
 pub mod logging;
+pub mod notify;
 pub mod pidfile;
 pub mod signals;
+pub mod users;

@@ -90,7 +90,9 @@ impl PidFile {
                     return Ok(Self { path: path.to_owned(), file, written_by: None });
                 }
                 Ok(_) => {}
-                Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => return Err(Error::Running { pid: read_pid(&mut file) }),
+                Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
+                    return Err(Error::Running { pid: read_pid(&mut file) });
+                }
                 Err((_, errno)) => return Err(failed(errno.into())),
             }
         }
@@ -148,7 +150,9 @@ fn is_still(path: &Path, file: &File) -> bool {
 
 fn refuse_keepalived(file: &mut File) -> Result<(), Error> {
     match read_pid(file) {
-        Some(pid) if pid.unsigned_abs() != std::process::id() && is_keepalived(pid) => Err(Error::Running { pid: Some(pid) }),
+        Some(pid) if pid.unsigned_abs() != std::process::id() && is_keepalived(pid) => {
+            Err(Error::Running { pid: Some(pid) })
+        }
         _ => Ok(()),
     }
 }
@@ -221,10 +225,7 @@ mod tests {
             [paths.main, paths.vrrp, paths.checkers].map(|path| path.display().to_string())
         };
         let plain = Options::default();
-        assert_eq!(
-            names(&plain, &Globals::default()),
-            ["/run/keepalived.pid", "/run/vrrp.pid", "/run/checkers.pid"]
-        );
+        assert_eq!(names(&plain, &Globals::default()), ["/run/keepalived.pid", "/run/vrrp.pid", "/run/checkers.pid"]);
         let in_directory = Globals { use_pid_dir: true, ..Globals::default() };
         assert_eq!(names(&plain, &in_directory)[0], "/run/keepalived/keepalived.pid");
         let instance = Globals { instance: Some("blue".into()), ..Globals::default() };

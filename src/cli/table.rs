@@ -149,13 +149,7 @@ pub const OPTIONS: &[Row] = &[
     row('R', "dont-respawn", Value::None, Meaning::DontRespawn, "Stop the daemon when one of its parts dies"),
     row('n', "dont-fork", Value::None, Meaning::DontFork, "Stay in the foreground"),
     row('d', "dump-conf", Value::None, Meaning::DumpConf, "Log the configuration as it was understood"),
-    row(
-        'p',
-        "pid",
-        Value::Required("FILE"),
-        Meaning::PidFile,
-        "Pid file of the daemon (default /run/keepalived.pid)",
-    ),
+    row('p', "pid", Value::Required("FILE"), Meaning::PidFile, "Pid file of the daemon (default /run/keepalived.pid)"),
     row(
         'r',
         "vrrp_pid",

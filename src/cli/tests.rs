@@ -14,7 +14,8 @@ fn run(line: &str) -> Options {
 
 #[test]
 fn clusters_and_values_in_every_spelling() {
-    for line in ["-nlDf a.conf", "-nlDfa.conf", "-n -l -D --use-file=a.conf", "-nlD --use-file a.conf", "-nlD --use a.conf"]
+    for line in
+        ["-nlDf a.conf", "-nlDfa.conf", "-n -l -D --use-file=a.conf", "-nlD --use-file a.conf", "-nlD --use a.conf"]
     {
         let options = run(line);
         assert!(options.foreground && options.log_console && options.log_detail, "{line}");

@@ -2,9 +2,9 @@
 
 use super::sinks::Sinks;
 use super::{Entry, Ident};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tracing::Level;
 

@@ -166,7 +166,9 @@ fn printable(line: &str) -> String {
     if !line.chars().any(char::is_control) {
         return line.to_owned();
     }
-    line.chars().map(|c| if c.is_control() && c != '\t' { c.escape_default().to_string() } else { c.to_string() }).collect()
+    line.chars()
+        .map(|c| if c.is_control() && c != '\t' { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
 }
 
 impl Ident {
@@ -236,7 +238,8 @@ mod tests {
         let path = directory.path().join("log");
         let _receiver = UnixDatagram::bind(&path).unwrap();
         let mut sinks = Sinks { syslog: Some(Syslog::at(&path, Facility::DAEMON)), ..Sinks::default() };
-        let lost: u64 = (0..600).map_while(|_| Some(sinks.write(&entry("x", Ident::Main, Level::INFO))).filter(|n| *n == 0)).sum();
+        let lost: u64 =
+            (0..600).map_while(|_| Some(sinks.write(&entry("x", Ident::Main, Level::INFO))).filter(|n| *n == 0)).sum();
         assert_eq!(lost, 0);
         assert_eq!(sinks.write(&entry("x", Ident::Main, Level::INFO)), 1);
     }
