@@ -7,8 +7,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
@@ -47,6 +47,7 @@ impl Namespace {
 pub struct Lab {
     scratch: PathBuf,
     prefix: String,
+    namespaces: Mutex<Vec<Arc<Namespace>>>,
 }
 
 impl Lab {
@@ -60,10 +61,10 @@ impl Lab {
             return Err(Unavailable("network namespaces need root (CAP_SYS_ADMIN) or a sandbox".into()));
         }
         let prefix = unique(name);
-        let scratch = std::env::temp_dir().join(format!("standfast-lab-{prefix}"));
+        let scratch = sandbox::scratch_root().join(format!("standfast-lab-{prefix}"));
         std::fs::create_dir_all(&scratch)
             .map_err(|e| Unavailable(format!("cannot make {}: {e}", scratch.display())))?;
-        Ok(Lab { scratch, prefix })
+        Ok(Lab { scratch, prefix, namespaces: Mutex::default() })
     }
 
     /// A name that no other lab on this machine has.
@@ -97,12 +98,16 @@ impl Lab {
         Ok(path)
     }
 
-    /// A host: a network namespace with `lo` up.
+    /// A host: a network namespace with `lo` up, which lives at least as long as the lab.
     ///
     /// # Errors
     /// When the kernel refuses the namespace or `ip` fails.
     pub fn host(&self, name: &str) -> io::Result<Host> {
-        let host = Host { name: name.into(), namespace: Arc::new(Namespace::create()?), scratch: self.scratch.clone() };
+        let namespace = Arc::new(Namespace::create()?);
+        if let Ok(mut namespaces) = self.namespaces.lock() {
+            namespaces.push(Arc::clone(&namespace));
+        }
+        let host = Host { name: name.into(), namespace, scratch: self.scratch.clone() };
         host.ip("link set lo up")?;
         Ok(host)
     }

@@ -9,6 +9,10 @@ use nix::unistd::{ForkResult, Pid, fork, getegid, geteuid};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// How the sandbox came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +44,15 @@ pub fn enter() -> Result<Privilege, Unavailable> {
         ForkResult::Child => {
             drop(reading);
             become_first_process(writing);
+            ENTERED.store(true, Ordering::Relaxed);
             Ok(privilege)
         }
     }
+}
+
+/// Where scratch directories go: in a sandbox its own `/run`, which ends with it and which only root can write.
+pub(crate) fn scratch_root() -> PathBuf {
+    if ENTERED.load(Ordering::Relaxed) { "/run".into() } else { std::env::temp_dir() }
 }
 
 /// Is `CAP_SYS_ADMIN` there, so that [`crate::Lab::new`] can work without a sandbox?
@@ -80,6 +90,9 @@ fn stay_behind(child: Pid, reading: OwnedFd) -> Unavailable {
     let _ = File::from(reading).read_to_string(&mut complaint);
     let code = wait_code(child);
     if complaint.is_empty() {
+        if code > 128 {
+            eprintln!("killed by signal {}; the namespaces and all that ran in them are gone", code - 128);
+        }
         std::process::exit(code);
     }
     Unavailable(complaint)
