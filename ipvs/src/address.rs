@@ -1,0 +1,188 @@
+//! What the packet path needs to know of an address family.
+
+use std::fmt::Debug;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use siphasher::sip::SipHasher13;
+
+use crate::packet::icmp::{IcmpError, ReplyBuffer};
+use crate::packet::{Header, ipv4, ipv6};
+use crate::verdict::PassReason;
+
+/// `Ipv4Addr` or `Ipv6Addr`: the packet path is written once and compiled for each.
+pub(crate) trait Address: Copy + Eq + Debug + 'static {
+    /// Protocol number of this family's ICMP.
+    const ICMP: u8;
+    /// Types of ICMP errors that are translated.
+    const ICMP_ERRORS: &'static [u8];
+    /// Whether the ICMP checksum covers a pseudo header.
+    const ICMP_PSEUDO: bool;
+    /// The filler of unused table entries.
+    const UNSPECIFIED: Self;
+
+    fn from_ip(address: IpAddr) -> Option<Self>;
+    fn ip(self) -> IpAddr;
+    /// What a template of a firewall-mark service has for the virtual address.
+    fn from_mark(mark: u32) -> Self;
+    /// The first `prefix` bits.
+    fn masked(self, prefix: u8) -> Self;
+    /// The sum of the address's 16-bit words, not folded.
+    fn sum(self) -> u32;
+    /// Hash of a pair of addresses and `rest` (ports, protocol, kind).
+    fn hash(hasher: &SipHasher13, source: Self, destination: Self, rest: u64) -> u32;
+
+    /// Validates the IP header: if it succeeds, `l4 <= end <= packet.len()`.
+    fn parse(packet: &[u8]) -> Result<Header<Self>, PassReason>;
+    /// As `parse`, for a packet quoted in an ICMP error, of which the end may be missing.
+    fn parse_quoted(packet: &[u8]) -> Result<Header<Self>, PassReason>;
+    /// Whether the header's own checksum is right (IPv6 has none).
+    fn header_intact(packet: &[u8], l4: usize) -> bool;
+    /// Writes a new source or destination; `delta` is the checksum difference.
+    fn set_source(packet: &mut [u8], address: Self, delta: u32);
+    fn set_destination(packet: &mut [u8], address: Self, delta: u32);
+    fn decrement_ttl(packet: &mut [u8]);
+    /// The ICMP error about `packet`, from `source` to the packet's sender.
+    fn error(packet: &[u8], header: &Header<Self>, source: Self, error: IcmpError, id: u16) -> Option<ReplyBuffer>;
+}
+
+impl Address for Ipv4Addr {
+    const ICMP: u8 = 1;
+    const ICMP_ERRORS: &'static [u8] = &[3, 4, 11];
+    const ICMP_PSEUDO: bool = false;
+    const UNSPECIFIED: Self = Ipv4Addr::UNSPECIFIED;
+
+    fn from_ip(address: IpAddr) -> Option<Self> {
+        match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        }
+    }
+
+    fn ip(self) -> IpAddr {
+        IpAddr::V4(self)
+    }
+
+    fn from_mark(mark: u32) -> Self {
+        Ipv4Addr::from_bits(mark)
+    }
+
+    fn masked(self, prefix: u8) -> Self {
+        let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
+        Ipv4Addr::from_bits(self.to_bits() & mask)
+    }
+
+    #[inline]
+    fn sum(self) -> u32 {
+        let bits = self.to_bits();
+        (bits >> 16) + (bits & 0xffff)
+    }
+
+    #[inline]
+    fn hash(hasher: &SipHasher13, source: Self, destination: Self, rest: u64) -> u32 {
+        let addresses = u64::from(source.to_bits()) << 32 | u64::from(destination.to_bits());
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&addresses.to_le_bytes());
+        bytes[8..].copy_from_slice(&rest.to_le_bytes());
+        hasher.hash(&bytes) as u32
+    }
+
+    #[inline]
+    fn parse(packet: &[u8]) -> Result<Header<Self>, PassReason> {
+        ipv4::parse(packet)
+    }
+
+    fn parse_quoted(packet: &[u8]) -> Result<Header<Self>, PassReason> {
+        ipv4::parse_quoted(packet)
+    }
+
+    #[inline]
+    fn header_intact(packet: &[u8], l4: usize) -> bool {
+        ipv4::header_intact(packet, l4)
+    }
+
+    #[inline]
+    fn set_source(packet: &mut [u8], address: Self, delta: u32) {
+        ipv4::set_address(packet, ipv4::SOURCE, address, delta);
+    }
+
+    #[inline]
+    fn set_destination(packet: &mut [u8], address: Self, delta: u32) {
+        ipv4::set_address(packet, ipv4::DESTINATION, address, delta);
+    }
+
+    #[inline]
+    fn decrement_ttl(packet: &mut [u8]) {
+        ipv4::decrement_ttl(packet);
+    }
+
+    fn error(packet: &[u8], header: &Header<Self>, source: Self, error: IcmpError, id: u16) -> Option<ReplyBuffer> {
+        ipv4::error(packet, header, source, error, id)
+    }
+}
+
+impl Address for Ipv6Addr {
+    const ICMP: u8 = 58;
+    const ICMP_ERRORS: &'static [u8] = &[1, 2, 3, 4];
+    const ICMP_PSEUDO: bool = true;
+    const UNSPECIFIED: Self = Ipv6Addr::UNSPECIFIED;
+
+    fn from_ip(address: IpAddr) -> Option<Self> {
+        match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(address),
+        }
+    }
+
+    fn ip(self) -> IpAddr {
+        IpAddr::V6(self)
+    }
+
+    fn from_mark(mark: u32) -> Self {
+        Ipv6Addr::from_bits(u128::from(mark) << 96)
+    }
+
+    fn masked(self, prefix: u8) -> Self {
+        let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
+        Ipv6Addr::from_bits(self.to_bits() & mask)
+    }
+
+    fn sum(self) -> u32 {
+        self.segments().iter().map(|&word| u32::from(word)).sum()
+    }
+
+    fn hash(hasher: &SipHasher13, source: Self, destination: Self, rest: u64) -> u32 {
+        let mut bytes = [0; 40];
+        bytes[..16].copy_from_slice(&source.octets());
+        bytes[16..32].copy_from_slice(&destination.octets());
+        bytes[32..].copy_from_slice(&rest.to_le_bytes());
+        hasher.hash(&bytes) as u32
+    }
+
+    fn parse(packet: &[u8]) -> Result<Header<Self>, PassReason> {
+        ipv6::parse(packet)
+    }
+
+    fn parse_quoted(packet: &[u8]) -> Result<Header<Self>, PassReason> {
+        ipv6::parse_quoted(packet)
+    }
+
+    fn header_intact(_: &[u8], _: usize) -> bool {
+        true
+    }
+
+    fn set_source(packet: &mut [u8], address: Self, _: u32) {
+        ipv6::set_address(packet, ipv6::SOURCE, address);
+    }
+
+    fn set_destination(packet: &mut [u8], address: Self, _: u32) {
+        ipv6::set_address(packet, ipv6::DESTINATION, address);
+    }
+
+    fn decrement_ttl(packet: &mut [u8]) {
+        ipv6::decrement_hop_limit(packet);
+    }
+
+    fn error(packet: &[u8], header: &Header<Self>, source: Self, error: IcmpError, _: u16) -> Option<ReplyBuffer> {
+        ipv6::error(packet, header, source, error)
+    }
+}

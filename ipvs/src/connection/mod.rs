@@ -1,0 +1,152 @@
+//! Connections and persistence templates: what one is, where they are kept, and when they end.
+
+mod index;
+pub(crate) mod state;
+pub(crate) mod table;
+pub(crate) mod tcp;
+mod view;
+mod wheel;
+
+pub use state::{State, Timeouts};
+pub use view::ConnectionView;
+
+use crate::address::Address;
+use crate::verdict::HopId;
+
+/// The absence of a table index.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// How packets of a connection reach its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    Nat,
+    Dr,
+    Local,
+}
+
+/// Which end sent a packet of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    FromClient,
+    FromServer,
+}
+
+/// One entry of the table. For IPv4 it is exactly one cache line.
+#[derive(Debug, Clone)]
+#[repr(align(64))]
+pub(crate) struct Connection<A> {
+    pub(crate) client: A,
+    /// The address that the client talks to; the mark of a firewall-mark service in its template.
+    pub(crate) service: A,
+    pub(crate) server: A,
+    pub(crate) client_port: u16,
+    pub(crate) service_port: u16,
+    pub(crate) server_port: u16,
+    /// Protocol number; 0 in the template of a firewall-mark service.
+    pub(crate) protocol: u8,
+    pub(crate) state: State,
+    pub(crate) method: Method,
+    pub(crate) template: bool,
+    /// Counted among its destination's inactive connections.
+    pub(crate) inactive: bool,
+    pub(crate) hop: HopId,
+    pub(crate) destination: u32,
+    /// The template that this connection belongs to.
+    pub(crate) control: u32,
+    /// How many connections belong to this template.
+    pub(crate) controlled: u32,
+    /// The tick of its end.
+    pub(crate) expires: u32,
+    /// A template's own time-out in ticks.
+    pub(crate) timeout: u32,
+    pub(crate) links: Links,
+}
+
+/// Place in the timer wheel, or in the list of free entries (`next` alone).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Links {
+    next: u32,
+    previous: u32,
+    slot: u16,
+}
+
+impl Links {
+    pub(crate) const NONE: Links = Links { next: NONE, previous: NONE, slot: 0 };
+}
+
+/// What a packet (or a template) is looked up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key<A> {
+    pub(crate) source: A,
+    pub(crate) destination: A,
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
+    pub(crate) protocol: u8,
+    pub(crate) template: bool,
+}
+
+impl<A: Address> Key<A> {
+    /// The key of packets that go the other way.
+    pub(crate) fn reversed(self) -> Self {
+        Key {
+            source: self.destination,
+            destination: self.source,
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+            ..self
+        }
+    }
+}
+
+impl<A: Address> Connection<A> {
+    pub(crate) fn client_key(&self) -> Key<A> {
+        Key {
+            source: self.client,
+            destination: self.service,
+            source_port: self.client_port,
+            destination_port: self.service_port,
+            protocol: self.protocol,
+            template: self.template,
+        }
+    }
+
+    /// The key of a NAT server's answers; other answers bypass the director.
+    pub(crate) fn server_key(&self) -> Option<Key<A>> {
+        (self.method == Method::Nat && !self.template).then_some(Key {
+            source: self.server,
+            destination: self.client,
+            source_port: self.server_port,
+            destination_port: self.client_port,
+            protocol: self.protocol,
+            template: false,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn direction(&self, key: &Key<A>) -> Option<Direction> {
+        if self.protocol != key.protocol || self.template != key.template {
+            return None;
+        }
+        if self.is_client_of(key) {
+            return Some(Direction::FromClient);
+        }
+        self.is_server_of(key).then_some(Direction::FromServer)
+    }
+
+    #[inline]
+    fn is_client_of(&self, key: &Key<A>) -> bool {
+        self.client == key.source
+            && self.service == key.destination
+            && self.client_port == key.source_port
+            && self.service_port == key.destination_port
+    }
+
+    #[inline]
+    fn is_server_of(&self, key: &Key<A>) -> bool {
+        self.method == Method::Nat
+            && self.server == key.source
+            && self.client == key.destination
+            && self.server_port == key.source_port
+            && self.client_port == key.destination_port
+    }
+}

@@ -1,0 +1,112 @@
+//! The states of a connection and how long each lasts.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Ticks per second of the engine's clock.
+pub(crate) const TICKS: u32 = 64;
+
+/// A connection's state, as `ipvsadm -Lnc` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// A template that no established connection has confirmed yet, or a connection before its first packet.
+    None,
+    /// TCP: both ends talk.
+    Established,
+    /// TCP: the server opens.
+    SynSent,
+    /// TCP: the client opens.
+    SynRecv,
+    /// TCP: one end has finished.
+    FinWait,
+    /// TCP: both ends have finished.
+    TimeWait,
+    /// TCP: reset, or flags that make no sense.
+    Close,
+    /// TCP: the client has finished first.
+    CloseWait,
+    /// Any UDP connection.
+    Udp,
+    /// A template that an established connection has confirmed.
+    Assured,
+}
+
+impl State {
+    pub(crate) const COUNT: usize = 10;
+    pub(crate) const ALL: [State; State::COUNT] = [
+        State::None,
+        State::Established,
+        State::SynSent,
+        State::SynRecv,
+        State::FinWait,
+        State::TimeWait,
+        State::Close,
+        State::CloseWait,
+        State::Udp,
+        State::Assured,
+    ];
+
+    /// Whether the connection counts as active.
+    pub(crate) fn is_active(self) -> bool {
+        matches!(self, State::Established | State::SynSent | State::SynRecv)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            State::None => "NONE",
+            State::Established => "ESTABLISHED",
+            State::SynSent => "SYN_SENT",
+            State::SynRecv => "SYN_RECV",
+            State::FinWait => "FIN_WAIT",
+            State::TimeWait => "TIME_WAIT",
+            State::Close => "CLOSE",
+            State::CloseWait => "CLOSE_WAIT",
+            State::Udp => "UDP",
+            State::Assured => "ASSURED",
+        })
+    }
+}
+
+/// The time-outs that `ipvsadm --set` changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Of an established TCP connection.
+    pub tcp: Duration,
+    /// Of a TCP connection after a FIN of one side.
+    pub tcp_fin: Duration,
+    /// Of UDP.
+    pub udp: Duration,
+}
+
+impl Default for Timeouts {
+    /// `ipvsadm --set 900 120 300`.
+    fn default() -> Self {
+        Timeouts { tcp: Duration::from_secs(900), tcp_fin: Duration::from_secs(120), udp: Duration::from_secs(300) }
+    }
+}
+
+impl Timeouts {
+    /// How long a connection in `state` lives without a packet, in ticks.
+    #[inline]
+    pub(crate) fn ticks(&self, state: State) -> u32 {
+        match state {
+            State::Established => ticks(self.tcp),
+            State::FinWait => ticks(self.tcp_fin),
+            State::Udp => ticks(self.udp),
+            State::SynSent | State::TimeWait => 120 * TICKS,
+            State::SynRecv | State::CloseWait => 60 * TICKS,
+            State::Close => 10 * TICKS,
+            State::None | State::Assured => 2 * TICKS,
+        }
+    }
+}
+
+/// A duration in ticks, at most the longest that the kernel accepts (2,147,483 s).
+#[inline]
+pub(crate) fn ticks(duration: Duration) -> u32 {
+    const LONGEST: u64 = 2_147_483;
+    let whole = duration.as_secs().min(LONGEST) as u32 * TICKS;
+    whole + duration.subsec_nanos() / (1_000_000_000 / TICKS)
+}

@@ -1,0 +1,217 @@
+//! The connection table of one address family.
+
+use siphasher::sip::SipHasher13;
+
+use super::index::Index;
+use super::state::State;
+use super::wheel::Wheel;
+use super::{Connection, Direction, Key, Links, Method, NONE};
+use crate::address::Address;
+use crate::verdict::HopId;
+
+/// Entries, their index and their timers. Memory for all entries is reserved at once, so that nothing on the packet
+/// path allocates; the system commits it as it is first touched.
+#[derive(Debug)]
+pub(crate) struct Table<A> {
+    entries: Vec<Connection<A>>,
+    index: Index,
+    wheel: Wheel,
+    hasher: SipHasher13,
+    free: u32,
+    live: usize,
+    limit: usize,
+}
+
+impl<A: Address> Table<A> {
+    pub(crate) fn new(seed: [u64; 2], limit: usize) -> Table<A> {
+        let limit = limit.min(NONE as usize - 1);
+        Table {
+            entries: Vec::with_capacity(limit),
+            index: Index::new(limit * 2),
+            wheel: Wheel::new(),
+            hasher: SipHasher13::new_with_keys(seed[0], seed[1]),
+            free: NONE,
+            live: 0,
+            limit,
+        }
+    }
+
+    /// How many connections and templates there are.
+    pub(crate) fn len(&self) -> usize {
+        self.live
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: u32) -> Option<&Connection<A>> {
+        self.entries.get(id as usize)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut Connection<A>> {
+        self.entries.get_mut(id as usize)
+    }
+
+    /// The connection that a packet belongs to, and its direction.
+    #[inline]
+    pub(crate) fn find(&self, key: &Key<A>) -> Option<(u32, Direction)> {
+        self.index.candidates(self.hash(key)).find_map(|id| Some((id, self.get(id)?.direction(key)?)))
+    }
+
+    /// Adds an entry whose `expires` is set; none when the table is full.
+    pub(crate) fn insert(&mut self, connection: Connection<A>) -> Option<u32> {
+        let id = self.place(connection)?;
+        self.live += 1;
+        self.enter_index(id);
+        self.link(id);
+        Some(id)
+    }
+
+    fn place(&mut self, connection: Connection<A>) -> Option<u32> {
+        let id = self.free;
+        if let Some(entry) = self.get_mut(id) {
+            let next = entry.links.next;
+            *entry = connection;
+            self.free = next;
+            return Some(id);
+        }
+        if self.entries.len() >= self.limit {
+            return None;
+        }
+        self.entries.push(connection);
+        Some((self.entries.len() - 1) as u32)
+    }
+
+    /// Removes an entry and gives a copy of what it was.
+    pub(crate) fn remove(&mut self, id: u32) -> Option<Connection<A>> {
+        self.unlink(id);
+        self.leave_index(id);
+        let free = self.free;
+        let entry = self.get_mut(id)?;
+        let removed = entry.clone();
+        *entry = Connection { links: Links { next: free, ..Links::NONE }, ..unused() };
+        self.free = id;
+        self.live -= 1;
+        Some(removed)
+    }
+
+    /// Hides a template from lookups, as the kernel does by port 65535.
+    pub(crate) fn hide_template(&mut self, id: u32) {
+        self.leave_index(id);
+        if let Some(entry) = self.get_mut(id) {
+            entry.service_port = u16::MAX;
+            entry.server_port = u16::MAX;
+        }
+        self.enter_index(id);
+    }
+
+    /// Sets the end of an entry.
+    #[inline]
+    pub(crate) fn prolong(&mut self, id: u32, expires: u32) {
+        let slot = self.wheel.slot_for(expires);
+        let Some(entry) = self.entries.get_mut(id as usize) else { return };
+        entry.expires = expires;
+        if self.wheel.distance(slot) < self.wheel.distance(entry.links.slot) {
+            self.unlink(id);
+            self.link(id);
+        }
+    }
+
+    /// An entry whose timer slot is due. The caller prolongs or removes it, or calls `link_again`.
+    pub(crate) fn pop_due(&mut self, now: u64) -> Option<u32> {
+        let id = self.wheel.due(now).map(|slot| self.wheel.head(slot))?;
+        Some(id).filter(|&id| id != NONE)
+    }
+
+    /// Puts an entry into the slot of its `expires`.
+    pub(crate) fn link_again(&mut self, id: u32) {
+        self.unlink(id);
+        self.link(id);
+    }
+
+    /// The tick at which `pop_due` has something next.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.wheel.next()
+    }
+
+    /// Live entries in the order of their memory.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Connection<A>> {
+        self.entries.iter().filter(|entry| entry.destination != NONE)
+    }
+
+    /// A seeded hash of one address.
+    pub(crate) fn hash_address(&self, address: A) -> u32 {
+        A::hash(&self.hasher, address, address, 0)
+    }
+
+    fn hash(&self, key: &Key<A>) -> u32 {
+        let rest = u64::from(key.source_port) << 48
+            | u64::from(key.destination_port) << 32
+            | u64::from(key.protocol) << 8
+            | u64::from(key.template);
+        A::hash(&self.hasher, key.source, key.destination, rest)
+    }
+
+    fn keys(&self, id: u32) -> impl Iterator<Item = Key<A>> + use<A> {
+        let entry = self.get(id);
+        let client = entry.map(Connection::client_key);
+        client.into_iter().chain(entry.and_then(Connection::server_key))
+    }
+
+    fn enter_index(&mut self, id: u32) {
+        for key in self.keys(id) {
+            self.index.insert(self.hash(&key), id);
+        }
+    }
+
+    fn leave_index(&mut self, id: u32) {
+        for key in self.keys(id) {
+            self.index.remove(self.hash(&key), id);
+        }
+    }
+
+    fn link(&mut self, id: u32) {
+        let Some(entry) = self.entries.get_mut(id as usize) else { return };
+        let slot = self.wheel.slot_for(entry.expires);
+        let next = self.wheel.head(slot);
+        entry.links = Links { next, previous: NONE, slot };
+        if let Some(next) = self.get_mut(next) {
+            next.links.previous = id;
+        }
+        self.wheel.set_head(slot, id);
+    }
+
+    fn unlink(&mut self, id: u32) {
+        let Some(Links { next, previous, slot }) = self.get(id).map(|entry| entry.links) else { return };
+        match self.get_mut(previous) {
+            Some(previous) => previous.links.next = next,
+            None => self.wheel.set_head(slot, next),
+        }
+        if let Some(next) = self.get_mut(next) {
+            next.links.previous = previous;
+        }
+    }
+}
+
+/// What a free entry holds: no packet matches it.
+fn unused<A: Address>() -> Connection<A> {
+    Connection {
+        client: A::UNSPECIFIED,
+        service: A::UNSPECIFIED,
+        server: A::UNSPECIFIED,
+        client_port: 0,
+        service_port: 0,
+        server_port: 0,
+        protocol: 0,
+        state: State::None,
+        method: Method::Local,
+        template: false,
+        inactive: false,
+        hop: HopId(0),
+        destination: NONE,
+        control: NONE,
+        controlled: 0,
+        expires: 0,
+        timeout: 0,
+        links: Links::NONE,
+    }
+}

@@ -1,0 +1,178 @@
+//! The life of a connection: looked up, moved through its states, ended.
+
+use super::Core;
+use super::path::Path;
+use crate::address::Address;
+use crate::connection::state::TICKS;
+use crate::connection::tcp::{self, View};
+use crate::connection::{Connection, Direction, Key, NONE, State};
+use crate::packet::segment::TcpFlags;
+use crate::service::{Destination, Protocol};
+
+/// How long a template whose time is over waits for its connections, again and again.
+const WAIT_FOR_CONTROLLED: u32 = 60 * TICKS;
+
+impl<A: Address> Path<'_, A> {
+    /// The entry for `key` whose time is not over.
+    #[inline]
+    pub(super) fn find_live(&mut self, key: &Key<A>) -> Option<(u32, Direction)> {
+        loop {
+            let (id, direction) = self.table.find(key)?;
+            if !self.is_due(id) {
+                return Some((id, direction));
+            }
+            self.finish(id);
+        }
+    }
+
+    #[inline]
+    fn is_due(&self, id: u32) -> bool {
+        self.table.get(id).is_some_and(|entry| entry.expires.wrapping_sub(self.now) as i32 <= 0)
+    }
+
+    /// Serves timers up to `tick`.
+    pub(super) fn expire(&mut self, tick: u64, budget: usize) {
+        for _ in 0..budget {
+            let Some(id) = self.table.pop_due(tick) else { return };
+            if self.is_due(id) {
+                self.finish(id);
+            } else {
+                self.table.link_again(id);
+            }
+        }
+    }
+
+    /// The time of an entry is over: a template with connections waits for them.
+    fn finish(&mut self, id: u32) {
+        let now = self.now;
+        match self.table.get_mut(id) {
+            Some(entry) if entry.controlled > 0 => {
+                entry.timeout = WAIT_FOR_CONTROLLED;
+                entry.expires = now.wrapping_add(WAIT_FOR_CONTROLLED);
+                self.table.link_again(id);
+            }
+            _ => self.end(id),
+        }
+    }
+
+    /// Adds an entry and counts it at its destination and its template.
+    pub(super) fn begin(&mut self, connection: Connection<A>) -> Option<u32> {
+        let Connection { destination, control, template, inactive, .. } = connection;
+        let id = self.table.insert(connection)?;
+        if let Some(destination) = self.core.registry.destination_mut(destination) {
+            *counter(destination, template, inactive) += 1;
+            destination.connection_added();
+        }
+        if let Some(template) = self.table.get_mut(control) {
+            template.controlled += 1;
+        }
+        Some(id)
+    }
+
+    /// Removes an entry and its counts.
+    pub(super) fn end(&mut self, id: u32) {
+        let Some(Connection { destination, control, template, inactive, .. }) = self.table.remove(id) else { return };
+        if let Some(destination) = self.core.registry.destination_mut(destination) {
+            let count = counter(destination, template, inactive);
+            *count = count.saturating_sub(1);
+            destination.connection_removed();
+        }
+        if let Some(template) = self.table.get_mut(control) {
+            template.controlled = template.controlled.saturating_sub(1);
+        }
+    }
+
+    /// Moves a connection to the state after a packet and prolongs it.
+    #[inline]
+    pub(super) fn advance(&mut self, id: u32, view: View, flags: TcpFlags) {
+        let Some(connection) = self.table.get_mut(id) else { return };
+        let next = match connection.protocol {
+            number if number == Protocol::Tcp.number() => tcp::next(view, connection.state, flags),
+            _ => State::Udp,
+        };
+        if next != connection.state {
+            self.enter(id, next);
+        }
+        let lifetime = self.core.lifetimes.get(next as usize).copied().unwrap_or(TICKS);
+        self.table.prolong(id, self.now.wrapping_add(lifetime));
+    }
+
+    fn enter(&mut self, id: u32, next: State) {
+        let Some(connection) = self.table.get_mut(id) else { return };
+        connection.state = next;
+        let (control, destination) = (connection.control, connection.destination);
+        let turns = if connection.inactive { next == State::Established } else { !next.is_active() };
+        if turns {
+            connection.inactive = !connection.inactive;
+            let inactive = connection.inactive;
+            self.core.turn(destination, inactive);
+        }
+        if control != NONE && matches!(next, State::Established | State::Udp) {
+            self.assure(control);
+        }
+    }
+
+    fn assure(&mut self, template: u32) {
+        if let Some(template) = self.table.get_mut(template) {
+            template.state = State::Assured;
+        }
+    }
+}
+
+impl<A> Connection<A> {
+    /// Closed by both ends: a SYN means another connection.
+    pub(super) fn is_over(&self) -> bool {
+        self.state == State::TimeWait
+    }
+}
+
+impl Core {
+    /// Counts a client's packet; false if its destination was removed.
+    #[inline]
+    pub(super) fn count_in(&mut self, destination: u32, bytes: usize) -> bool {
+        let Some(destination) = self.registry.destination_mut(destination) else { return false };
+        if !destination.available {
+            return false;
+        }
+        destination.stats.count_in(bytes);
+        let owner = destination.owner;
+        if let Some(service) = self.registry.service_mut(owner) {
+            service.stats.count_in(bytes);
+        }
+        true
+    }
+
+    /// Counts a server's packet.
+    #[inline]
+    pub(super) fn count_out(&mut self, destination: u32, bytes: usize) {
+        let Some(destination) = self.registry.destination_mut(destination) else { return };
+        destination.stats.count_out(bytes);
+        let owner = if destination.available { destination.owner } else { NONE };
+        if let Some(service) = self.registry.service_mut(owner) {
+            service.stats.count_out(bytes);
+        }
+    }
+
+    fn turn(&mut self, destination: u32, inactive: bool) {
+        let Some(destination) = self.registry.destination_mut(destination) else { return };
+        let (from, to) = match inactive {
+            true => (&mut destination.active, &mut destination.inactive),
+            false => (&mut destination.inactive, &mut destination.active),
+        };
+        *from = from.saturating_sub(1);
+        *to += 1;
+    }
+
+    pub(super) fn next_identification(&mut self) -> u16 {
+        self.identification = self.identification.wrapping_add(1);
+        self.identification
+    }
+}
+
+fn counter(destination: &mut Destination, template: bool, inactive: bool) -> &mut u32 {
+    match (template, inactive) {
+        (true, _) => &mut destination.persistent,
+        (false, true) => &mut destination.inactive,
+        (false, false) => &mut destination.active,
+    }
+}

@@ -1,0 +1,290 @@
+//! The director: services, connections and the way of a packet through them.
+
+mod clock;
+mod connections;
+mod icmp;
+mod limiter;
+mod path;
+mod schedule;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+use clock::Clock;
+use limiter::Limiter;
+use path::Path;
+
+use crate::connection::state::ticks;
+use crate::connection::table::Table;
+use crate::connection::{ConnectionView, Method, State, Timeouts};
+use crate::packet::icmp::IcmpError;
+use crate::packet::{Frame, Ingress, ReplyBuffer};
+use crate::service::{
+    DestinationConfig, DestinationView, Error, Registry, ServiceConfig, ServiceId, ServiceKey, ServiceView,
+};
+use crate::stats::Counters;
+use crate::verdict::{Decision, Verdict};
+
+/// How many timers one call of [`Director::handle_timeout`] serves at most, so that packets do not wait for it.
+const TIMER_BUDGET: usize = 256;
+
+/// What a director is made with.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Random numbers, fresh for each process: they keep strangers from choosing connections that collide.
+    pub seed: [u64; 2],
+    /// Connection time-outs.
+    pub timeouts: Timeouts,
+    /// The most connections and templates of each address family. Memory (96 bytes an IPv4 entry) is reserved for
+    /// them at once and committed by the system as it is used.
+    pub connection_limit: usize,
+    /// The kernel's `net.ipv4.vs` settings.
+    pub settings: Settings,
+}
+
+impl Default for Options {
+    /// IPVS's defaults, half a million connections, and a seed of zeros, which is good for tests only.
+    fn default() -> Self {
+        Options {
+            seed: [0; 2],
+            timeouts: Timeouts::default(),
+            connection_limit: 1 << 19,
+            settings: Settings::default(),
+        }
+    }
+}
+
+/// Settings by the names of `net.ipv4.vs` (the kernel's Documentation/networking/ipvs-sysctl.rst).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Connections of a removed destination end at once instead of waiting for its return.
+    pub expire_nodest_conn: bool,
+    /// Templates of a destination with weight 0 are not followed any more.
+    pub expire_quiescent_template: bool,
+    /// A SYN on a connection in TIME_WAIT is scheduled anew.
+    pub conn_reuse_mode: bool,
+    /// Any TCP packet but a RST opens a connection.
+    pub sloppy_tcp: bool,
+}
+
+impl Default for Settings {
+    /// The kernel's defaults: only `conn_reuse_mode` is on.
+    fn default() -> Self {
+        Settings {
+            expire_nodest_conn: false,
+            expire_quiescent_template: false,
+            conn_reuse_mode: true,
+            sloppy_tcp: false,
+        }
+    }
+}
+
+/// What the host's own stack must leave alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// Clients' packets to these. Port 0 stands for all ports.
+    pub services: Vec<ServiceKey>,
+    /// NAT servers' answers: protocol, address and port of the server. Port 0 stands for all ports.
+    pub servers: Vec<ServiceKey>,
+    /// Clients' packets with these firewall marks.
+    pub marks: Vec<u32>,
+}
+
+/// What all address families share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    registry: Registry,
+    settings: Settings,
+    /// Ticks that a connection lives in each state.
+    lifetimes: [u32; State::COUNT],
+    counters: Counters,
+    limiter: Limiter,
+    reply: Option<ReplyBuffer>,
+    /// IP identification of the next ICMP error.
+    identification: u16,
+}
+
+/// The forwarding engine. See the crate's documentation.
+#[derive(Debug)]
+pub struct Director {
+    core: Core,
+    v4: Table<Ipv4Addr>,
+    v6: Table<Ipv6Addr>,
+    clock: Clock,
+}
+
+impl Director {
+    /// A director without services.
+    pub fn new(options: Options) -> Director {
+        let core = Core {
+            registry: Registry::new(options.seed),
+            settings: options.settings,
+            lifetimes: State::ALL.map(|state| options.timeouts.ticks(state)),
+            counters: Counters::default(),
+            limiter: Limiter::new(),
+            reply: None,
+            identification: options.seed[0] as u16,
+        };
+        Director {
+            core,
+            v4: Table::new(options.seed, options.connection_limit),
+            v6: Table::new(options.seed, options.connection_limit),
+            clock: Clock::default(),
+        }
+    }
+
+    /// Handles one packet, which is rewritten in place if the verdict is `ToServer` or `ToClient`, and untouched
+    /// otherwise.
+    pub fn receive(&mut self, frame: &mut Frame<'_>, ingress: Ingress, now: Instant) -> Verdict {
+        let tick = self.clock.tick(now) as u32;
+        let decision = match frame.packet.first().map(|byte| byte >> 4) {
+            Some(6) => Path::new(&mut self.core, &mut self.v6, tick).receive(frame, ingress),
+            _ => Path::new(&mut self.core, &mut self.v4, tick).receive(frame, ingress),
+        };
+        self.core.counters.count(decision);
+        self.verdict(decision)
+    }
+
+    #[inline]
+    fn verdict(&mut self, decision: Decision) -> Verdict {
+        match decision {
+            Decision::Pass(reason) => Verdict::Pass(reason),
+            Decision::Drop(reason) => Verdict::Drop(reason),
+            Decision::ToServer(address) => Verdict::ToServer { address },
+            Decision::ToClient(hop) => Verdict::ToClient { hop },
+            Decision::Local => Verdict::Local,
+            Decision::Reply => Verdict::Reply { packet: self.core.reply.take().unwrap_or_default() },
+        }
+    }
+
+    /// The ICMP error with which the driver answers a frame that it could not send: one that `receive` rewrote and
+    /// that turned out too big for its link, or whose next hop does not answer. It quotes the packet as its sender
+    /// knows it and goes back through the frame's ingress. None when the rate limit or RFC 1122 forbids an error.
+    pub fn error_reply(&mut self, packet: &[u8], error: IcmpError, now: Instant) -> Option<ReplyBuffer> {
+        let tick = self.clock.tick(now) as u32;
+        match packet.first().map(|byte| byte >> 4) {
+            Some(6) => Path::new(&mut self.core, &mut self.v6, tick).error_about_sent(packet, error),
+            _ => Path::new(&mut self.core, &mut self.v4, tick).error_about_sent(packet, error),
+        }
+    }
+
+    /// Ends connections whose time has come, a bounded number in one call: call again when `poll_timeout` says so.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let tick = self.clock.tick(now);
+        Path::new(&mut self.core, &mut self.v4, tick as u32).expire(tick, TIMER_BUDGET);
+        Path::new(&mut self.core, &mut self.v6, tick as u32).expire(tick, TIMER_BUDGET);
+    }
+
+    /// When to call `handle_timeout` next; any other call may change it.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let next = [self.v4.next_due(), self.v6.next_due()].into_iter().flatten().min();
+        self.clock.instant(next?)
+    }
+
+    /// `ipvsadm --set`: a zero leaves that time-out as it is. Connections take it over with their next packet.
+    pub fn set_timeouts(&mut self, timeouts: Timeouts) {
+        for (state, duration) in
+            [(State::Established, timeouts.tcp), (State::FinWait, timeouts.tcp_fin), (State::Udp, timeouts.udp)]
+        {
+            if let Some(lifetime) = self.core.lifetimes.get_mut(state as usize).filter(|_| duration > Duration::ZERO) {
+                *lifetime = ticks(duration);
+            }
+        }
+    }
+
+    /// Changes the kernel-like settings.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.core.settings = settings;
+    }
+
+    /// `ipvsadm -A`.
+    pub fn add_service(&mut self, config: ServiceConfig) -> Result<(), Error> {
+        self.core.registry.add_service(config)
+    }
+
+    /// `ipvsadm -E`: the destinations stay; the scheduler starts anew if it is another.
+    pub fn edit_service(&mut self, config: ServiceConfig) -> Result<(), Error> {
+        self.core.registry.edit_service(config)
+    }
+
+    /// `ipvsadm -D`: the destinations go too; their connections wait for their return.
+    pub fn remove_service(&mut self, id: &ServiceId) -> Result<(), Error> {
+        self.core.registry.remove_service(id)
+    }
+
+    /// `ipvsadm -a`: at the head of the service's list. A destination that was removed and still has connections
+    /// comes back with its counters.
+    pub fn add_destination(&mut self, id: &ServiceId, config: DestinationConfig) -> Result<(), Error> {
+        self.core.registry.add_destination(id, config)
+    }
+
+    /// `ipvsadm -e`: found by address and port.
+    pub fn edit_destination(&mut self, id: &ServiceId, config: DestinationConfig) -> Result<(), Error> {
+        self.core.registry.edit_destination(id, config)
+    }
+
+    /// `ipvsadm -d`: its connections stay and their packets are dropped until it returns (see
+    /// [`Settings::expire_nodest_conn`]).
+    pub fn remove_destination(&mut self, id: &ServiceId, address: IpAddr, port: u16) -> Result<(), Error> {
+        self.core.registry.remove_destination(id, address, port)
+    }
+
+    /// All services, sorted by their addresses.
+    pub fn services(&self) -> Vec<ServiceView> {
+        let view =
+            |service: &crate::service::Service| ServiceView { config: service.config.clone(), stats: service.stats };
+        self.core.registry.services().into_iter().map(view).collect()
+    }
+
+    /// A service's destinations in the order of its list.
+    pub fn destinations(&self, id: &ServiceId) -> Result<Vec<DestinationView>, Error> {
+        let registry = &self.core.registry;
+        let service = registry.service_of(id)?;
+        Ok(service.order.iter().filter_map(|&number| registry.destination(number)).map(DestinationView::from).collect())
+    }
+
+    /// All connections and templates as of `now`.
+    pub fn connections(&self, now: Instant) -> impl Iterator<Item = ConnectionView> {
+        let tick = self.clock.peek(now) as u32;
+        let v4 = self.v4.iter().map(move |connection| ConnectionView::new(connection, tick));
+        v4.chain(self.v6.iter().map(move |connection| ConnectionView::new(connection, tick)))
+    }
+
+    /// How many connections and templates there are.
+    pub fn connection_count(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
+    /// What became of the packets so far.
+    pub fn counters(&self) -> &Counters {
+        &self.core.counters
+    }
+
+    /// What the driver has to keep from the host's own stack, sorted.
+    pub fn claims(&self) -> Claims {
+        let mut claims = Claims::default();
+        for service in self.core.registry.services() {
+            match service.config.id {
+                ServiceId::Address(key) => claims.services.push(key),
+                ServiceId::Fwmark(mark) => claims.marks.push(mark),
+            }
+        }
+        claims.servers = self.claimed_servers();
+        claims
+    }
+
+    fn claimed_servers(&self) -> Vec<ServiceKey> {
+        let nat = |destination: &&crate::service::Destination| destination.method() == Method::Nat;
+        let key = |destination: &crate::service::Destination| match destination.service {
+            ServiceId::Address(ServiceKey { protocol, .. }) => {
+                let (address, port) = (destination.config.address, destination.config.port);
+                Some(ServiceKey { protocol, address, port })
+            }
+            ServiceId::Fwmark(_) => None,
+        };
+        let mut servers: Vec<_> = self.core.registry.destinations().filter(nat).filter_map(key).collect();
+        servers.sort_unstable();
+        servers.dedup();
+        servers
+    }
+}

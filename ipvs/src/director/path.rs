@@ -1,0 +1,210 @@
+//! The way of a packet: parsed, matched to its connection, rewritten.
+
+use super::Core;
+use crate::address::Address;
+use crate::connection::table::Table;
+use crate::connection::{Connection, Direction, Key, Method, tcp::View};
+use crate::forward::nat::{self, End};
+use crate::packet::icmp::IcmpError;
+use crate::packet::segment::{Segment, TcpFlags};
+use crate::packet::{Frame, Header, Ingress};
+use crate::service::Protocol;
+use crate::verdict::{Decision, DropReason, PassReason};
+
+/// The packet path of one address family at one moment.
+#[derive(Debug)]
+pub(super) struct Path<'a, A> {
+    pub(super) core: &'a mut Core,
+    pub(super) table: &'a mut Table<A>,
+    pub(super) now: u32,
+}
+
+/// A packet of TCP or UDP with what was read from it.
+#[derive(Debug)]
+pub(super) struct Packet<'a, 'b, A> {
+    pub(super) frame: &'a mut Frame<'b>,
+    pub(super) header: Header<A>,
+    pub(super) segment: Segment,
+    pub(super) ingress: Ingress,
+}
+
+/// Where a client's packet goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<A> {
+    pub(super) method: Method,
+    pub(super) address: A,
+    pub(super) port: u16,
+}
+
+impl<A: Address> Packet<'_, '_, A> {
+    pub(super) fn key(&self) -> Key<A> {
+        Key {
+            source: self.header.source,
+            destination: self.header.destination,
+            source_port: self.segment.source_port,
+            destination_port: self.segment.destination_port,
+            protocol: self.header.protocol,
+            template: false,
+        }
+    }
+
+    fn intact(&self) -> Result<(), Decision> {
+        match A::header_intact(self.frame.packet, self.header.l4) {
+            true => Ok(()),
+            false => Err(Decision::Drop(DropReason::IpChecksum)),
+        }
+    }
+
+    /// Whether it is a client's first: only then may an old connection give way to a new one.
+    fn is_opening(&self) -> bool {
+        self.segment.flags.has(TcpFlags::SYN)
+    }
+
+    fn length(&self) -> usize {
+        self.header.end
+    }
+
+    fn rewrite(&mut self, end: End, to: (A, u16)) {
+        A::decrement_ttl(self.frame.packet);
+        let partial = self.frame.checksum_partial;
+        nat::rewrite(self.frame.packet, &self.header, &self.segment, end, to, partial);
+    }
+}
+
+impl<'a, A: Address> Path<'a, A> {
+    pub(super) fn new(core: &'a mut Core, table: &'a mut Table<A>, now: u32) -> Path<'a, A> {
+        Path { core, table, now }
+    }
+
+    #[inline]
+    pub(super) fn receive(&mut self, frame: &mut Frame<'_>, ingress: Ingress) -> Decision {
+        let header = match A::parse(frame.packet) {
+            Ok(header) if header.fragment => return Decision::Pass(PassReason::Fragment),
+            Ok(header) => header,
+            Err(reason) => return Decision::Pass(reason),
+        };
+        let decision = match Protocol::from_number(header.protocol) {
+            Some(protocol) => self.transport(frame, header, protocol, ingress),
+            None if header.protocol == A::ICMP => self.icmp(frame, &header),
+            None => Err(Decision::Pass(PassReason::OtherProtocol)),
+        };
+        decision.unwrap_or_else(|decision| decision)
+    }
+
+    #[inline]
+    fn transport(
+        &mut self,
+        frame: &mut Frame<'_>,
+        header: Header<A>,
+        protocol: Protocol,
+        ingress: Ingress,
+    ) -> Result<Decision, Decision> {
+        let l4 = frame.packet.get(header.l4..header.end).unwrap_or_default();
+        let segment = Segment::parse(protocol, l4).map_err(Decision::Pass)?;
+        let mut packet = Packet { frame, header, segment, ingress };
+        match self.find_live(&packet.key()) {
+            Some((id, Direction::FromClient)) => self.client_packet(id, &mut packet),
+            Some((id, Direction::FromServer)) => self.server_packet(id, &mut packet),
+            None => self.unknown(&mut packet),
+        }
+    }
+
+    fn client_packet(&mut self, id: u32, packet: &mut Packet<'_, '_, A>) -> Result<Decision, Decision> {
+        packet.intact()?;
+        if packet.is_opening() && self.gives_way(id) {
+            self.end(id);
+            return self.unknown(packet);
+        }
+        let connection = self.table.get_mut(id).ok_or(Decision::Drop(DropReason::Internal))?;
+        connection.hop = packet.ingress.client_hop;
+        let (method, address, port) = (connection.method, connection.server, connection.server_port);
+        let destination = connection.destination;
+        if !self.core.count_in(destination, packet.length()) {
+            return self.orphaned(id, packet);
+        }
+        let view = if method == Method::Nat { View::Client } else { View::ClientOnly };
+        self.advance(id, view, packet.segment.flags);
+        self.send(packet, Target { method, address, port })
+    }
+
+    /// A packet whose destination was removed.
+    fn orphaned(&mut self, id: u32, packet: &mut Packet<'_, '_, A>) -> Result<Decision, Decision> {
+        if self.core.registry.is_empty() {
+            return Err(Decision::Pass(PassReason::NoService));
+        }
+        if self.core.settings.expire_nodest_conn {
+            self.end(id);
+            return self.unknown(packet);
+        }
+        Err(Decision::Drop(DropReason::DestinationRemoved))
+    }
+
+    /// Whether a connection ends because a SYN came that may open another.
+    fn gives_way(&self, id: u32) -> bool {
+        let settings = &self.core.settings;
+        let Some(connection) = self.table.get(id) else { return false };
+        let quiesced = || {
+            let destination = self.core.registry.destination(connection.destination);
+            destination.is_some_and(|destination| destination.weight() == 0)
+        };
+        connection.is_over() && settings.conn_reuse_mode || settings.expire_nodest_conn && quiesced()
+    }
+
+    fn server_packet(&mut self, id: u32, packet: &mut Packet<'_, '_, A>) -> Result<Decision, Decision> {
+        packet.intact()?;
+        if packet.header.ttl <= 1 {
+            return Err(Decision::Pass(PassReason::TtlExpired));
+        }
+        let connection = self.table.get(id).ok_or(Decision::Drop(DropReason::Internal))?;
+        let &Connection { service, service_port, hop, destination, .. } = connection;
+        self.core.count_out(destination, packet.length());
+        self.advance(id, View::Server, packet.segment.flags);
+        packet.rewrite(End::Source, (service, service_port));
+        Ok(Decision::ToClient(hop))
+    }
+
+    /// A packet of no connection: it may open one.
+    fn unknown(&mut self, packet: &mut Packet<'_, '_, A>) -> Result<Decision, Decision> {
+        let Header { destination, .. } = packet.header;
+        let Segment { protocol, destination_port, flags, .. } = packet.segment;
+        let service = self.core.registry.find(packet.ingress.mark, protocol, destination.ip(), destination_port);
+        let service = service.ok_or(Decision::Pass(PassReason::NotOurs))?;
+        if protocol == Protocol::Tcp && !self.may_open(flags) {
+            return Err(Decision::Pass(PassReason::NoConnection));
+        }
+        packet.intact()?;
+        let target = self.open(service, packet)?;
+        self.send(packet, target)
+    }
+
+    fn may_open(&self, flags: TcpFlags) -> bool {
+        !flags.has(TcpFlags::RST) && (flags.has(TcpFlags::SYN) || self.core.settings.sloppy_tcp)
+    }
+
+    /// Rewrites a client's packet for its server.
+    fn send(&mut self, packet: &mut Packet<'_, '_, A>, target: Target<A>) -> Result<Decision, Decision> {
+        if target.method == Method::Local {
+            return Ok(Decision::Local);
+        }
+        if packet.header.ttl <= 1 {
+            return self.reply(packet, IcmpError::TimeExceeded);
+        }
+        match target.method {
+            Method::Nat => packet.rewrite(End::Destination, (target.address, target.port)),
+            Method::Dr | Method::Local => A::decrement_ttl(packet.frame.packet),
+        }
+        Ok(Decision::ToServer(target.address.ip()))
+    }
+
+    /// Answers a client's packet with an ICMP error from the virtual address.
+    pub(super) fn reply(&mut self, packet: &Packet<'_, '_, A>, error: IcmpError) -> Result<Decision, Decision> {
+        let suppressed = Decision::Drop(DropReason::ErrorSuppressed);
+        if !self.admit_error(packet.header.source) {
+            return Err(suppressed);
+        }
+        let id = self.core.next_identification();
+        let reply = A::error(packet.frame.packet, &packet.header, packet.header.destination, error, id);
+        self.core.reply = Some(reply.ok_or(suppressed)?);
+        Ok(Decision::Reply)
+    }
+}

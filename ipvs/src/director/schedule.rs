@@ -1,0 +1,194 @@
+//! Opening connections: the scheduler, or the template that remembers the client.
+
+use super::path::{Packet, Path, Target};
+use crate::address::Address;
+use crate::connection::state::ticks;
+use crate::connection::tcp::View;
+use crate::connection::{Connection, Key, Links, Method, NONE, State};
+use crate::packet::icmp::IcmpError;
+use crate::persistence::Persistence;
+use crate::scheduler::Flow;
+use crate::service::{Destination, Protocol, ServiceId};
+use crate::verdict::{Decision, DropReason, HopId};
+
+const FULL: Decision = Decision::Drop(DropReason::ConnectionLimit);
+
+/// A destination chosen, with the template that it was chosen by.
+#[derive(Debug, Clone, Copy)]
+struct Choice {
+    destination: u32,
+    control: u32,
+}
+
+impl<A: Address> Path<'_, A> {
+    /// Schedules a packet's connection and makes its entry.
+    pub(super) fn open(&mut self, service: u32, packet: &Packet<'_, '_, A>) -> Result<Target<A>, Decision> {
+        let persistence = self.core.registry.service(service).and_then(|service| service.config.persistence);
+        let choice = match persistence {
+            Some(persistence) => self.choose_by_template(service, packet, persistence)?,
+            None => Choice { destination: self.choose(service, packet)?, control: NONE },
+        };
+        let target = self.target(service, packet, choice, persistence.is_some())?;
+        if !self.is_one_packet(service, packet) {
+            self.remember(packet, choice, target)?;
+        }
+        self.count_connection(service, choice.destination, packet.header.end);
+        Ok(target)
+    }
+
+    /// Asks the scheduler; without a destination the client gets "port unreachable".
+    fn choose(&mut self, service: u32, packet: &Packet<'_, '_, A>) -> Result<u32, Decision> {
+        let flow = Flow {
+            source: packet.header.source.ip(),
+            source_port: packet.segment.source_port,
+            destination: packet.header.destination.ip(),
+        };
+        match self.core.registry.schedule(service, &flow) {
+            Some(destination) => Ok(destination),
+            None => Err(self.reply(packet, IcmpError::PortUnreachable).unwrap_or_else(|decision| decision)),
+        }
+    }
+
+    fn choose_by_template(
+        &mut self,
+        service: u32,
+        packet: &Packet<'_, '_, A>,
+        persistence: Persistence,
+    ) -> Result<Choice, Decision> {
+        let key = self.template_key(service, packet, persistence.prefix_len);
+        let choice = match self.valid_template(&key) {
+            Some(choice) => choice,
+            None => self.new_template(service, packet, key, ticks(persistence.timeout))?,
+        };
+        let lifetime = self.table.get(choice.control).map_or(0, |template| template.timeout);
+        self.table.prolong(choice.control, self.now.wrapping_add(lifetime));
+        Ok(choice)
+    }
+
+    /// A template of the service's port remembers that port; one of all ports or of a mark remembers the client only.
+    fn template_key(&self, service: u32, packet: &Packet<'_, '_, A>, prefix_len: u8) -> Key<A> {
+        let client = packet.header.source.masked(prefix_len);
+        let (protocol, address, port) = match self.core.registry.service(service).map(|service| service.config.id) {
+            Some(ServiceId::Fwmark(mark)) => (0, A::from_mark(mark), 0),
+            Some(ServiceId::Address(key)) => (packet.header.protocol, packet.header.destination, key.port),
+            None => (packet.header.protocol, packet.header.destination, packet.segment.destination_port),
+        };
+        Key { source: client, destination: address, source_port: 0, destination_port: port, protocol, template: true }
+    }
+
+    /// The template, if its destination may still be used; otherwise it is hidden until its time is over.
+    fn valid_template(&mut self, key: &Key<A>) -> Option<Choice> {
+        let (control, _) = self.find_live(key)?;
+        let destination = self.table.get(control)?.destination;
+        let expire_quiescent = self.core.settings.expire_quiescent_template;
+        let usable = self
+            .core
+            .registry
+            .destination(destination)
+            .is_some_and(|destination| destination.available && !(expire_quiescent && destination.weight() == 0));
+        if !usable {
+            self.table.hide_template(control);
+            return None;
+        }
+        Some(Choice { destination, control })
+    }
+
+    fn new_template(
+        &mut self,
+        service: u32,
+        packet: &Packet<'_, '_, A>,
+        key: Key<A>,
+        lifetime: u32,
+    ) -> Result<Choice, Decision> {
+        let destination = self.choose(service, packet)?;
+        let held = self.core.registry.destination(destination);
+        let port = held.map_or(0, |held| held.config.port);
+        let template = Connection {
+            client: key.source,
+            service: key.destination,
+            server: held.and_then(|held| A::from_ip(held.config.address)).unwrap_or(A::UNSPECIFIED),
+            client_port: 0,
+            service_port: key.destination_port,
+            server_port: if key.destination_port == 0 { 0 } else { port },
+            protocol: key.protocol,
+            state: State::None,
+            method: held.map_or(Method::Local, Destination::method),
+            template: true,
+            inactive: false,
+            hop: HopId(0),
+            destination,
+            control: NONE,
+            controlled: 0,
+            expires: self.now.wrapping_add(lifetime),
+            timeout: lifetime,
+            links: Links::NONE,
+        };
+        let control = self.begin(template).ok_or(FULL)?;
+        Ok(Choice { destination, control })
+    }
+
+    /// The server's address and port. Under persistence, only packets to the service's own port get the
+    /// destination's.
+    fn target(
+        &self,
+        service: u32,
+        packet: &Packet<'_, '_, A>,
+        choice: Choice,
+        persistent: bool,
+    ) -> Result<Target<A>, Decision> {
+        let internal = Decision::Drop(DropReason::Internal);
+        let destination = self.core.registry.destination(choice.destination).ok_or(internal)?;
+        let service_port = self.core.registry.service(service).map_or(0, |service| service.config.id.port());
+        let method = destination.method();
+        let address = A::from_ip(destination.config.address);
+        let asked = packet.segment.destination_port;
+        let own = destination.config.port != 0 && (!persistent || asked == service_port);
+        Ok(Target {
+            method,
+            address: address.or((method == Method::Local).then_some(A::UNSPECIFIED)).ok_or(internal)?,
+            port: if own { destination.config.port } else { asked },
+        })
+    }
+
+    fn is_one_packet(&self, service: u32, packet: &Packet<'_, '_, A>) -> bool {
+        let one_packet = self.core.registry.service(service).is_some_and(|service| service.config.one_packet);
+        one_packet && packet.segment.protocol == Protocol::Udp
+    }
+
+    fn remember(&mut self, packet: &Packet<'_, '_, A>, choice: Choice, target: Target<A>) -> Result<(), Decision> {
+        let connection = Connection {
+            client: packet.header.source,
+            service: packet.header.destination,
+            server: target.address,
+            client_port: packet.segment.source_port,
+            service_port: packet.segment.destination_port,
+            server_port: target.port,
+            protocol: packet.header.protocol,
+            state: State::None,
+            method: target.method,
+            template: false,
+            inactive: packet.segment.protocol != Protocol::Tcp,
+            hop: packet.ingress.client_hop,
+            destination: choice.destination,
+            control: choice.control,
+            controlled: 0,
+            expires: self.now,
+            timeout: 0,
+            links: Links::NONE,
+        };
+        let id = self.begin(connection).ok_or(FULL)?;
+        let view = if target.method == Method::Nat { View::Client } else { View::ClientOnly };
+        self.advance(id, view, packet.segment.flags);
+        Ok(())
+    }
+
+    fn count_connection(&mut self, service: u32, destination: u32, bytes: usize) {
+        if let Some(destination) = self.core.registry.destination_mut(destination) {
+            destination.stats.connections += 1;
+        }
+        if let Some(service) = self.core.registry.service_mut(service) {
+            service.stats.connections += 1;
+        }
+        self.core.count_in(destination, bytes);
+    }
+}

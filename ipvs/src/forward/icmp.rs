@@ -1,0 +1,98 @@
+//! ICMP errors about a connection: the quoted packet is found and translated with the error itself.
+
+use crate::address::Address;
+use crate::connection::{Connection, Direction, Key};
+use crate::forward::nat::pseudo_sum;
+use crate::packet::{Header, checksum, read, write};
+use crate::service::Protocol;
+
+/// Length of the header before the quoted packet.
+const HEADER: usize = 8;
+
+/// The packet that an ICMP error quotes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quote<A> {
+    header: Header<A>,
+    /// Where it begins in the outer packet.
+    start: usize,
+    /// What the quoted connection's packets in the error's direction are looked up by.
+    pub(crate) key: Key<A>,
+}
+
+/// The quoted packet, if this is an error that is translated and that was sent to the quoted packet's sender.
+pub(crate) fn quote<A: Address>(packet: &[u8], header: &Header<A>) -> Option<Quote<A>> {
+    let kind = packet.get(header.l4)?;
+    let start = header.l4 + HEADER;
+    let quoted = packet.get(start..header.end)?;
+    let inner = A::parse_quoted(quoted).ok()?;
+    Protocol::from_number(inner.protocol)?;
+    if !A::ICMP_ERRORS.contains(kind) || inner.fragment || inner.source != header.destination {
+        return None;
+    }
+    let key = Key {
+        source: inner.source,
+        destination: inner.destination,
+        source_port: read(quoted, inner.l4)?,
+        destination_port: read(quoted, inner.l4 + 2)?,
+        protocol: inner.protocol,
+        template: false,
+    };
+    Some(Quote { header: inner, start, key: key.reversed() })
+}
+
+/// Whether the ICMP checksum is right.
+pub(crate) fn intact<A: Address>(packet: &[u8], header: &Header<A>) -> bool {
+    let sum = |icmp| checksum::sum(icmp, pseudo(header.source, header.destination, header));
+    packet.get(header.l4..header.end).is_some_and(|icmp| sum(icmp) == 0xffff)
+}
+
+/// Rewrites an error about a NAT connection and the packet quoted in it; its checksum is computed anew.
+pub(crate) fn translate<A: Address>(
+    packet: &mut [u8],
+    header: &Header<A>,
+    quote: &Quote<A>,
+    connection: &Connection<A>,
+    direction: Direction,
+) {
+    let outer = match direction {
+        Direction::FromClient => {
+            let change = checksum::delta(header.destination.sum(), connection.server.sum());
+            A::set_destination(packet, connection.server, change);
+            (header.source, connection.server)
+        }
+        Direction::FromServer => {
+            let change = checksum::delta(header.source.sum(), connection.service.sum());
+            A::set_source(packet, connection.service, change);
+            (connection.service, header.destination)
+        }
+    };
+    let Some(quoted) = packet.get_mut(quote.start..header.end) else { return };
+    translate_quote(quoted, &quote.header, connection, direction);
+    let Some(icmp) = packet.get_mut(header.l4..header.end) else { return };
+    write(icmp, 2, 0);
+    let sum = !checksum::sum(icmp, pseudo(outer.0, outer.1, header));
+    write(icmp, 2, sum);
+}
+
+/// The quoted packet went the other way than the error: what it had for a source is our destination.
+fn translate_quote<A: Address>(quoted: &mut [u8], inner: &Header<A>, connection: &Connection<A>, direction: Direction) {
+    match direction {
+        Direction::FromClient => {
+            let change = checksum::delta(inner.source.sum(), connection.server.sum());
+            A::set_source(quoted, connection.server, change);
+            write(quoted, inner.l4, connection.server_port);
+        }
+        Direction::FromServer => {
+            let change = checksum::delta(inner.destination.sum(), connection.service.sum());
+            A::set_destination(quoted, connection.service, change);
+            write(quoted, inner.l4 + 2, connection.service_port);
+        }
+    }
+}
+
+fn pseudo<A: Address>(source: A, destination: A, header: &Header<A>) -> u32 {
+    match A::ICMP_PSEUDO {
+        true => pseudo_sum(source, destination, A::ICMP, header.end - header.l4),
+        false => 0,
+    }
+}

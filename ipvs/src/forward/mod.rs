@@ -1,0 +1,4 @@
+//! How a packet is rewritten for its next hop.
+
+pub(crate) mod icmp;
+pub(crate) mod nat;

@@ -1,0 +1,87 @@
+//! Ones' complement sums: RFC 1071, and their incremental update, RFC 1624.
+
+/// Folds a sum of 16-bit words into 16 bits.
+#[inline]
+pub(crate) const fn fold(sum: u32) -> u16 {
+    let sum = (sum & 0xffff) + (sum >> 16);
+    ((sum & 0xffff) + (sum >> 16)) as u16
+}
+
+/// The difference that replacing words of sum `old` by words of sum `new` makes; differences may be added up.
+#[inline]
+pub(crate) const fn delta(old: u32, new: u32) -> u32 {
+    fold(new) as u32 + !fold(old) as u32
+}
+
+/// RFC 1624, equation 3: the checksum field after its data changed by `delta`.
+#[inline]
+pub(crate) const fn update(field: u16, delta: u32) -> u16 {
+    !fold(!field as u32 + fold(delta) as u32)
+}
+
+/// A partial checksum (the sum of the pseudo header, not complemented) after the pseudo header changed by `delta`.
+#[inline]
+pub(crate) const fn update_partial(field: u16, delta: u32) -> u16 {
+    fold(field as u32 + fold(delta) as u32)
+}
+
+/// The folded sum of `bytes` (an odd last byte is padded with zero) and `initial`.
+pub(crate) fn sum(bytes: &[u8], initial: u32) -> u16 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let mut total = u64::from(initial);
+    for word in words {
+        total += u64::from(u32::from_be_bytes(*word));
+    }
+    let mut tail = [0; 4];
+    for (to, from) in tail.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    total += u64::from(u32::from_be_bytes(tail));
+    let total = (total & 0xffff_ffff) + (total >> 32);
+    let total = (total & 0xffff_ffff) + (total >> 32);
+    fold((total as u32 >> 16) + (total as u32 & 0xffff))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn slow_sum(bytes: &[u8]) -> u16 {
+        let words = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
+        words.fold(0, |sum, word| u32::from(fold(sum + word))) as u16
+    }
+
+    #[test]
+    fn rfc_1071_example() {
+        assert_eq!(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7], 0), 0xddf2);
+    }
+
+    #[test]
+    fn rfc_1624_example() {
+        // Section 4: the field 0xDD2F after a word changed from 0x5555 to 0x3285.
+        assert_eq!(update(0xdd2f, delta(0x5555, 0x3285)), 0x0000);
+    }
+
+    proptest! {
+        #[test]
+        fn sum_equals_the_definition(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert_eq!(sum(&bytes, 0), slow_sum(&bytes));
+        }
+
+        #[test]
+        fn update_equals_computing_anew(
+            mut bytes in proptest::collection::vec(any::<u8>(), 4..64),
+            new in any::<u16>(),
+        ) {
+            let old = u16::from_be_bytes([bytes[0], bytes[1]]);
+            let before = !sum(&bytes, 0);
+            bytes[..2].copy_from_slice(&new.to_be_bytes());
+            let after = !sum(&bytes, 0);
+            let updated = update(before, delta(u32::from(old), u32::from(new)));
+            // 0 and 0xffff are the same number in ones' complement.
+            prop_assert_eq!(updated % 0xffff, after % 0xffff);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! IPv4: RFC 791.
+
+use std::net::Ipv4Addr;
+
+use super::checksum;
+use super::icmp::{IcmpError, ReplyBuffer};
+use super::{Header, word, write};
+use crate::verdict::PassReason;
+
+pub(crate) const SOURCE: usize = 12;
+pub(crate) const DESTINATION: usize = 16;
+const TTL: usize = 8;
+const CHECKSUM: usize = 10;
+const HEADER: usize = 20;
+/// Precedence "internetwork control", as Linux sends its ICMP errors.
+const ERROR_TOS: u8 = 0xc0;
+const ERROR_TTL: u8 = 64;
+/// RFC 1812 section 4.3.2.3: an error is at most this long.
+const ERROR_LENGTH: usize = 576;
+
+#[inline]
+pub(crate) fn parse(packet: &[u8]) -> Result<Header<Ipv4Addr>, PassReason> {
+    let header = parse_quoted(packet)?;
+    if header.end > packet.len() {
+        return Err(PassReason::Malformed);
+    }
+    Ok(header)
+}
+
+#[inline]
+pub(crate) fn parse_quoted(packet: &[u8]) -> Result<Header<Ipv4Addr>, PassReason> {
+    let fixed: &[u8; HEADER] = packet.first_chunk().ok_or(PassReason::Malformed)?;
+    let l4 = usize::from(fixed[0] & 15) * 4;
+    let end = usize::from(word([fixed[2], fixed[3]]));
+    if fixed[0] >> 4 != 4 || l4 < HEADER || l4 > end || l4 > packet.len() {
+        return Err(PassReason::Malformed);
+    }
+    Ok(Header {
+        source: Ipv4Addr::new(fixed[12], fixed[13], fixed[14], fixed[15]),
+        destination: Ipv4Addr::new(fixed[16], fixed[17], fixed[18], fixed[19]),
+        protocol: fixed[9],
+        ttl: fixed[TTL],
+        l4,
+        end,
+        fragment: word([fixed[6], fixed[7]]) & 0x3fff != 0,
+    })
+}
+
+#[inline]
+pub(crate) fn header_intact(packet: &[u8], l4: usize) -> bool {
+    packet.get(..l4).is_some_and(|header| checksum::sum(header, 0) == 0xffff)
+}
+
+#[inline]
+pub(crate) fn set_address(packet: &mut [u8], at: usize, address: Ipv4Addr, delta: u32) {
+    let Some(fixed) = packet.first_chunk_mut::<HEADER>() else { return };
+    if let Some(field) = fixed.get_mut(at..at + 4) {
+        field.copy_from_slice(&address.octets());
+    }
+    let field = word([fixed[CHECKSUM], fixed[CHECKSUM + 1]]);
+    [fixed[CHECKSUM], fixed[CHECKSUM + 1]] = checksum::update(field, delta).to_be_bytes();
+}
+
+/// The word of TTL and protocol falls by 0x100.
+#[inline]
+pub(crate) fn decrement_ttl(packet: &mut [u8]) {
+    let Some(fixed) = packet.first_chunk_mut::<HEADER>() else { return };
+    fixed[TTL] = fixed[TTL].wrapping_sub(1);
+    let field = word([fixed[CHECKSUM], fixed[CHECKSUM + 1]]);
+    [fixed[CHECKSUM], fixed[CHECKSUM + 1]] = checksum::update(field, 0xffff - 0x100).to_be_bytes();
+}
+
+/// An ICMP error about `packet` from `source`, or none where RFC 1122 section 3.2.2 forbids one.
+pub(crate) fn error(
+    packet: &[u8],
+    header: &Header<Ipv4Addr>,
+    source: Ipv4Addr,
+    error: IcmpError,
+    id: u16,
+) -> Option<ReplyBuffer> {
+    if !may_be_answered(packet, header) {
+        return None;
+    }
+    let quote = packet.get(..header.end.min(packet.len()).min(ERROR_LENGTH - HEADER - 8))?;
+    let mut reply = ReplyBuffer::default();
+    reply.extend(&ip_header(source, header.source, quote.len() + 8, id));
+    reply.extend(&error.v4_header());
+    reply.extend(quote);
+    let icmp = reply.get_mut(HEADER..)?;
+    let sum = !checksum::sum(icmp, 0);
+    write(icmp, 2, sum);
+    Some(reply)
+}
+
+fn may_be_answered(packet: &[u8], header: &Header<Ipv4Addr>) -> bool {
+    let later_fragment = packet.get(6..8).is_none_or(|bytes| word([bytes[0], bytes[1]]) & 0x1fff != 0);
+    let source = header.source;
+    let single = !(source.is_unspecified() || source.is_broadcast() || source.is_multicast() || source.is_loopback());
+    let to_group = header.destination.is_multicast() || header.destination.is_broadcast();
+    single && !to_group && !later_fragment
+}
+
+fn ip_header(source: Ipv4Addr, destination: Ipv4Addr, payload: usize, id: u16) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[0] = 0x45;
+    header[1] = ERROR_TOS;
+    header[2..4].copy_from_slice(&((HEADER + payload) as u16).to_be_bytes());
+    header[4..6].copy_from_slice(&id.to_be_bytes());
+    header[TTL] = ERROR_TTL;
+    header[9] = 1;
+    header[12..16].copy_from_slice(&source.octets());
+    header[16..20].copy_from_slice(&destination.octets());
+    let sum = !checksum::sum(&header, 0);
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    header
+}

@@ -1,0 +1,96 @@
+//! The transport header: ports, flags and checksums of TCP and UDP.
+
+use super::{checksum, read, word, write};
+use crate::service::Protocol;
+use crate::verdict::PassReason;
+
+const TCP_CHECKSUM: usize = 16;
+const UDP_CHECKSUM: usize = 6;
+
+/// The ports and flags of a transport header whose fixed part is all there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub(crate) protocol: Protocol,
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
+    pub(crate) flags: TcpFlags,
+}
+
+/// The flags byte of TCP; zero for other protocols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct TcpFlags(pub(crate) u8);
+
+impl TcpFlags {
+    pub(crate) const FIN: u8 = 1;
+    pub(crate) const SYN: u8 = 2;
+    pub(crate) const RST: u8 = 4;
+    pub(crate) const ACK: u8 = 16;
+
+    #[inline]
+    pub(crate) fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+}
+
+impl Segment {
+    /// Reads the transport header at the start of `l4`.
+    #[inline]
+    pub(crate) fn parse(protocol: Protocol, l4: &[u8]) -> Result<Segment, PassReason> {
+        let shortest = match protocol {
+            Protocol::Tcp => 20,
+            Protocol::Udp => 8,
+        };
+        let ports: &[u8; 4] = l4.first_chunk().ok_or(PassReason::Malformed)?;
+        if l4.len() < shortest {
+            return Err(PassReason::Malformed);
+        }
+        let flags = match protocol {
+            Protocol::Tcp => TcpFlags(*l4.get(13).ok_or(PassReason::Malformed)?),
+            Protocol::Udp => TcpFlags::default(),
+        };
+        Ok(Segment {
+            protocol,
+            source_port: word([ports[0], ports[1]]),
+            destination_port: word([ports[2], ports[3]]),
+            flags,
+        })
+    }
+}
+
+/// What a rewrite does to the transport checksum.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change {
+    /// Difference of the pseudo header.
+    pub(crate) addresses: u32,
+    /// Difference of the ports.
+    pub(crate) ports: u32,
+    /// The field holds only the pseudo header's sum.
+    pub(crate) partial: bool,
+}
+
+/// Mends the checksum of the transport header at the start of `l4`. `pseudo` is the rewritten pseudo header's sum,
+/// for a UDP datagram that carries no checksum and gets one, as under IPVS.
+#[inline]
+pub(crate) fn mend_checksum(protocol: Protocol, l4: &mut [u8], change: Change, pseudo: impl FnOnce(usize) -> u32) {
+    let at = match protocol {
+        Protocol::Tcp => TCP_CHECKSUM,
+        Protocol::Udp => UDP_CHECKSUM,
+    };
+    let Some(field) = read(l4, at) else { return };
+    let mended = match (change.partial, protocol, field) {
+        (true, ..) => checksum::update_partial(field, change.addresses),
+        (false, Protocol::Udp, 0) => computed(l4, pseudo(l4.len())),
+        (false, Protocol::Udp, _) => some(checksum::update(field, change.addresses + change.ports)),
+        (false, ..) => checksum::update(field, change.addresses + change.ports),
+    };
+    write(l4, at, mended);
+}
+
+/// A UDP checksum of zero means "none": RFC 768 sends the other zero.
+fn some(checksum: u16) -> u16 {
+    if checksum == 0 { 0xffff } else { checksum }
+}
+
+fn computed(l4: &mut [u8], pseudo: u32) -> u16 {
+    some(!checksum::sum(l4, pseudo))
+}

@@ -1,0 +1,123 @@
+//! What the daemon asks for.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::persistence::Persistence;
+use crate::scheduler::{SchedulerFlags, SchedulerKind};
+
+/// A transport protocol that services can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// Protocol 6.
+    Tcp,
+    /// Protocol 17.
+    Udp,
+}
+
+impl Protocol {
+    /// The number in the IP header.
+    pub const fn number(self) -> u8 {
+        match self {
+            Protocol::Tcp => 6,
+            Protocol::Udp => 17,
+        }
+    }
+
+    pub(crate) const fn from_number(number: u8) -> Option<Protocol> {
+        match number {
+            6 => Some(Protocol::Tcp),
+            17 => Some(Protocol::Udp),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
+        })
+    }
+}
+
+/// A virtual service's address. Port 0 stands for all ports and needs persistence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServiceKey {
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// The virtual address.
+    pub address: IpAddr,
+    /// The virtual port.
+    pub port: u16,
+}
+
+/// How a virtual service is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ServiceId {
+    /// By protocol, address and port.
+    Address(ServiceKey),
+    /// By the mark that the firewall put on the packet.
+    Fwmark(u32),
+}
+
+impl ServiceId {
+    /// The service's port; 0 for a firewall mark.
+    pub(crate) fn port(&self) -> u16 {
+        match self {
+            ServiceId::Address(key) => key.port,
+            ServiceId::Fwmark(_) => 0,
+        }
+    }
+}
+
+impl From<ServiceKey> for ServiceId {
+    fn from(key: ServiceKey) -> Self {
+        ServiceId::Address(key)
+    }
+}
+
+/// A virtual service (`ipvsadm -A`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceConfig {
+    /// How packets are matched to it.
+    pub id: ServiceId,
+    /// Who chooses its destinations.
+    pub scheduler: SchedulerKind,
+    /// `ipvsadm -b`.
+    pub flags: SchedulerFlags,
+    /// `ipvsadm -p`.
+    pub persistence: Option<Persistence>,
+    /// `ipvsadm -o`: every UDP packet is scheduled alone.
+    pub one_packet: bool,
+}
+
+/// How packets reach a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Forwarding {
+    /// Rewritten addresses and ports, both ways (`-m`).
+    Nat,
+    /// Only the MAC addresses change (`-g`). The destination's port is the service's.
+    Dr,
+    /// The host itself serves the virtual address: packets are left as they are. A loopback destination is always
+    /// local.
+    Local,
+}
+
+/// A real server of a virtual service (`ipvsadm -a`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestinationConfig {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// How packets reach it.
+    pub forwarding: Forwarding,
+    /// 0 quiesces it: no connection is scheduled to it.
+    pub weight: u32,
+    /// From this many connections on it is passed over; 0 for no limit.
+    pub upper_threshold: u32,
+    /// Below this many connections an overloaded destination is used again; 0 means three quarters of the upper.
+    pub lower_threshold: u32,
+}

@@ -1,0 +1,137 @@
+//! A destination with its load.
+
+use super::{DestinationConfig, Error, Forwarding, ServiceId};
+use crate::connection::Method;
+use crate::stats::Stats;
+
+/// A destination, in use or (with connections left) in the trash.
+#[derive(Debug, Clone)]
+pub(crate) struct Destination {
+    pub(crate) config: DestinationConfig,
+    /// The service that it belongs to, also while that is deleted.
+    pub(crate) service: ServiceId,
+    /// The number of that service while `available`.
+    pub(crate) owner: u32,
+    /// In its service's list.
+    pub(crate) available: bool,
+    pub(crate) overloaded: bool,
+    pub(crate) active: u32,
+    pub(crate) inactive: u32,
+    pub(crate) persistent: u32,
+    pub(crate) stats: Stats,
+}
+
+impl Destination {
+    pub(crate) fn new(config: DestinationConfig, service: ServiceId, owner: u32) -> Destination {
+        Destination {
+            config,
+            service,
+            owner,
+            available: true,
+            overloaded: false,
+            active: 0,
+            inactive: 0,
+            persistent: 0,
+            stats: Stats::default(),
+        }
+    }
+
+    pub(crate) fn weight(&self) -> u32 {
+        self.config.weight
+    }
+
+    /// Whether a scheduler may choose it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.config.weight > 0 && !self.overloaded
+    }
+
+    /// Connections and templates that refer to it.
+    pub(crate) fn references(&self) -> u32 {
+        self.active + self.inactive + self.persistent
+    }
+
+    pub(crate) fn method(&self) -> Method {
+        match self.config.forwarding {
+            _ if self.config.address.is_loopback() => Method::Local,
+            Forwarding::Local => Method::Local,
+            Forwarding::Nat => Method::Nat,
+            Forwarding::Dr => Method::Dr,
+        }
+    }
+
+    /// A connection more may reach the upper threshold.
+    pub(crate) fn connection_added(&mut self) {
+        let upper = self.config.upper_threshold;
+        if upper != 0 && self.active + self.inactive >= upper {
+            self.overloaded = true;
+        }
+    }
+
+    /// A connection less may end the overload: below the lower threshold, or below three quarters of the upper.
+    pub(crate) fn connection_removed(&mut self) {
+        let total = u64::from(self.active) + u64::from(self.inactive);
+        let (upper, lower) = (u64::from(self.config.upper_threshold), u64::from(self.config.lower_threshold));
+        let relieved = match (lower, upper) {
+            (0, 0) => true,
+            (0, upper) => total * 4 < upper * 3,
+            (lower, _) => total < lower,
+        };
+        if relieved {
+            self.overloaded = false;
+        }
+    }
+
+    /// Takes over what an edit may change.
+    pub(crate) fn edit(&mut self, config: DestinationConfig) {
+        if config.upper_threshold == 0 || config.upper_threshold > self.config.upper_threshold {
+            self.overloaded = false;
+        }
+        self.config = config;
+    }
+}
+
+/// Checks a destination for its service, and gives it the port that its forwarding method needs.
+pub(super) fn admit(mut config: DestinationConfig, service: &ServiceId) -> Result<DestinationConfig, Error> {
+    if config.lower_threshold > config.upper_threshold || config.weight > i32::MAX as u32 {
+        return Err(Error::OutOfRange);
+    }
+    if let ServiceId::Address(key) = service {
+        if key.address.is_ipv4() != config.address.is_ipv4() && config.forwarding != Forwarding::Local {
+            return Err(Error::FamilyMismatch);
+        }
+        if config.forwarding != Forwarding::Nat {
+            config.port = key.port;
+        }
+    }
+    Ok(config)
+}
+
+/// A line of `ipvsadm -Ln`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestinationView {
+    /// Its configuration as accepted.
+    pub config: DestinationConfig,
+    /// Connections in an active state.
+    pub active: u32,
+    /// Other connections.
+    pub inactive: u32,
+    /// Persistence templates.
+    pub persistent: u32,
+    /// Whether it is passed over because of its thresholds.
+    pub overloaded: bool,
+    /// Its counters.
+    pub stats: Stats,
+}
+
+impl From<&Destination> for DestinationView {
+    fn from(destination: &Destination) -> Self {
+        DestinationView {
+            config: destination.config.clone(),
+            active: destination.active,
+            inactive: destination.inactive,
+            persistent: destination.persistent,
+            overloaded: destination.overloaded,
+            stats: destination.stats,
+        }
+    }
+}

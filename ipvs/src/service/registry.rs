@@ -1,0 +1,270 @@
+//! All services and destinations, and the changes that the daemon makes to them.
+
+use std::net::IpAddr;
+
+use hashbrown::HashMap;
+use siphasher::sip::SipHasher13;
+
+use super::destination::{Destination, admit};
+use super::{DestinationConfig, Error, Protocol, ServiceConfig, ServiceId, ServiceKey};
+use crate::connection::NONE;
+use crate::scheduler::{Flow, Pool, Schedule};
+use crate::stats::Stats;
+
+/// A virtual service.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) config: ServiceConfig,
+    /// Numbers of its destinations: the latest added first, as in the kernel.
+    pub(crate) order: Vec<u32>,
+    scheduler: Box<dyn Schedule>,
+    pub(crate) stats: Stats,
+}
+
+/// A service as `ipvsadm -Ln` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceView {
+    /// Its configuration.
+    pub config: ServiceConfig,
+    /// Its counters.
+    pub stats: Stats,
+}
+
+/// Hashes service keys with the director's seed.
+#[derive(Debug, Clone, Copy)]
+struct Seeded([u64; 2]);
+
+impl std::hash::BuildHasher for Seeded {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.0[0], self.0[1])
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Registry {
+    services: Vec<Option<Service>>,
+    numbers: HashMap<ServiceId, u32, Seeded>,
+    destinations: Vec<Destination>,
+    marks: usize,
+    seed: [u64; 2],
+}
+
+impl Registry {
+    pub(crate) fn new(seed: [u64; 2]) -> Registry {
+        Registry {
+            services: Vec::new(),
+            numbers: HashMap::with_hasher(Seeded(seed)),
+            destinations: Vec::new(),
+            marks: 0,
+            seed,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    /// The service for a packet: by mark, by its port, or one of all ports.
+    pub(crate) fn find(&self, mark: u32, protocol: Protocol, address: IpAddr, port: u16) -> Option<u32> {
+        let number = |id| self.numbers.get(&id).copied();
+        let by_key = |port| number(ServiceId::Address(ServiceKey { protocol, address, port }));
+        let by_mark = (mark != 0 && self.marks != 0).then(|| number(ServiceId::Fwmark(mark))).flatten();
+        by_mark.or_else(|| by_key(port)).or_else(|| by_key(0))
+    }
+
+    pub(crate) fn service(&self, number: u32) -> Option<&Service> {
+        self.services.get(number as usize)?.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn service_mut(&mut self, number: u32) -> Option<&mut Service> {
+        self.services.get_mut(number as usize)?.as_mut()
+    }
+
+    pub(crate) fn destination(&self, number: u32) -> Option<&Destination> {
+        self.destinations.get(number as usize)
+    }
+
+    #[inline]
+    pub(crate) fn destination_mut(&mut self, number: u32) -> Option<&mut Destination> {
+        self.destinations.get_mut(number as usize)
+    }
+
+    /// All services, in the order of their addresses.
+    pub(crate) fn services(&self) -> Vec<&Service> {
+        let mut services: Vec<_> = self.services.iter().flatten().collect();
+        services.sort_by_key(|service| service.config.id);
+        services
+    }
+
+    /// Destinations in use and those that connections still refer to.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = &Destination> {
+        self.destinations.iter().filter(|destination| destination.available || destination.references() > 0)
+    }
+
+    pub(crate) fn service_of(&self, id: &ServiceId) -> Result<&Service, Error> {
+        self.number(id).and_then(|number| self.service(number).ok_or(Error::NoSuchService))
+    }
+
+    /// Lets the service's scheduler choose.
+    pub(crate) fn schedule(&mut self, number: u32, flow: &Flow) -> Option<u32> {
+        let service = self.services.get_mut(number as usize)?.as_mut()?;
+        service.scheduler.pick(Pool::new(&service.order, &self.destinations), flow)
+    }
+
+    pub(crate) fn add_service(&mut self, config: ServiceConfig) -> Result<(), Error> {
+        check(&config)?;
+        if self.numbers.contains_key(&config.id) {
+            return Err(Error::ServiceExists);
+        }
+        let id = config.id;
+        let scheduler = config.scheduler.build(config.flags, self.seed);
+        let service = Service { config, order: Vec::new(), scheduler, stats: Stats::default() };
+        let number = self.place(service);
+        self.numbers.insert(id, number);
+        self.marks += usize::from(matches!(id, ServiceId::Fwmark(_)));
+        Ok(())
+    }
+
+    fn place(&mut self, service: Service) -> u32 {
+        let number = self.services.iter().position(Option::is_none).unwrap_or(self.services.len());
+        match self.services.get_mut(number) {
+            Some(place) => *place = Some(service),
+            None => self.services.push(Some(service)),
+        }
+        number as u32
+    }
+
+    pub(crate) fn edit_service(&mut self, config: ServiceConfig) -> Result<(), Error> {
+        check(&config)?;
+        let number = self.number(&config.id)?;
+        let seed = self.seed;
+        let service = self.services.get_mut(number as usize).and_then(Option::as_mut).ok_or(Error::NoSuchService)?;
+        if (service.config.scheduler, service.config.flags) != (config.scheduler, config.flags) {
+            service.scheduler = config.scheduler.build(config.flags, seed);
+            service.scheduler.changed(Pool::new(&service.order, &self.destinations));
+        }
+        service.config = config;
+        Ok(())
+    }
+
+    pub(crate) fn remove_service(&mut self, id: &ServiceId) -> Result<(), Error> {
+        let number = self.number(id)?;
+        let service = self.services.get_mut(number as usize).and_then(Option::take);
+        for destination in service.iter().flat_map(|service| &service.order) {
+            if let Some(destination) = self.destinations.get_mut(*destination as usize) {
+                destination.available = false;
+            }
+        }
+        self.numbers.remove(id);
+        self.marks -= usize::from(matches!(id, ServiceId::Fwmark(_)));
+        Ok(())
+    }
+
+    pub(crate) fn add_destination(&mut self, id: &ServiceId, config: DestinationConfig) -> Result<(), Error> {
+        let owner = self.number(id)?;
+        let config = admit(config, id)?;
+        if self.position(owner, &config).is_some() {
+            return Err(Error::DestinationExists);
+        }
+        let number = self.revive(id, owner, &config).unwrap_or_else(|| self.new_destination(id, owner, config));
+        self.change(owner, |service| service.order.insert(0, number));
+        Ok(())
+    }
+
+    /// A removed destination that connections still refer to comes back with its counters.
+    fn revive(&mut self, id: &ServiceId, owner: u32, config: &DestinationConfig) -> Option<u32> {
+        let same = |old: &Destination| {
+            !old.available && old.references() > 0 && old.service == *id && same_place(&old.config, config)
+        };
+        let number = self.destinations.iter().position(same)?;
+        let destination = self.destinations.get_mut(number)?;
+        destination.edit(config.clone());
+        destination.available = true;
+        destination.owner = owner;
+        Some(number as u32)
+    }
+
+    fn new_destination(&mut self, id: &ServiceId, owner: u32, config: DestinationConfig) -> u32 {
+        let destination = Destination::new(config, *id, owner);
+        let free = |old: &Destination| !old.available && old.references() == 0;
+        match self.destinations.iter().position(free) {
+            Some(number) => {
+                if let Some(place) = self.destinations.get_mut(number) {
+                    *place = destination;
+                }
+                number as u32
+            }
+            None => {
+                self.destinations.push(destination);
+                (self.destinations.len() - 1) as u32
+            }
+        }
+    }
+
+    pub(crate) fn edit_destination(&mut self, id: &ServiceId, config: DestinationConfig) -> Result<(), Error> {
+        let owner = self.number(id)?;
+        let config = admit(config, id)?;
+        let (_, number) = self.position(owner, &config).ok_or(Error::NoSuchDestination)?;
+        if let Some(destination) = self.destination_mut(number) {
+            destination.edit(config);
+        }
+        self.change(owner, |_| ());
+        Ok(())
+    }
+
+    pub(crate) fn remove_destination(&mut self, id: &ServiceId, address: IpAddr, port: u16) -> Result<(), Error> {
+        let owner = self.number(id)?;
+        let (position, number) = self.position_of(owner, address, port).ok_or(Error::NoSuchDestination)?;
+        if let Some(service) = self.services.get_mut(owner as usize).and_then(Option::as_mut) {
+            service.scheduler.removing(Pool::new(&service.order, &self.destinations), number);
+        }
+        if let Some(destination) = self.destination_mut(number) {
+            destination.available = false;
+        }
+        self.change(owner, |service| {
+            service.order.remove(position);
+        });
+        Ok(())
+    }
+
+    /// Changes a service's list and tells its scheduler.
+    fn change(&mut self, owner: u32, change: impl FnOnce(&mut Service)) {
+        if let Some(service) = self.services.get_mut(owner as usize).and_then(Option::as_mut) {
+            change(service);
+            service.scheduler.changed(Pool::new(&service.order, &self.destinations));
+        }
+    }
+
+    fn number(&self, id: &ServiceId) -> Result<u32, Error> {
+        self.numbers.get(id).copied().ok_or(Error::NoSuchService)
+    }
+
+    fn position(&self, owner: u32, config: &DestinationConfig) -> Option<(usize, u32)> {
+        self.position_of(owner, config.address, config.port)
+    }
+
+    /// Where a destination stands in its service's list, and its number.
+    fn position_of(&self, owner: u32, address: IpAddr, port: u16) -> Option<(usize, u32)> {
+        let service = self.service(owner)?;
+        let matches = |number: &u32| {
+            self.destination(*number).is_some_and(|held| held.config.address == address && held.config.port == port)
+        };
+        let position = service.order.iter().position(matches)?;
+        Some((position, service.order.get(position).copied().unwrap_or(NONE)))
+    }
+}
+
+fn same_place(old: &DestinationConfig, new: &DestinationConfig) -> bool {
+    (old.address, old.port, old.forwarding) == (new.address, new.port, new.forwarding)
+}
+
+fn check(config: &ServiceConfig) -> Result<(), Error> {
+    match config.id {
+        ServiceId::Address(key) if key.port == 0 && config.persistence.is_none() => Err(Error::ZeroPort),
+        ServiceId::Address(key) if config.one_packet && key.protocol != Protocol::Udp => Err(Error::OnePacketNeedsUdp),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,114 @@
+//! What becomes of a packet, and why.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::packet::ReplyBuffer;
+
+/// The driver's name for where a packet came from (interface and source MAC address): answers go back through it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct HopId(pub u32);
+
+/// What the driver has to do with a frame after [`Director::receive`](crate::Director::receive).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "boxing the reply would allocate on the packet path")]
+pub enum Verdict {
+    /// Not the engine's: the host's own stack gets the untouched frame.
+    Pass(PassReason),
+    /// The frame goes nowhere.
+    Drop(DropReason),
+    /// The frame is rewritten; send it towards this next hop.
+    ToServer {
+        /// Address of the real server.
+        address: IpAddr,
+    },
+    /// A real server's answer, rewritten; send it back where the client's packets come from.
+    ToClient {
+        /// The client's hop as of its latest packet.
+        hop: HopId,
+    },
+    /// The destination is this host: deliver the untouched frame to the host's own stack.
+    Local,
+    /// Send this packet back to the sender of the frame, through the frame's ingress.
+    Reply {
+        /// A whole IP packet.
+        packet: ReplyBuffer,
+    },
+}
+
+/// The verdict as it travels inside the crate: small, the reply lies in the director.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    Pass(PassReason),
+    Drop(DropReason),
+    ToServer(IpAddr),
+    ToClient(HopId),
+    Local,
+    Reply,
+}
+
+macro_rules! reasons {
+    ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $variant:ident => $text:literal,)+ }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$inner])* $variant,)+ }
+
+        impl $name {
+            /// All reasons, in the order of their counters.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)+];
+
+            /// The reason in words, for listings and traces.
+            pub const fn text(self) -> &'static str {
+                match self { $($name::$variant => $text,)+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.text())
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a packet is left to the host's own stack.
+    PassReason {
+        /// Neither IPv4 nor IPv6, or shorter than its headers claim.
+        Malformed => "malformed packet",
+        /// A protocol that no service can have.
+        OtherProtocol => "protocol without services",
+        /// A fragment.
+        Fragment => "fragment",
+        /// No service and no connection has these addresses and ports.
+        NotOurs => "no service and no connection matches",
+        /// A service, but the packet may not open a connection: the host's stack answers (RST) as it does under IPVS.
+        NoConnection => "service without a connection for this packet",
+        /// A connection whose service is gone, and no service is left.
+        NoService => "no service is left",
+        /// An ICMP message that is no error about a connection.
+        Icmp => "ICMP that concerns no connection",
+        /// A server's packet whose time to live ends here: the host's stack reports it.
+        TtlExpired => "time to live of a server's packet ends here",
+    }
+}
+
+reasons! {
+    /// Why a packet goes nowhere.
+    DropReason {
+        /// The IPv4 header checksum is wrong.
+        IpChecksum => "bad IP header checksum",
+        /// The ICMP checksum is wrong.
+        IcmpChecksum => "bad ICMP checksum",
+        /// The connection's destination was removed (`expire_nodest_conn` is off).
+        DestinationRemoved => "destination removed",
+        /// The table holds as many connections as it may.
+        ConnectionLimit => "connection limit reached",
+        /// The packet asks for an ICMP error that the rate limit or RFC 1122 forbids.
+        ErrorSuppressed => "ICMP error suppressed",
+        /// The time to live of an ICMP error ends here.
+        TtlExpired => "time to live of an ICMP error ends here",
+        /// The packet changed shape while being rewritten: a fault of this crate, counted instead of a panic.
+        Internal => "internal fault",
+    }
+}
