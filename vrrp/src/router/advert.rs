@@ -1,0 +1,243 @@
+//! Adverts in and out.
+
+use super::{Router, SHORTEST_INTERVAL, Turn, Wish, later};
+use crate::config::{Authentication, Version};
+use crate::effect::{Effect, State, TransitionReason};
+use crate::node::Datagram;
+use crate::packet::{self, Advert, AdvertSpec, Expectation, PROTOCOL_AH, PROTOCOL_VRRP, Rejection, Seal};
+use crate::report::ReportKind;
+use crate::timer::TimerReason;
+use std::cmp::Ordering;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Rejections that are reported within [`REJECTION_WINDOW`]; all are counted.
+const REJECTION_REPORTS: u32 = 10;
+const REJECTION_WINDOW: Duration = Duration::from_secs(1);
+
+/// What an advert says.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    from: IpAddr,
+    priority: u8,
+    interval: Duration,
+}
+
+impl Router {
+    /// A datagram for this router's identifier came in.
+    pub(crate) fn receive(&mut self, datagram: &Datagram<'_>, turn: &mut Turn<'_>) -> Wish {
+        if !matches!(self.state, State::Backup | State::Master) || !self.concerns(datagram) {
+            return Wish::Nothing;
+        }
+        match self.check(datagram) {
+            Ok(heard) => self.heard(&heard, turn),
+            Err(rejection) => {
+                self.reject(rejection, turn);
+                Wish::Nothing
+            }
+        }
+    }
+
+    /// Our own adverts that come back, and those of the other kind (unicast or multicast), are none of our business.
+    fn concerns(&self, datagram: &Datagram<'_>) -> bool {
+        let with_ah = datagram.protocol == PROTOCOL_AH;
+        self.source != Some(datagram.source)
+            && datagram.destination.is_multicast() != self.config.is_unicast()
+            && with_ah == self.ah_key().is_some()
+    }
+
+    fn ah_key(&self) -> Option<[u8; 8]> {
+        match (self.config.version, &self.config.authentication) {
+            (Version::V2, Authentication::Ah(key)) => Some(*key),
+            _ => None,
+        }
+    }
+
+    /// What an advert that passes all checks says.
+    fn check(&mut self, datagram: &Datagram<'_>) -> Result<Heard, Rejection> {
+        let (message, sequence) = match self.ah_key() {
+            Some(key) => packet::open(key, datagram.ip_header, datagram.payload)?,
+            None => (datagram.payload, 0),
+        };
+        let advert = Advert::parse(message, self.config.family, self.ah_key().is_some())?;
+        let from_known_master = self.master.is_some_and(|(address, _)| address == datagram.source);
+        advert.check(&Expectation {
+            config: &self.config,
+            source: datagram.source,
+            destination: datagram.destination,
+            ttl: datagram.ttl,
+            compare_addresses: !(self.config.skip_check_adv_addr && from_known_master),
+        })?;
+        // keepalived takes no sequence number lower than one that it has seen, so that ours goes on from the highest.
+        self.ah_sequence = self.ah_sequence.max(sequence);
+        Ok(Heard { from: datagram.source, priority: advert.priority(), interval: advert.interval() })
+    }
+
+    pub(crate) fn reject(&mut self, rejection: Rejection, turn: &mut Turn<'_>) {
+        self.statistics.reject(&rejection);
+        let window = self.rejections.filter(|(since, _)| turn.now.saturating_duration_since(*since) < REJECTION_WINDOW);
+        let (since, reported) = window.unwrap_or((turn.now, 0));
+        self.rejections = Some((since, reported.saturating_add(1)));
+        if reported < REJECTION_REPORTS {
+            self.report(ReportKind::Rejected(rejection), turn);
+        }
+    }
+
+    fn heard(&mut self, heard: &Heard, turn: &mut Turn<'_>) -> Wish {
+        self.statistics.adverts_received += 1;
+        self.statistics.priority_zero_received += u64::from(heard.priority == 0);
+        match (self.state, heard.priority) {
+            (State::Master, 0) => self.resigned_to_master(turn),
+            (State::Master, _) => self.heard_as_master(heard, turn),
+            (_, 0) => self.resigned_to_backup(turn),
+            _ => self.heard_as_backup(heard, turn),
+        }
+    }
+
+    /// RFC 9568 section 6.4.3: a master answers priority 0 with an advert.
+    fn resigned_to_master(&mut self, turn: &mut Turn<'_>) -> Wish {
+        self.report(ReportKind::PriorityZeroAsMaster, turn);
+        self.advertise_now(turn);
+        Wish::Nothing
+    }
+
+    /// RFC 9568 section 6.4.2: the master down timer becomes the skew time.
+    fn resigned_to_backup(&mut self, turn: &mut Turn<'_>) -> Wish {
+        self.report(ReportKind::PriorityZeroAsBackup, turn);
+        self.arm(TimerReason::Skew, turn.now);
+        Wish::Nothing
+    }
+
+    fn heard_as_backup(&mut self, heard: &Heard, turn: &mut Turn<'_>) -> Wish {
+        let Heard { from, priority, interval } = *heard;
+        let lower = priority < self.priority.effective();
+        if lower && self.config.preempt && !self.delays_preemption(turn) {
+            self.report(ReportKind::LowerPriorityAsBackup { from, theirs: priority }, turn);
+            return Wish::Nothing;
+        }
+        if !lower {
+            self.preempt_at = None;
+        }
+        self.wants_master = false;
+        self.master = Some((from, priority));
+        self.adopt_interval(interval, turn);
+        self.arm(TimerReason::MasterDown, turn.now);
+        Wish::Nothing
+    }
+
+    /// RFC 9568 section 6.4.2: a backup counts in the master's interval.
+    fn adopt_interval(&mut self, to: Duration, turn: &mut Turn<'_>) {
+        let from = self.master_interval;
+        let to = to.max(SHORTEST_INTERVAL);
+        if self.config.version == Version::V3 && from != to {
+            self.master_interval = to;
+            self.report(ReportKind::IntervalLearnt { from, to }, turn);
+        }
+    }
+
+    /// `preempt_delay` counts from the first advert of a lower priority.
+    fn delays_preemption(&mut self, turn: &mut Turn<'_>) -> bool {
+        if let Some(end) = self.preempt_at {
+            return turn.now < end;
+        }
+        let delay = self.config.preempt_delay;
+        if delay.is_zero() {
+            return false;
+        }
+        self.preempt_at = Some(later(turn.now, delay));
+        self.report(ReportKind::PreemptDelay(delay), turn);
+        true
+    }
+
+    /// RFC 9568 section 6.4.3: the better one of two masters stays.
+    fn heard_as_master(&mut self, heard: &Heard, turn: &mut Turn<'_>) -> Wish {
+        let Heard { from, priority, interval } = *heard;
+        let ours = self.priority.effective();
+        let (reason, report) = match (priority.cmp(&ours), self.source.map(|own| from.cmp(&own))) {
+            (Ordering::Greater, _) => (
+                TransitionReason::HigherPriority { from, priority },
+                ReportKind::HigherPriority { from, theirs: priority, ours },
+            ),
+            (Ordering::Equal, Some(Ordering::Greater)) => {
+                (TransitionReason::HigherAddress { from }, ReportKind::HigherAddress { from, priority })
+            }
+            _ => {
+                self.lesser_master(priority, from, turn);
+                return Wish::Nothing;
+            }
+        };
+        self.report(report, turn);
+        if self.config.higher_prio_send_advert {
+            self.advertise(ours, turn);
+        }
+        self.adopt_interval(interval, turn);
+        Wish::Backup(reason)
+    }
+
+    fn lesser_master(&mut self, priority: u8, from: IpAddr, turn: &mut Turn<'_>) {
+        let election = !self.config.lower_prio_no_advert;
+        let ours = self.priority.effective();
+        self.report(ReportKind::LowerPriorityAsMaster { from, theirs: priority, ours, election }, turn);
+        if election {
+            self.advertise(ours, turn);
+        }
+        self.announce_to_the_misled(turn);
+        turn.effects.push_back(Effect::MasterReceivedLowerPriority { router: self.id });
+    }
+
+    /// Hosts that learnt the lesser master's MAC address have to learn ours again.
+    pub(crate) fn announce_to_the_misled(&mut self, turn: &mut Turn<'_>) {
+        let announce = self.config.announce;
+        if self.config.strict || announce.lower_prio_repeat == 0 {
+            return;
+        }
+        self.announce(announce.lower_prio_repeat, turn);
+        if !announce.lower_prio_delay.is_zero() {
+            self.timers.set(TimerReason::AnnounceLowerPriority, later(turn.now, announce.lower_prio_delay));
+        }
+    }
+
+    /// Sends one advert to every destination.
+    pub(super) fn advertise(&mut self, priority: u8, turn: &mut Turn<'_>) {
+        let Some(source) = self.source else { return };
+        self.statistics.priority_zero_sent += u64::from(priority == 0);
+        for index in 0..self.config.unicast_peers.len().max(1) {
+            let destination = self.config.unicast_peers.get(index).copied().unwrap_or(self.config.multicast_group);
+            self.advertise_to(priority, source, destination, turn);
+        }
+    }
+
+    fn advertise_to(&mut self, priority: u8, source: IpAddr, destination: IpAddr, turn: &mut Turn<'_>) {
+        let covered = if self.config.old_unicast_checksum { self.config.multicast_group } else { destination };
+        let message = AdvertSpec::of(&self.config, priority).encode(&source, &covered);
+        self.identification = self.identification.checked_add(1).unwrap_or(1);
+        let (protocol, payload) = self.sealed(message, source, destination);
+        self.statistics.adverts_sent += 1;
+        turn.effects.push_back(Effect::Advertise {
+            router: self.id,
+            link: self.config.link,
+            source,
+            destination,
+            ttl: self.config.ttl(),
+            protocol,
+            identification: self.identification,
+            payload,
+        });
+    }
+
+    fn sealed(&mut self, message: Vec<u8>, source: IpAddr, destination: IpAddr) -> (u8, Vec<u8>) {
+        let (Some(key), IpAddr::V4(source), IpAddr::V4(destination)) = (self.ah_key(), source, destination) else {
+            return (PROTOCOL_VRRP, message);
+        };
+        self.ah_sequence = self.ah_sequence.wrapping_add(1);
+        let seal = Seal {
+            key,
+            source,
+            destination,
+            identification: self.identification,
+            ttl: self.config.ttl(),
+            sequence: self.ah_sequence,
+        };
+        (PROTOCOL_AH, packet::seal(&seal, &message))
+    }
+}

@@ -1,0 +1,124 @@
+//! Changes of state. The caller has made sure that they are wanted and allowed.
+
+use super::{HISTORY, Router, Turn, interval, later};
+use crate::effect::{Effect, State, TransitionReason};
+use crate::report::ReportKind;
+use crate::timer::TimerReason;
+use crate::view::Transition;
+
+/// How often a router that enters FAULT by itself resigns: keepalived does it twice.
+const RESIGNATIONS_AT_FAULT: u32 = 2;
+
+impl Router {
+    /// The start is due: whatever an earlier life left behind is taken off.
+    pub(crate) fn start(&mut self, turn: &mut Turn<'_>) {
+        self.timers.cancel(TimerReason::Start);
+        self.clear_addresses(turn);
+    }
+
+    /// RFC 9568 section 6.4.2, steps (370) to (395): advert first, then the addresses, then their announcement.
+    pub(crate) fn become_master(&mut self, reason: TransitionReason, turn: &mut Turn<'_>) {
+        let (from, to) = (self.master_interval, interval(&self.config));
+        self.timers.clear();
+        self.armed = None;
+        self.master = None;
+        self.preempt_at = None;
+        self.master_interval = to;
+        self.advertise_now(turn);
+        self.report(ReportKind::EnteringMaster, turn);
+        if from != to {
+            self.report(ReportKind::IntervalRestored { from, to }, turn);
+        }
+        self.report(ReportKind::SettingAddresses, turn);
+        turn.effects.push_back(Effect::SetAddresses { router: self.id });
+        self.announce_twice(turn);
+        self.start_refresh(turn.now);
+        self.statistics.became_master += 1;
+        self.change(State::Master, reason, turn);
+    }
+
+    /// BACKUP from INIT, FAULT, or MASTER; `resign` says goodbye first and comes back after the skew time.
+    pub(crate) fn become_backup(&mut self, reason: TransitionReason, resign: bool, turn: &mut Turn<'_>) {
+        let init = self.state == State::Init && !self.held;
+        self.report(ReportKind::EnteringBackup { init }, turn);
+        self.release(u32::from(resign), turn);
+        self.change(State::Backup, reason, turn);
+        self.arm(if resign { TimerReason::Skew } else { TimerReason::MasterDown }, turn.now);
+    }
+
+    /// FAULT. The router whose own fault it is resigns twice where it was master, one that follows its group once.
+    pub(crate) fn become_faulty(&mut self, reason: TransitionReason, turn: &mut Turn<'_>) {
+        if self.state == State::Init {
+            self.report_fault_at_start(&reason, turn);
+        } else {
+            self.report(ReportKind::EnteringFault, turn);
+        }
+        let follows = matches!(reason, TransitionReason::Group(_));
+        self.release(if follows { 1 } else { RESIGNATIONS_AT_FAULT }, turn);
+        self.change(State::Fault, reason, turn);
+    }
+
+    fn report_fault_at_start(&self, reason: &TransitionReason, turn: &mut Turn<'_>) {
+        match reason {
+            TransitionReason::Tracker(tracker) => {
+                self.report(ReportKind::TrackerDownAtStart(tracker.clone()), turn);
+            }
+            TransitionReason::NoSource => self.report(ReportKind::NoSourceAtStart(self.config.family), turn),
+            _ => {}
+        }
+        self.report(ReportKind::FaultAtStart, turn);
+    }
+
+    /// The end, RFC 9568 section 6.4.3 "Shutdown": `state` is STOP or DELETED.
+    pub(crate) fn end(&mut self, state: State, reason: TransitionReason, turn: &mut Turn<'_>) {
+        self.release(1, turn);
+        self.change(state, reason, turn);
+    }
+
+    /// Lets go of everything that the state holds.
+    fn release(&mut self, resignations: u32, turn: &mut Turn<'_>) {
+        self.timers.clear();
+        self.armed = None;
+        self.master = None;
+        self.preempt_at = None;
+        self.wants_master = false;
+        if self.state != State::Master {
+            return;
+        }
+        for _ in 0..resignations {
+            self.advertise(0, turn);
+        }
+        if resignations > 0 {
+            self.report(ReportKind::SentPriorityZero, turn);
+        }
+        self.statistics.released_master += 1;
+        self.clear_addresses(turn);
+    }
+
+    fn clear_addresses(&self, turn: &mut Turn<'_>) {
+        self.report(ReportKind::RemovingAddresses, turn);
+        turn.effects.push_back(Effect::ClearAddresses { router: self.id });
+    }
+
+    fn change(&mut self, to: State, reason: TransitionReason, turn: &mut Turn<'_>) {
+        let from = std::mem::replace(&mut self.state, to);
+        self.wants_master = false;
+        if self.history.len() >= HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(Transition { at: turn.now, from, to, reason: reason.clone() });
+        let priority = self.priority.effective();
+        turn.effects.push_back(Effect::Transition { router: self.id, from, to, priority, reason });
+    }
+
+    /// The group keeps this router from being master: another master down interval.
+    pub(crate) fn wait_for_group(&mut self, turn: &mut Turn<'_>) {
+        self.arm(TimerReason::MasterDown, turn.now);
+    }
+
+    /// An advert out of turn; the next one follows after a whole interval.
+    pub(crate) fn advertise_now(&mut self, turn: &mut Turn<'_>) {
+        self.timers.set(TimerReason::Advertise, later(turn.now, interval(&self.config)));
+        self.advertise(self.priority.effective(), turn);
+    }
+}
