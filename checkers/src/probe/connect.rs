@@ -1,0 +1,78 @@
+//! Sockets with the options that keepalived's connection block knows.
+
+use crate::spec::ConnectSpec;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+/// How a connection failed.
+#[derive(Debug)]
+pub(super) enum ConnectError {
+    /// The socket could not be made or bound on this side: nothing is known about the server.
+    Local(io::Error),
+    /// No answer in time.
+    Timeout,
+    /// No route, which keepalived names apart.
+    Unreachable(io::Error),
+    /// Refused or reset.
+    Refused(io::Error),
+}
+
+/// Connects within `spec.timeout`.
+pub(super) async fn connect(spec: &ConnectSpec) -> Result<TcpStream, ConnectError> {
+    let socket = tcp_socket(spec).map_err(ConnectError::Local)?;
+    match timeout(spec.timeout, socket.connect(spec.target)).await {
+        Err(_) => Err(ConnectError::Timeout),
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(classify(error)),
+    }
+}
+
+fn classify(error: io::Error) -> ConnectError {
+    match error.kind() {
+        io::ErrorKind::TimedOut => ConnectError::Timeout,
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => ConnectError::Unreachable(error),
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable | io::ErrorKind::PermissionDenied => {
+            ConnectError::Local(error)
+        }
+        _ => ConnectError::Refused(error),
+    }
+}
+
+fn tcp_socket(spec: &ConnectSpec) -> io::Result<TcpSocket> {
+    let socket = socket(spec, Type::STREAM, Protocol::TCP)?;
+    // A bound source port must be usable again while the last probe's connection is in TIME_WAIT.
+    if spec.bind_port.is_some() {
+        socket.set_reuse_address(true)?;
+    }
+    bind(&socket, spec)?;
+    Ok(TcpSocket::from_std_stream(socket.into()))
+}
+
+/// A non-blocking socket with mark and device, not yet bound.
+pub(super) fn socket(spec: &ConnectSpec, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(spec.target), kind, Some(protocol))?;
+    socket.set_nonblocking(true)?;
+    if let Some(mark) = spec.fwmark {
+        socket.set_mark(mark)?;
+    }
+    if let Some(device) = &spec.bind_if {
+        socket.bind_device(Some(device.as_bytes()))?;
+    }
+    Ok(socket)
+}
+
+/// Binds to the source address and port, where given.
+pub(super) fn bind(socket: &Socket, spec: &ConnectSpec) -> io::Result<()> {
+    if spec.bind_ip.is_none() && spec.bind_port.is_none() {
+        return Ok(());
+    }
+    let any = match spec.target {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let source = SocketAddr::new(spec.bind_ip.unwrap_or(any), spec.bind_port.unwrap_or(0));
+    socket.bind(&SockAddr::from(source))
+}

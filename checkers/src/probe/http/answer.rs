@@ -1,0 +1,99 @@
+//! Reading an answer without keeping it.
+
+use super::Trouble;
+use crate::judge::{Evidence, Fault};
+use crate::spec::HttpUrl;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Bytes};
+use md5::{Digest, Md5};
+use std::error::Error;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Bytes of a body that are looked at. A longer one fails a digest; a check of the status alone is content.
+pub(super) const BODY_LIMIT: u64 = 64 << 20;
+
+/// What an answer is measured by.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// `None` if no digest was asked for, or the body was longer than the limit.
+    digest: Option<[u8; 16]>,
+}
+
+impl Answer {
+    /// Reads the body within `limit`.
+    pub(super) async fn read<B>(status: u16, body: B, url: &HttpUrl, limit: Duration) -> Result<Self, Trouble>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Error + 'static,
+    {
+        let late = |_| fault("Timeout HTTP read", format!("the body did not end within {limit:?}"));
+        let digest = timeout(limit, digest_body(body, url.digest.is_some())).await.map_err(late)??;
+        Ok(Self { status, digest })
+    }
+
+    /// Measures everything but the status code.
+    pub(super) fn verify(&self, url: &HttpUrl) -> Result<Evidence, Fault> {
+        let Some(wanted) = url.digest else { return Ok(Evidence::Status) };
+        let detail = match self.digest {
+            Some(found) if found == wanted => return Ok(Evidence::Digest),
+            Some(found) => format!("digest {}", hex(found)),
+            None => format!("the body is longer than {BODY_LIMIT} bytes"),
+        };
+        Err(Fault::new("MD5 digest error to", detail))
+    }
+}
+
+async fn digest_body<B>(body: B, wanted: bool) -> Result<Option<[u8; 16]>, Trouble>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Error + 'static,
+{
+    let mut body = pin!(body);
+    let mut digest = wanted.then(Md5::new);
+    let mut length: u64 = 0;
+    while let Some(frame) = body.frame().await {
+        let data = match frame {
+            Ok(frame) => frame.into_data().unwrap_or_default(),
+            // keepalived takes an answer that ends early for what it is.
+            Err(error) if ends_early(&error) => break,
+            Err(error) => return Err(fault("Read error with", innermost(&error))),
+        };
+        length = length.saturating_add(data.len() as u64);
+        if length > BODY_LIMIT {
+            return Ok(None);
+        }
+        if let Some(digest) = &mut digest {
+            digest.update(&data);
+        }
+    }
+    Ok(digest.map(|digest| digest.finalize().into()))
+}
+
+pub(super) fn fault(phrase: &'static str, detail: impl Into<String>) -> Trouble {
+    Trouble::Fault(Fault::new(phrase, detail))
+}
+
+/// Whether the connection ended in the middle of the message.
+pub(super) fn ends_early(error: &(dyn Error + 'static)) -> bool {
+    chain(error).any(|cause| {
+        let incomplete = cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message);
+        let eof = cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof);
+        incomplete || eof
+    })
+}
+
+/// The last cause, which says most.
+pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
+    chain(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| <dyn Error>::source(*error))
+}
+
+fn hex(digest: [u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(digest))
+}

@@ -1,0 +1,120 @@
+//! The request through hyper on a socket of our own.
+
+use super::answer::{Answer, ends_early, fault, innermost};
+use super::{Trouble, headers, tls};
+use crate::probe::connect::{ConnectError, connect};
+use crate::spec::{HttpProtocol, HttpSpec, HttpUrl};
+use http_body_util::Empty;
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::http::uri::PathAndQuery;
+use hyper::{Request, Response, Uri, Version};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use std::fmt::Write as _;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+pub(super) async fn exchange(spec: &HttpSpec, url: &HttpUrl) -> Result<Answer, Trouble> {
+    let request = request(spec, url)?;
+    let deadline = Instant::now() + spec.connect.timeout;
+    let stream = connect(&spec.connect).await.map_err(|error| connect_trouble(error, spec.connect.timeout))?;
+    if spec.tls {
+        let stream = handshake(spec, url, stream, deadline).await?;
+        talk(stream, request, url, spec.connect.timeout).await
+    } else {
+        talk(stream, request, url, spec.connect.timeout).await
+    }
+}
+
+fn connect_trouble(error: ConnectError, limit: Duration) -> Trouble {
+    match error {
+        ConnectError::Local(error) => Trouble::Local(format!("WEB socket: {error}. Rescheduling")),
+        ConnectError::Timeout => fault("Timeout connecting", format!("no connection within {limit:?}")),
+        ConnectError::Unreachable(error) => fault("HTTP_CHECK - network unreachable", error.to_string()),
+        ConnectError::Refused(error) => fault("Error connecting", error.to_string()),
+    }
+}
+
+async fn handshake(
+    spec: &HttpSpec,
+    url: &HttpUrl,
+    stream: TcpStream,
+    deadline: Instant,
+) -> Result<TlsStream<TcpStream>, Trouble> {
+    let broken = |error: io::Error| fault("SSL handshake/communication error connecting to", error.to_string());
+    let config = tls::config().ok_or_else(|| Trouble::Local("no TLS can be set up".to_owned()))?;
+    let name = server_name(spec, url);
+    match timeout_at(deadline, TlsConnector::from(config.clone()).connect(name, stream)).await {
+        Ok(stream) => stream.map_err(broken),
+        Err(_) => Err(fault("Timeout connecting", "the TLS handshake did not end in time")),
+    }
+}
+
+/// With `enable_sni` the virtual host, without its port; an address is never sent.
+fn server_name(spec: &HttpSpec, url: &HttpUrl) -> ServerName<'static> {
+    let host = url.virtualhost.as_deref().filter(|_| spec.enable_sni);
+    let name = host.map(|host| host.split(':').next().unwrap_or(host).to_owned());
+    name.and_then(|name| ServerName::try_from(name).ok()).unwrap_or_else(|| spec.connect.target.ip().into())
+}
+
+async fn talk<S>(stream: S, request: Request<Empty<Bytes>>, url: &HttpUrl, limit: Duration) -> Result<Answer, Trouble>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut builder = http1::Builder::new();
+    builder.title_case_headers(true).ignore_invalid_headers_in_responses(true);
+    builder.allow_spaces_after_header_name_in_responses(true).allow_obsolete_multiline_headers_in_responses(true);
+    let (mut sender, connection) =
+        builder.handshake(TokioIo::new(stream)).await.map_err(|error| read_trouble(&error))?;
+    // Ends with this attempt, also when the attempt is given up.
+    let mut driver = tokio::task::JoinSet::new();
+    driver.spawn(connection);
+    let response = timeout(limit, sender.send_request(request))
+        .await
+        .map_err(|_| fault("Timeout WEB read", format!("no answer within {limit:?}")))?
+        .map_err(|error| read_trouble(&error))?;
+    read(response, url, limit).await
+}
+
+async fn read(response: Response<Incoming>, url: &HttpUrl, limit: Duration) -> Result<Answer, Trouble> {
+    Answer::read(response.status().as_u16(), response.into_body(), url, limit).await
+}
+
+fn read_trouble(error: &hyper::Error) -> Trouble {
+    let phrase = if ends_early(error) { "Read, no data received from" } else { "Read error with" };
+    fault(phrase, innermost(error))
+}
+
+fn request(spec: &HttpSpec, url: &HttpUrl) -> Result<Request<Empty<Bytes>>, Trouble> {
+    let unsayable = || Trouble::Local(format!("path `{}` cannot be asked for", url.path));
+    let path: PathAndQuery = escape(&url.path).parse().map_err(|_| unsayable())?;
+    let mut request = Request::new(Empty::new());
+    *request.uri_mut() = Uri::from(path);
+    *request.headers_mut() = headers(spec, url)?;
+    *request.version_mut() = if spec.protocol == HttpProtocol::V1_1 { Version::HTTP_11 } else { Version::HTTP_10 };
+    Ok(request)
+}
+
+/// Bytes that would end or break the request line are sent percent-encoded; everything else stays as written.
+fn escape(path: &str) -> String {
+    let mut escaped = String::with_capacity(path.len() + 1);
+    if !path.starts_with(['/', '?', '*']) {
+        escaped.push('/');
+    }
+    for byte in path.bytes() {
+        match byte {
+            0..=b' ' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'#' | 0x7f.. => {
+                // Writing to a string cannot fail.
+                let _ = write!(escaped, "%{byte:02X}");
+            }
+            _ => escaped.push(char::from(byte)),
+        }
+    }
+    escaped
+}

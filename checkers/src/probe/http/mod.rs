@@ -1,0 +1,78 @@
+//! `HTTP_GET` and `SSL_GET`: one request, keepalived's, and the answer measured against the `url` block.
+//!
+//! reqwest carries the request wherever it can say it. It cannot set a mark or a source port, send a name in the TLS greeting that
+//! is not the one it connects to, or leave a path as it is written; those go through hyper on a socket of our own.
+//! Neither follows redirects, uses proxies or keeps connections.
+
+mod answer;
+mod direct;
+mod library;
+mod tls;
+
+use crate::judge::{Attempt, Fault};
+use crate::spec::{HttpProtocol, HttpSpec, HttpUrl};
+use answer::Answer;
+use hyper::http::{HeaderMap, HeaderValue, header};
+use std::net::SocketAddr;
+
+pub(super) const USER_AGENT: &str = "KeepAliveClient";
+
+/// A failed exchange, or a reason on this side why there was none.
+pub(super) enum Trouble {
+    Fault(Fault),
+    Local(String),
+}
+
+pub(super) async fn attempt(spec: &HttpSpec, index: usize) -> Attempt {
+    let Some(url) = spec.urls.get(index) else {
+        return Attempt::Unjudged("the HTTP check has no URL".to_owned());
+    };
+    let answer = match library::reachable(spec, url) {
+        Some(address) => library::exchange(spec, url, address).await,
+        None => direct::exchange(spec, url).await,
+    };
+    match answer {
+        Ok(answer) => measure(url, &answer),
+        Err(Trouble::Fault(fault)) => Attempt::Failed(fault),
+        Err(Trouble::Local(reason)) => Attempt::Unjudged(reason),
+    }
+}
+
+fn measure(url: &HttpUrl, answer: &Answer) -> Attempt {
+    if !accepts(url, answer.status) {
+        return Attempt::Failed(Fault::new("HTTP status code error to", format!("status code {}", answer.status)));
+    }
+    match answer.verify(url) {
+        Ok(evidence) => Attempt::HttpPassed(evidence),
+        Err(fault) => Attempt::Failed(fault),
+    }
+}
+
+fn accepts(url: &HttpUrl, status: u16) -> bool {
+    match url.status_codes.as_slice() {
+        [] => (200..=299).contains(&status),
+        ranges => ranges.iter().any(|(low, high)| (*low..=*high).contains(&status)),
+    }
+}
+
+/// The headers in keepalived's order.
+fn headers(spec: &HttpSpec, url: &HttpUrl) -> Result<HeaderMap, Trouble> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    if spec.protocol != HttpProtocol::V1_0 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    let host = url.virtualhost.clone().unwrap_or_else(|| authority(spec.connect.target));
+    let value = HeaderValue::try_from(&host)
+        .map_err(|_| Trouble::Local(format!("virtualhost `{host}` cannot be a Host header")))?;
+    headers.insert(header::HOST, value);
+    Ok(headers)
+}
+
+/// `address:port`, always with the port and never with a scope.
+fn authority(target: SocketAddr) -> String {
+    match target {
+        SocketAddr::V4(target) => target.to_string(),
+        SocketAddr::V6(target) => format!("[{}]:{}", target.ip(), target.port()),
+    }
+}

@@ -1,0 +1,78 @@
+//! Keeps thousands of checkers on time: one task, one ordered set of deadlines, a task per attempt only while it lasts.
+
+mod schedule;
+
+use crate::spec::{CheckEvent, CheckerId, CheckerSpec};
+use schedule::Schedule;
+use std::hash::{BuildHasher, RandomState};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+
+/// Knobs of a [`Runner`].
+#[derive(Debug, Clone)]
+pub struct RunnerOptions {
+    /// Attempts under way at once; further ones wait in the order in which they are due. Each may hold one descriptor.
+    pub max_in_flight: usize,
+    /// Seed of the warm-up delays.
+    pub seed: u64,
+}
+
+impl Default for RunnerOptions {
+    /// 1024 attempts at once, a random seed.
+    fn default() -> Self {
+        Self { max_in_flight: 1024, seed: RandomState::new().hash_one("warmup") }
+    }
+}
+
+/// Runs checkers until it is stopped or dropped.
+#[derive(Debug)]
+pub struct Runner {
+    orders: UnboundedSender<Order>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Update(Vec<CheckerSpec>),
+    Enable(CheckerId, bool),
+    Stop,
+}
+
+impl Runner {
+    /// Starts checkers on the current tokio runtime. Verdicts go to `events`; a closed receiver stops the runner.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O and time.
+    pub fn start(specs: Vec<CheckerSpec>, events: UnboundedSender<CheckEvent>, options: &RunnerOptions) -> Self {
+        let (orders, inbox) = unbounded_channel();
+        let mut schedule = Schedule::new(events, options);
+        schedule.update(specs);
+        let task = tokio::spawn(schedule.run(inbox));
+        Self { orders, task }
+    }
+
+    /// Takes a new set of checkers by differences: equal ones keep their phase and state, edited ones their verdict.
+    pub fn update(&self, specs: Vec<CheckerSpec>) {
+        self.order(Order::Update(specs));
+    }
+
+    /// Suspends or resumes a checker (`ha_suspend`). A suspended one makes no attempts and keeps its verdict.
+    pub fn set_enabled(&self, id: CheckerId, enabled: bool) {
+        self.order(Order::Enable(id, enabled));
+    }
+
+    /// Ends all checkers; programs under way are killed.
+    pub async fn stop(self) {
+        self.order(Order::Stop);
+        // The task ends by itself; it can only be cancelled together with the runtime.
+        let _ = self.task.await;
+    }
+
+    fn order(&self, order: Order) {
+        // The task is gone only if the receiver of the events is.
+        let _ = self.orders.send(order);
+    }
+}
+
+#[cfg(test)]
+mod tests;

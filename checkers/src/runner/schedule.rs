@@ -1,0 +1,234 @@
+use super::{Order, RunnerOptions};
+use crate::judge::{Attempt, Judge, Judged, Judgement};
+use crate::probe;
+use crate::spec::{CheckEvent, CheckerId, CheckerSpec};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Instant;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::sleep_until;
+
+/// Attempts that are begun before others get a turn of the executor.
+const BURST: usize = 64;
+
+/// All checkers and when each is due.
+pub(super) struct Schedule {
+    checkers: HashMap<CheckerId, Checker>,
+    due: BTreeSet<(Instant, CheckerId)>,
+    running: JoinSet<Report>,
+    events: UnboundedSender<CheckEvent>,
+    max_in_flight: usize,
+    dice: u64,
+    /// Distinguishes the attempts of a checker from those of one that had its identity before.
+    generation: u64,
+}
+
+struct Checker {
+    spec: std::sync::Arc<CheckerSpec>,
+    judge: Judge,
+    generation: u64,
+    enabled: bool,
+    state: State,
+}
+
+enum State {
+    Waiting(Instant),
+    Running(AbortHandle),
+}
+
+struct Report {
+    id: CheckerId,
+    generation: u64,
+    attempt: Attempt,
+    started: Instant,
+    finished: Instant,
+}
+
+impl Schedule {
+    pub(super) fn new(events: UnboundedSender<CheckEvent>, options: &RunnerOptions) -> Self {
+        Self {
+            checkers: HashMap::new(),
+            due: BTreeSet::new(),
+            running: JoinSet::new(),
+            events,
+            max_in_flight: options.max_in_flight.max(1),
+            dice: options.seed,
+            generation: 0,
+        }
+    }
+
+    pub(super) async fn run(mut self, mut orders: UnboundedReceiver<Order>) {
+        loop {
+            self.begin_due();
+            let next = self.next_wake();
+            let wake = async {
+                match next {
+                    Some(at) => sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                order = orders.recv() => match order {
+                    Some(Order::Update(specs)) => self.update(specs),
+                    Some(Order::Enable(id, enabled)) => self.enable(id, enabled),
+                    Some(Order::Stop) | None => break,
+                },
+                Some(report) = self.running.join_next() => {
+                    if let Ok(report) = report {
+                        self.take_report(&report);
+                    }
+                }
+                () = self.events.closed() => break,
+                () = wake => {}
+            }
+        }
+        self.running.shutdown().await;
+    }
+
+    pub(super) fn update(&mut self, specs: Vec<CheckerSpec>) {
+        let mut wanted: BTreeMap<CheckerId, usize> = BTreeMap::new();
+        for (index, spec) in specs.iter().enumerate() {
+            wanted.insert(spec.id, index);
+        }
+        let gone: Vec<_> = self.checkers.keys().filter(|id| !wanted.contains_key(id)).copied().collect();
+        for id in gone {
+            self.remove(id);
+        }
+        for spec in specs {
+            self.place(spec);
+        }
+    }
+
+    fn place(&mut self, spec: CheckerSpec) {
+        let Some(checker) = self.checkers.get_mut(&spec.id) else { return self.add(spec, None) };
+        if *checker.spec == spec {
+            return;
+        }
+        if checker.spec.probe == spec.probe
+            && checker.spec.service == spec.service
+            && checker.spec.virtual_service == spec.virtual_service
+        {
+            checker.judge.reconfigure(spec.settings.clone());
+            checker.spec = spec.into();
+            return;
+        }
+        let previous = self.remove(spec.id);
+        self.add(spec, previous.as_ref());
+    }
+
+    fn add(&mut self, spec: CheckerSpec, previous: Option<&Judge>) {
+        let (id, now) = (spec.id, tokio::time::Instant::now().into_std());
+        let mut judge =
+            Judge::new(spec.settings.clone(), spec.probe.judge_kind(), &spec.service, &spec.virtual_service);
+        if let Some(previous) = previous {
+            judge.inherit(previous);
+        }
+        let text = format!("Activating healthchecker for service {} for VS {}", spec.service, spec.virtual_service);
+        self.send(CheckEvent::Log { id, text });
+        let at = judge.first_attempt(now, self.throw());
+        self.generation += 1;
+        let checker =
+            Checker { spec: spec.into(), judge, generation: self.generation, enabled: true, state: State::Waiting(at) };
+        self.checkers.insert(id, checker);
+        self.due.insert((at, id));
+    }
+
+    fn remove(&mut self, id: CheckerId) -> Option<Judge> {
+        let checker = self.checkers.remove(&id)?;
+        match checker.state {
+            State::Waiting(at) => {
+                self.due.remove(&(at, id));
+            }
+            State::Running(handle) => handle.abort(),
+        }
+        Some(checker.judge)
+    }
+
+    fn enable(&mut self, id: CheckerId, enabled: bool) {
+        let Some(checker) = self.checkers.get_mut(&id) else { return };
+        if std::mem::replace(&mut checker.enabled, enabled) == enabled {
+            return;
+        }
+        let verb = if enabled { "Activating" } else { "Suspending" };
+        let (service, virtual_service) = (&checker.spec.service, &checker.spec.virtual_service);
+        let text = format!("{verb} healthchecker for service {service} for VS {virtual_service}");
+        self.send(CheckEvent::Log { id, text });
+    }
+
+    fn begin_due(&mut self) {
+        let now = tokio::time::Instant::now().into_std();
+        for _ in 0..BURST {
+            if self.running.len() >= self.max_in_flight {
+                return;
+            }
+            match self.due.first() {
+                Some((at, _)) if *at <= now => {}
+                _ => return,
+            }
+            if let Some((_, id)) = self.due.pop_first() {
+                self.begin(id, now);
+            }
+        }
+    }
+
+    fn begin(&mut self, id: CheckerId, now: Instant) {
+        let Some(checker) = self.checkers.get_mut(&id) else { return };
+        if !checker.enabled {
+            let at = now + checker.spec.settings.delay_loop;
+            checker.state = State::Waiting(at);
+            self.due.insert((at, id));
+            return;
+        }
+        let (spec, generation, url) = (checker.spec.clone(), checker.generation, checker.judge.url());
+        checker.state = State::Running(self.running.spawn(async move {
+            let attempt = probe::attempt(&spec.probe, url).await;
+            let finished = tokio::time::Instant::now().into_std();
+            Report { id, generation, attempt, started: now, finished }
+        }));
+    }
+
+    fn take_report(&mut self, report: &Report) {
+        let id = report.id;
+        let Some(checker) = self.checkers.get_mut(&id).filter(|checker| checker.generation == report.generation) else {
+            return;
+        };
+        let Judgement { next, events } = checker.judge.observe(&report.attempt, report.started, report.finished);
+        checker.state = State::Waiting(next);
+        self.due.insert((next, id));
+        for event in events {
+            self.send(name_event(id, event));
+        }
+    }
+
+    /// `None` while nothing is due or no attempt may begin: then a report wakes us.
+    fn next_wake(&self) -> Option<Instant> {
+        if self.running.len() >= self.max_in_flight {
+            return None;
+        }
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    fn send(&self, event: CheckEvent) {
+        // A closed receiver ends the loop at its next turn.
+        let _ = self.events.send(event);
+    }
+
+    /// splitmix64: warm-up delays need spreading, not secrecy.
+    fn throw(&mut self) -> u32 {
+        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.dice;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        u32::try_from((mixed ^ (mixed >> 31)) >> 32).unwrap_or(u32::MAX)
+    }
+}
+
+fn name_event(id: CheckerId, event: Judged) -> CheckEvent {
+    match event {
+        Judged::Log(text) => CheckEvent::Log { id, text },
+        Judged::Weight(weight) => CheckEvent::Weight { id, weight },
+        Judged::Up { first, mail } => CheckEvent::Up { id, first, mail },
+        Judged::Down { first, reason, mail } => CheckEvent::Down { id, first, reason, mail },
+    }
+}

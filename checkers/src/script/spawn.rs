@@ -1,0 +1,86 @@
+//! The fork. PR_SET_PDEATHSIG fires when the forking *thread* ends, so one thread that lives as long as the process forks for all.
+//! It also keeps the time that a fork of a large, locked address space takes away from the callers' threads.
+#![expect(unsafe_code, reason = "pre_exec and prctl have no safe form")]
+
+use super::Command;
+use std::io;
+use std::process::Stdio;
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use tokio::process::Child;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// Variables through which a caller's environment could change what a program loads or how a shell splits words.
+const UNSAFE_VARIABLES: [&str; 3] = ["IFS", "LD_PRELOAD", "LD_LIBRARY_PATH"];
+
+struct Request {
+    command: Command,
+    runtime: Handle,
+    reply: oneshot::Sender<io::Result<Child>>,
+}
+
+/// Starts `command` in its own process group, ended by SIGTERM if this process dies. The child belongs to the calling runtime.
+pub(super) async fn spawn(command: &Command) -> io::Result<Child> {
+    let (reply, answer) = oneshot::channel();
+    let request = Request { command: command.clone(), runtime: Handle::current(), reply };
+    let gone = || io::Error::other("the thread that starts programs has ended");
+    forker()?.send(request).map_err(|_| gone())?;
+    answer.await.map_err(|_| gone())?
+}
+
+fn forker() -> io::Result<&'static Sender<Request>> {
+    static FORKER: OnceLock<Option<Sender<Request>>> = OnceLock::new();
+    FORKER.get_or_init(start_forker).as_ref().ok_or_else(|| io::Error::other("no thread can be had to start programs"))
+}
+
+fn start_forker() -> Option<Sender<Request>> {
+    let (sender, requests) = channel();
+    thread::Builder::new().name("forker".to_owned()).spawn(move || serve(&requests)).ok()?;
+    Some(sender)
+}
+
+fn serve(requests: &Receiver<Request>) {
+    for request in requests {
+        let _guard = request.runtime.enter();
+        // A caller that has gone drops the child, which kills it.
+        let _ = request.reply.send(fork(&request.command));
+    }
+}
+
+fn fork(command: &Command) -> io::Result<Child> {
+    let mut child = tokio::process::Command::new(command.program());
+    child.args(command.arguments()).process_group(0).kill_on_drop(true);
+    child.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    for variable in UNSAFE_VARIABLES {
+        child.env_remove(variable);
+    }
+    if let Some(gid) = command.gid {
+        child.gid(gid);
+    }
+    if let Some(uid) = command.uid {
+        child.uid(uid);
+    }
+    let parent = std::process::id();
+    // SAFETY: `prepare` makes system calls only; it neither allocates nor takes a lock, so it may run between fork and exec.
+    unsafe { child.pre_exec(move || prepare(parent)) };
+    child.spawn()
+}
+
+/// Runs in the child after user and group have changed (a change would clear the death signal).
+fn prepare(parent: u32) -> io::Result<()> {
+    // SAFETY: plain system calls with integer arguments.
+    unsafe {
+        if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // The parent may have died before prctl took effect.
+        if libc::getppid().cast_unsigned() != parent {
+            libc::_exit(0);
+        }
+        // Best effort: every descriptor is opened close-on-exec, this catches those of foreign libraries. Needs Linux 5.11.
+        libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+use crate::judge::{JudgeKind, JudgeSettings};
+use crate::script::Command;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Names one checker for as long as it lives, also over [`Runner::update`](crate::Runner::update). The caller chooses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CheckerId(pub u64);
+
+/// One checker of one real server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckerSpec {
+    /// Identity.
+    pub id: CheckerId,
+    /// What is done at each attempt.
+    pub probe: ProbeSpec,
+    /// How attempts become a verdict.
+    pub settings: JudgeSettings,
+    /// The real server in keepalived's notation for log lines: `[10.1.0.1]:tcp:80`.
+    pub service: String,
+    /// The virtual server in the same notation: `[10.0.0.100]:tcp:80`.
+    pub virtual_service: String,
+}
+
+/// What a checker tells about its server. Only judged transitions, never single attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckEvent {
+    /// The checker's verdict is up.
+    Up {
+        /// The checker.
+        id: CheckerId,
+        /// It is the checker's first verdict.
+        first: bool,
+        /// Mail body that keepalived would send about it (`=> TCP CHECK succeed on service <=`).
+        mail: Option<String>,
+    },
+    /// The checker's verdict is down.
+    Down {
+        /// The checker.
+        id: CheckerId,
+        /// It is the checker's first verdict.
+        first: bool,
+        /// Why the last attempt failed, in words, for dumps and detailed logs.
+        reason: String,
+        /// Mail body that keepalived would send about it.
+        mail: Option<String>,
+    },
+    /// The checker asks for another weight of its server; `None` goes back to the configured one.
+    Weight {
+        /// The checker.
+        id: CheckerId,
+        /// The weight asked for.
+        weight: Option<i32>,
+    },
+    /// A log line, keepalived's text.
+    Log {
+        /// The checker.
+        id: CheckerId,
+        /// The line without time and program name.
+        text: String,
+    },
+}
+
+impl CheckEvent {
+    /// The checker that it comes from.
+    pub fn id(&self) -> CheckerId {
+        match self {
+            Self::Up { id, .. } | Self::Down { id, .. } | Self::Weight { id, .. } | Self::Log { id, .. } => *id,
+        }
+    }
+}
+
+/// Kinds of probe.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ProbeSpec {
+    /// `TCP_CHECK`: a connection is established and closed.
+    Tcp(ConnectSpec),
+    /// `HTTP_GET` and `SSL_GET`.
+    Http(HttpSpec),
+    /// `MISC_CHECK`: a program's exit status.
+    Misc(MiscSpec),
+}
+
+impl ProbeSpec {
+    /// The way in which attempts of this kind are judged.
+    pub fn judge_kind(&self) -> JudgeKind {
+        match self {
+            Self::Tcp(_) => JudgeKind::Tcp,
+            Self::Http(http) => JudgeKind::Http {
+                paths: http.urls.iter().map(|url| url.path.clone()).collect(),
+                fast_recovery: http.fast_recovery,
+            },
+            Self::Misc(misc) => JudgeKind::Misc { program: misc.command.program().to_owned(), dynamic: misc.dynamic },
+        }
+    }
+}
+
+/// Where and how a probe connects.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ConnectSpec {
+    /// `connect_ip` and `connect_port`. An IPv6 link-local address carries its scope or is used with `bind_if`.
+    pub target: SocketAddr,
+    /// `bindto`: source address.
+    pub bind_ip: Option<IpAddr>,
+    /// `bind_port`: source port.
+    pub bind_port: Option<u16>,
+    /// `bind_if`: device to send from (`SO_BINDTODEVICE`).
+    pub bind_if: Option<String>,
+    /// `fwmark`: mark of the packets (`SO_MARK`), needs CAP_NET_ADMIN.
+    pub fwmark: Option<u32>,
+    /// `connect_timeout`: limit of each step of the exchange.
+    pub timeout: Duration,
+}
+
+impl ConnectSpec {
+    /// A connection to `target` with nothing special about it.
+    pub fn new(target: SocketAddr, timeout: Duration) -> Self {
+        Self { target, bind_ip: None, bind_port: None, bind_if: None, fwmark: None, timeout }
+    }
+}
+
+/// `HTTP_GET` and `SSL_GET`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpSpec {
+    /// Where to connect. Each step (connect with TLS, answer's head, rest) may take `timeout`.
+    pub connect: ConnectSpec,
+    /// `SSL_GET`. Certificates are not verified, as in keepalived.
+    pub tls: bool,
+    /// `enable_sni`: the virtual host goes into the TLS greeting.
+    pub enable_sni: bool,
+    /// `http_protocol`.
+    pub protocol: HttpProtocol,
+    /// `fast_recovery`: URLs are checked without pauses until the first verdict and while recovering.
+    pub fast_recovery: bool,
+    /// `url` blocks, checked in turn, one an attempt. With none the checker never probes and never gives a verdict.
+    pub urls: Vec<HttpUrl>,
+}
+
+/// `http_protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HttpProtocol {
+    /// HTTP/1.0 without `Connection`.
+    V1_0,
+    /// HTTP/1.0 with `Connection: close`.
+    V1_0Close,
+    /// HTTP/1.1 with `Connection: close`.
+    V1_1,
+}
+
+/// One `url` block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpUrl {
+    /// `path`: the request target, sent as written.
+    pub path: String,
+    /// `virtualhost`: the Host header; `None` sends the target's address and port.
+    pub virtualhost: Option<String>,
+    /// `digest`: MD5 of the body.
+    pub digest: Option<[u8; 16]>,
+    /// `status_code`: inclusive ranges; empty accepts 200 to 299.
+    pub status_codes: Vec<(u16, u16)>,
+}
+
+/// `MISC_CHECK`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MiscSpec {
+    /// `misc_path`, with user and `misc_timeout`.
+    pub command: Command,
+    /// `misc_dynamic`: exit status 2 to 255 asks for weight status - 2.
+    pub dynamic: bool,
+}
