@@ -3,7 +3,9 @@
 pub mod cli;
 pub mod daemonize;
 pub mod logging;
+pub mod netlink;
 pub mod notify;
 pub mod pidfile;
 pub mod signals;
 pub mod users;
+pub mod vrrp;

@@ -1,0 +1,98 @@
+//! Addresses to set, and the netlink messages that set and remove them.
+
+use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use std::net::IpAddr;
+
+/// One address that a virtual router sets on an interface.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AddressSpec {
+    /// The address.
+    pub address: IpAddr,
+    /// Prefix length, at most 32 or 128.
+    pub prefix_len: u8,
+    /// Name of the interface that carries it.
+    pub interface: String,
+    /// IPv4 broadcast address; `None` sets none.
+    pub broadcast: Option<IpAddr>,
+    /// Scope, the kernel's number (0 global, 253 link, 254 host).
+    pub scope: u8,
+    /// Label (`ip addr ... label`), IPv4 only.
+    pub label: Option<String>,
+    /// Far end of a point-to-point address and its prefix length.
+    pub peer: Option<(IpAddr, u8)>,
+}
+
+impl AddressSpec {
+    /// A global address without label, broadcast or peer.
+    #[must_use]
+    pub fn new(interface: &str, address: IpAddr, prefix_len: u8) -> Self {
+        let interface = interface.to_owned();
+        Self { address, prefix_len, interface, broadcast: None, scope: 0, label: None, peer: None }
+    }
+
+    /// The configuration's `line`, on the instance's `interface` unless it says `dev`.
+    #[must_use]
+    pub fn from_config(line: &standfast_parser::model::VirtualAddress, interface: &str) -> Self {
+        Self {
+            address: line.address,
+            prefix_len: line.prefix_len,
+            interface: line.dev.as_deref().unwrap_or(interface).to_owned(),
+            broadcast: line.broadcast,
+            scope: line.scope,
+            label: line.label.clone(),
+            peer: line.peer,
+        }
+    }
+
+    /// Prefix length that the kernel files the address under: the peer's if there is one.
+    pub(super) fn kernel_prefix_len(&self) -> u8 {
+        self.peer.map_or(self.prefix_len, |(_, prefix_len)| prefix_len)
+    }
+
+    /// `RTM_NEWADDR`, refused by the kernel with `EEXIST` if the address stands already.
+    pub(super) fn add(&self, index: u32) -> NetlinkMessage<RouteNetlinkMessage> {
+        let mut message = self.common(index);
+        message.header.scope = AddressScope::from(self.scope);
+        if let Some(IpAddr::V4(broadcast)) = self.broadcast {
+            message.attributes.push(AddressAttribute::Broadcast(broadcast));
+        }
+        if let Some(label) = self.label.as_ref().filter(|_| self.address.is_ipv4()) {
+            message.attributes.push(AddressAttribute::Label(label.clone()));
+        }
+        if self.address.is_ipv6() {
+            // Duplicate address detection would hold the address back for a second after each failover.
+            message.header.flags = AddressHeaderFlags::Nodad;
+            message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+        }
+        request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
+    }
+
+    /// `RTM_DELADDR`.
+    pub(super) fn delete(&self, index: u32) -> NetlinkMessage<RouteNetlinkMessage> {
+        request(RouteNetlinkMessage::DelAddress(self.common(index)), 0)
+    }
+
+    fn common(&self, index: u32) -> AddressMessage {
+        let mut message = AddressMessage::default();
+        message.header.family = if self.address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        message.header.prefix_len = self.kernel_prefix_len();
+        message.header.index = index;
+        let far = self.peer.map_or(self.address, |(peer, _)| peer);
+        message.attributes = vec![AddressAttribute::Local(self.address), AddressAttribute::Address(far)];
+        message
+    }
+}
+
+impl std::fmt::Display for AddressSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{} dev {}", self.address, self.prefix_len, self.interface)
+    }
+}
+
+fn request(message: RouteNetlinkMessage, flags: u16) -> NetlinkMessage<RouteNetlinkMessage> {
+    let mut message = NetlinkMessage::from(message);
+    message.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+    message
+}

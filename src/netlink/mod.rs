@@ -1,0 +1,168 @@
+//! The few verbs of rtnetlink that the daemon needs, on a thread of their own.
+//!
+//! The thread "netlink" keeps a table of interfaces, sets and removes virtual addresses, and announces them with
+//! gratuitous ARPs and unsolicited neighbour advertisements. Commands are carried out in the order in which they were
+//! given; giving one never waits. What the kernel reports reaches subscribers as [`Event`]s.
+
+mod address;
+mod announce;
+mod frame;
+mod interface;
+mod memory;
+mod packet;
+mod worker;
+
+pub use address::AddressSpec;
+pub use announce::Pace;
+pub use interface::{Interface, InterfaceAddress};
+pub use packet::PacketSocket;
+
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// What a subscriber is told; calls come from the netlink thread and must not wait.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Every interface. Comes first, and again after the kernel dropped messages.
+    Snapshot(Vec<Arc<Interface>>),
+    /// An interface appeared or changed.
+    Changed(Arc<Interface>),
+    /// An interface vanished or goes by another name.
+    Removed(Arc<Interface>),
+    /// Somebody else removed an address that a router had set.
+    AddressLost {
+        /// The router.
+        owner: Arc<str>,
+        /// Name of the interface.
+        interface: String,
+        /// The address.
+        address: IpAddr,
+    },
+}
+
+/// Receives events on the netlink thread.
+pub type Subscriber = Box<dyn FnMut(Event) + Send>;
+
+/// Settings of the thread.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// File that remembers virtual addresses across a crash; `None` remembers nothing.
+    pub memory: Option<PathBuf>,
+}
+
+enum Command {
+    Subscribe(Subscriber),
+    Snapshot(SyncSender<Vec<Arc<Interface>>>),
+    Recover(Vec<AddressSpec>),
+    Remember(Vec<AddressSpec>),
+    Forget,
+    SetPace(Pace),
+    SetAddresses { owner: Arc<str>, addresses: Arc<[AddressSpec]> },
+    ClearAddresses { owner: Arc<str>, addresses: Arc<[AddressSpec]> },
+    Announce { owner: Arc<str>, addresses: Arc<[AddressSpec]>, rounds: u32 },
+    Barrier(SyncSender<()>),
+}
+
+/// Gives commands to the netlink thread, which ends with the last handle.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    commands: UnboundedSender<Command>,
+}
+
+/// Starts the thread in the network namespace of the caller and reads the interfaces.
+///
+/// # Errors
+/// When the thread or its sockets cannot be made, or the kernel does not list its interfaces.
+pub fn start(options: Options) -> io::Result<Handle> {
+    let (commands, received) = unbounded_channel();
+    let (ready, outcome) = sync_channel(1);
+    std::thread::Builder::new().name("netlink".to_owned()).spawn(move || run(options, received, &ready))?;
+    outcome.recv().map_err(|_| io::Error::other("the netlink thread ended at its start"))??;
+    Ok(Handle { commands })
+}
+
+fn run(options: Options, commands: UnboundedReceiver<Command>, ready: &SyncSender<io::Result<()>>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(ready.send(Err(error))),
+    };
+    runtime.block_on(async {
+        match worker::Worker::open(options).await {
+            Ok(worker) => {
+                let _ = ready.send(Ok(()));
+                worker.run(commands).await;
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        }
+    });
+}
+
+impl Handle {
+    /// Calls `subscriber` with every event from here on, a snapshot first.
+    pub fn subscribe(&self, subscriber: Subscriber) {
+        self.give(Command::Subscribe(subscriber));
+    }
+
+    /// Every interface; empty when the thread does not answer within a second. Waits, so not for the VRRP thread.
+    #[must_use]
+    pub fn interfaces(&self) -> Vec<Arc<Interface>> {
+        let (reply, answer) = sync_channel(1);
+        self.give(Command::Snapshot(reply));
+        answer.recv_timeout(Duration::from_secs(1)).unwrap_or_default()
+    }
+
+    /// Removes what a killed predecessor left of `configured` and of the remembered addresses; remembers `configured`.
+    pub fn recover(&self, configured: Vec<AddressSpec>) {
+        self.give(Command::Recover(configured));
+    }
+
+    /// Remembers `configured` besides what is set.
+    pub fn remember(&self, configured: Vec<AddressSpec>) {
+        self.give(Command::Remember(configured));
+    }
+
+    /// Forgets the remembered addresses: all of them were removed.
+    pub fn forget(&self) {
+        self.give(Command::Forget);
+    }
+
+    /// Sets the pauses between announcements.
+    pub fn set_pace(&self, pace: Pace) {
+        self.give(Command::SetPace(pace));
+    }
+
+    /// Sets the addresses of a router; those that stand already are adopted.
+    pub fn set_addresses(&self, owner: &Arc<str>, addresses: &Arc<[AddressSpec]>) {
+        self.give(Command::SetAddresses { owner: Arc::clone(owner), addresses: Arc::clone(addresses) });
+    }
+
+    /// Removes the addresses of a router as far as they stand, and what waits of its announcements.
+    pub fn clear_addresses(&self, owner: &Arc<str>, addresses: &Arc<[AddressSpec]>) {
+        self.give(Command::ClearAddresses { owner: Arc::clone(owner), addresses: Arc::clone(addresses) });
+    }
+
+    /// Announces the addresses of a router with `rounds` packets each.
+    pub fn announce(&self, owner: &Arc<str>, addresses: &Arc<[AddressSpec]>, rounds: u32) {
+        self.give(Command::Announce { owner: Arc::clone(owner), addresses: Arc::clone(addresses), rounds });
+    }
+
+    /// Waits until every earlier command was carried out; false when that takes longer than `bound`.
+    #[must_use]
+    pub fn settle(&self, bound: Duration) -> bool {
+        let (reply, answer) = sync_channel(1);
+        self.give(Command::Barrier(reply));
+        answer.recv_timeout(bound).is_ok()
+    }
+
+    /// The thread lives as long as a handle does, unless it panicked; then there is nobody to serve the command.
+    fn give(&self, command: Command) {
+        if self.commands.send(command).is_err() {
+            tracing::error!(target: "vrrp", "the netlink thread has ended; a command is lost");
+        }
+    }
+}

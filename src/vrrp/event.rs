@@ -1,0 +1,73 @@
+//! What the VRRP thread tells the supervisor, and what it answers.
+
+use crate::netlink::Interface;
+use standfast_vrrp::{GroupView, Link, RouterView, State, TransitionReason};
+use std::sync::Arc;
+
+/// Something that scripts, FIFOs or mails may be told. Sending one never waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VrrpEvent {
+    /// An instance changed its state.
+    Transition {
+        /// Name of the instance.
+        router: Arc<str>,
+        /// State before.
+        from: State,
+        /// State after.
+        to: State,
+        /// Effective priority after.
+        priority: u8,
+        /// Why.
+        reason: TransitionReason,
+    },
+    /// A sync group changed its state.
+    GroupTransition {
+        /// Name of the group.
+        group: Arc<str>,
+        /// State after.
+        to: State,
+    },
+    /// A master heard an advert of a lower priority.
+    MasterReceivedLowerPriority {
+        /// Name of the instance.
+        router: Arc<str>,
+    },
+    /// The effective priority of an instance changed.
+    PriorityChanged {
+        /// Name of the instance.
+        router: Arc<str>,
+        /// Effective priority after.
+        priority: u8,
+        /// Its state.
+        state: State,
+    },
+    /// The thread panicked and began again from INIT.
+    Restarted {
+        /// What the panic said.
+        message: String,
+    },
+    /// The thread ended: after a stop, or because the system refused what it cannot do without.
+    Ended {
+        /// Why, unless it was asked to.
+        error: Option<String>,
+    },
+}
+
+/// The state of everything, for dumps.
+#[derive(Debug, Clone, Default)]
+pub struct Views {
+    /// Every instance in file order.
+    pub routers: Vec<RouterView>,
+    /// Every sync group in file order.
+    pub groups: Vec<GroupView>,
+    /// Interfaces in use by link: name, and what the kernel says if it exists.
+    pub links: Vec<(Link, String, Option<Arc<Interface>>)>,
+}
+
+impl Views {
+    /// Name of the interface behind a link; empty for "any".
+    #[must_use]
+    pub fn interface_name(&self, link: Link) -> &str {
+        self.links.iter().find(|(known, ..)| *known == link).map_or("", |(_, name, _)| name)
+    }
+}

@@ -1,0 +1,132 @@
+//! The VRRP thread: everything impure around the pure [`standfast_vrrp::Node`].
+//!
+//! One thread owns the raw sockets, one timer and the node; nothing that it does waits for another part of the daemon.
+//! Commands reach it through a channel and a bell, addresses and announcements leave through the queue of the
+//! [netlink thread](crate::netlink), and events for scripts and mail leave through another channel.
+
+mod capability;
+mod event;
+mod poller;
+mod realtime;
+mod setup;
+mod shell;
+mod slots;
+mod socket;
+mod sockets;
+mod thread;
+
+pub use capability::MissingCapability;
+pub use event::{Views, VrrpEvent};
+pub use realtime::Scheduling;
+pub use setup::{MissingInterface, RouterSetup, VrrpSetup};
+
+use crate::netlink;
+use poller::Bell;
+use shell::World;
+use standfast_vrrp::{TrackerName, TrackerStatus};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use thread::Command;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+
+/// Why the thread was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The process may not do what VRRP needs.
+    #[error(transparent)]
+    Capability(#[from] MissingCapability),
+    /// An instance on an interface that does not exist: keepalived's exit code 2.
+    #[error(transparent)]
+    Interface(#[from] MissingInterface),
+    /// The system refused a thread or a file descriptor.
+    #[error("cannot start the VRRP thread: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Speaks to the VRRP thread; no method waits for it unless it is `async`.
+#[derive(Debug)]
+pub struct Handle {
+    commands: Sender<Command>,
+    bell: Bell,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Starts the thread in the network namespace of the caller, which must be that of `netlink`.
+///
+/// Addresses that a killed predecessor left behind are removed first.
+///
+/// # Errors
+/// When a capability or an interface is missing, or the system refuses the thread.
+pub fn start(
+    mut setup: VrrpSetup,
+    netlink: &netlink::Handle,
+    events: UnboundedSender<VrrpEvent>,
+) -> Result<Handle, StartError> {
+    capability::check()?;
+    let interfaces = netlink.interfaces();
+    setup.check_interfaces(&interfaces)?;
+    setup.drop_missing_trackers(&interfaces);
+    netlink.set_pace(setup.pace);
+    netlink.recover(setup.addresses());
+    // Without what was just removed: a leftover must not become the source of adverts.
+    let interfaces = shell::by_index(netlink.interfaces());
+    let (commands, received) = channel();
+    let bell = Bell::new().map_err(io::Error::from)?;
+    let world = World { setup, netlink: netlink.clone(), events, interfaces, trackers: BTreeMap::new() };
+    let ear = bell.clone();
+    let thread =
+        std::thread::Builder::new().name("vrrp".to_owned()).spawn(move || thread::run(world, &received, &ear))?;
+    let handle = Handle { commands, bell, thread: Some(thread) };
+    handle.listen_to(netlink);
+    Ok(handle)
+}
+
+impl Handle {
+    /// Passes a tracker's verdict on. Verdicts are remembered, also across a restart of the thread.
+    pub fn set_tracker(&self, tracker: TrackerName, status: TrackerStatus) {
+        self.give(Command::SetTracker(tracker, status));
+    }
+
+    /// Applies the differences to another setup. Scheduling stays as it was started.
+    pub fn reconfigure(&self, setup: VrrpSetup) {
+        self.give(Command::Reconfigure(Box::new(setup)));
+    }
+
+    /// The state of everything; empty when the thread has ended.
+    pub async fn views(&self) -> Views {
+        let (reply, answer) = oneshot::channel();
+        self.give(Command::Views(reply));
+        answer.await.unwrap_or_default()
+    }
+
+    /// Sends the last adverts, removes the addresses and ends the thread; false when that takes longer than `bound`.
+    pub async fn stop(mut self, bound: Duration) -> bool {
+        self.give(Command::Stop);
+        let Some(thread) = self.thread.take() else { return true };
+        let end = Instant::now() + bound;
+        while !thread.is_finished() && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        thread.is_finished()
+    }
+
+    fn listen_to(&self, netlink: &netlink::Handle) {
+        let (commands, bell) = (self.commands.clone(), self.bell.clone());
+        netlink.subscribe(Box::new(move |event| {
+            // An error means that the thread has ended.
+            if commands.send(Command::Netlink(event)).is_ok() {
+                bell.ring();
+            }
+        }));
+    }
+
+    fn give(&self, command: Command) {
+        if self.commands.send(command).is_ok() {
+            self.bell.ring();
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Carries out what the node wants, and tells it what happens.
+
+use super::event::{Views, VrrpEvent};
+use super::poller::Poller;
+use super::setup::VrrpSetup;
+use super::slots::{Slots, Virtual};
+use super::socket::{LARGEST, Outgoing};
+use super::sockets::Sockets;
+use crate::netlink::{self, AddressSpec, Event, Interface};
+use standfast_vrrp::{Datagram, Effect, Family, Level, Link, Node, Report, RouterId, TrackerName, TrackerStatus};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Datagrams taken from one socket before the thread looks at its timers again.
+const BATCH: usize = 64;
+
+/// What outlives a panic: facts about the world, never the state of a router.
+pub(super) struct World {
+    pub(super) setup: VrrpSetup,
+    pub(super) netlink: netlink::Handle,
+    pub(super) events: UnboundedSender<VrrpEvent>,
+    pub(super) interfaces: BTreeMap<u32, Arc<Interface>>,
+    pub(super) trackers: BTreeMap<TrackerName, TrackerStatus>,
+}
+
+struct Entry {
+    name: Arc<str>,
+    addresses: Arc<[AddressSpec]>,
+    /// Addresses of the configuration before a reload that this one has not.
+    dropped: Arc<[AddressSpec]>,
+}
+
+pub(super) struct Shell<'a> {
+    world: &'a mut World,
+    node: Node,
+    slots: Slots,
+    sockets: Sockets,
+    entries: BTreeMap<RouterId, Entry>,
+    of_routers: Virtual,
+    buffer: Box<[u8]>,
+    /// Whether the first look at the interfaces is over; from then on their changes are news.
+    started: bool,
+}
+
+impl<'a> Shell<'a> {
+    pub(super) fn start(world: &'a mut World, poller: &Poller) -> Self {
+        let mut slots = Slots::default();
+        let config = world.setup.node_config(&mut slots);
+        let mut sockets = Sockets::default();
+        sockets.want(&config);
+        let node = Node::new(config, Instant::now());
+        let of_routers = world.setup.virtual_addresses();
+        let buffer = vec![0; LARGEST].into_boxed_slice();
+        let mut shell =
+            Self { world, node, slots, sockets, entries: BTreeMap::new(), of_routers, buffer, started: false };
+        shell.enter_routers();
+        for (tracker, status) in shell.world.trackers.clone() {
+            shell.node.set_tracker(&tracker, status, Instant::now());
+        }
+        shell.take_all_interfaces(poller);
+        shell.settle();
+        shell.started = true;
+        shell
+    }
+
+    /// When [`Shell::settle`] is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.node.poll_timeout().map(|(deadline, _)| deadline)
+    }
+
+    /// Does what is due and carries out every effect.
+    pub(super) fn settle(&mut self) {
+        let now = Instant::now();
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.node.handle_timeout(now);
+        }
+        self.carry_out_effects();
+    }
+
+    /// Hands the datagrams that wait in a socket to the node.
+    pub(super) fn receive(&mut self, token: u64) {
+        let Some((link, protocol, socket)) = self.sockets.readable(token) else { return };
+        for _ in 0..BATCH {
+            let incoming = match socket.receive(&mut self.buffer) {
+                Ok(Some(incoming)) => incoming,
+                Ok(None) => continue,
+                Err(_) => return,
+            };
+            let (Some(ip_header), Some(payload)) =
+                (self.buffer.get(..incoming.header), self.buffer.get(incoming.header..incoming.end))
+            else {
+                continue;
+            };
+            let (source, destination, ttl) = (incoming.source, incoming.destination, incoming.ttl);
+            let datagram = Datagram { link, source, destination, ttl, protocol, ip_header, payload };
+            self.node.receive(&datagram, Instant::now());
+        }
+    }
+
+    pub(super) fn set_tracker(&mut self, tracker: TrackerName, status: TrackerStatus) {
+        self.node.set_tracker(&tracker, status, Instant::now());
+        self.world.trackers.insert(tracker, status);
+    }
+
+    pub(super) fn take_report(&mut self, event: Event, poller: &Poller) {
+        match event {
+            Event::Snapshot(interfaces) => {
+                self.world.interfaces = by_index(interfaces);
+                self.take_all_interfaces(poller);
+            }
+            Event::Changed(interface) => {
+                self.world.interfaces.insert(interface.index, Arc::clone(&interface));
+                self.update_slot(&interface.name.clone(), Some(interface), poller);
+            }
+            Event::Removed(interface) => {
+                self.world.interfaces.remove(&interface.index);
+                self.update_slot(&interface.name, None, poller);
+            }
+            Event::AddressLost { owner, address, .. } => self.address_lost(&owner, address),
+        }
+    }
+
+    pub(super) fn reconfigure(&mut self, mut setup: VrrpSetup, poller: &Poller) {
+        let present: Vec<_> = self.world.interfaces.values().cloned().collect();
+        setup.drop_missing_trackers(&present);
+        self.world.netlink.remember(setup.addresses());
+        self.world.netlink.set_pace(setup.pace);
+        self.world.setup = setup;
+        let config = self.world.setup.node_config(&mut self.slots);
+        self.of_routers = self.world.setup.virtual_addresses();
+        self.sockets.want(&config);
+        self.sockets.align(&self.slots, poller);
+        self.node.reconfigure(config, Instant::now());
+        self.enter_routers();
+        self.take_all_interfaces(poller);
+        self.settle();
+        self.forget_removed_routers();
+    }
+
+    pub(super) fn views(&self) -> Views {
+        let link = |(link, slot): (Link, &super::slots::Slot)| (link, slot.name.clone(), slot.interface.clone());
+        let links = self.slots.iter().map(link).collect();
+        Views { routers: self.node.views(), groups: self.node.group_views(), links }
+    }
+
+    /// Resigns and removes the addresses, unless they are to be kept.
+    pub(super) fn stop(&mut self) {
+        if !self.world.setup.keep_addresses {
+            self.node.stop(Instant::now());
+            self.carry_out_effects();
+        }
+    }
+
+    /// Gives every router of the node its name and addresses; those of removed routers stay for their last effects.
+    fn enter_routers(&mut self) {
+        for view in self.node.views() {
+            let configured = self.world.setup.routers.iter().find(|router| router.config.name == *view.name);
+            let addresses: Arc<[AddressSpec]> =
+                configured.map(|router| router.addresses.as_slice().into()).unwrap_or_default();
+            let old = self.entries.get(&view.id).map(|entry| Arc::clone(&entry.addresses)).unwrap_or_default();
+            let dropped = old.iter().filter(|spec| !addresses.contains(spec)).cloned().collect();
+            self.entries.insert(view.id, Entry { name: view.name, addresses, dropped });
+        }
+    }
+
+    fn forget_removed_routers(&mut self) {
+        let node = &self.node;
+        self.entries.retain(|id, _| node.state(*id).is_some());
+    }
+
+    fn take_all_interfaces(&mut self, poller: &Poller) {
+        let names: Vec<String> = self.slots.iter().map(|(_, slot)| slot.name.clone()).collect();
+        for name in names {
+            let interface = self.world.interfaces.values().find(|interface| interface.name == name).cloned();
+            self.update_slot(&name, interface, poller);
+        }
+        self.sockets.align(&self.slots, poller);
+    }
+
+    fn update_slot(&mut self, name: &str, interface: Option<Arc<Interface>>, poller: &Poller) {
+        let Some(link) = self.slots.by_name(name) else { return };
+        let Some(slot) = self.slots.get_mut(link) else { return };
+        let was_usable = slot.is_usable();
+        let old_index = slot.interface.as_ref().map(|interface| interface.index);
+        slot.interface = interface;
+        let (usable, index) = (slot.is_usable(), slot.interface.as_ref().map(|interface| interface.index));
+        if index != old_index {
+            self.sockets.align(&self.slots, poller);
+        }
+        if usable != was_usable && self.started {
+            tracing::info!(target: "vrrp", "Netlink reports {name} {}", if usable { "up" } else { "down" });
+        }
+        self.tell_node(name, link);
+    }
+
+    fn tell_node(&mut self, name: &str, link: Link) {
+        let Some(slot) = self.slots.get(link) else { return };
+        let now = Instant::now();
+        let status = if slot.is_usable() { TrackerStatus::Up } else { TrackerStatus::Down };
+        let [v4, v6] = [Family::V4, Family::V6].map(|family| slot.source(family, &self.of_routers));
+        self.node.set_source(link, Family::V4, v4, now);
+        self.node.set_source(link, Family::V6, v6, now);
+        self.node.set_tracker(&TrackerName::Interface(name.to_owned()), status, now);
+    }
+
+    fn address_lost(&mut self, owner: &str, address: IpAddr) {
+        let lost = self
+            .entries
+            .iter()
+            .find(|(_, entry)| *entry.name == *owner && entry.addresses.iter().any(|spec| spec.address == address));
+        if let Some((id, _)) = lost {
+            self.node.address_lost(*id, address, Instant::now());
+        }
+    }
+
+    fn carry_out_effects(&mut self) {
+        while let Some(effect) = self.node.poll_effect() {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Advertise { router, link, source, destination, ttl, protocol, identification, payload } => {
+                let payload = payload.as_slice();
+                let advert = Outgoing { source, destination, ttl, protocol, identification, payload };
+                self.send(router, link, &advert);
+            }
+            Effect::SetAddresses { router }
+            | Effect::ClearAddresses { router }
+            | Effect::UpdateAddresses { router }
+            | Effect::Announce { router, .. } => self.command_netlink(router, &effect),
+            Effect::Report(report) => log(&report),
+            effect => self.tell_supervisor(effect),
+        }
+    }
+
+    fn send(&self, router: RouterId, link: Link, advert: &Outgoing<'_>) {
+        if let Err(error) = self.sockets.send(link, advert) {
+            let (name, code) = (self.name(router), error as i32);
+            tracing::warn!(target: "vrrp", "({name}): send advert error {code} ({})", error.desc());
+        }
+    }
+
+    fn command_netlink(&self, router: RouterId, effect: &Effect) {
+        let Some(entry) = self.entries.get(&router) else { return };
+        let (netlink, name, addresses) = (&self.world.netlink, &entry.name, &entry.addresses);
+        match effect {
+            Effect::SetAddresses { .. } => netlink.set_addresses(name, addresses),
+            Effect::ClearAddresses { .. } => {
+                netlink.clear_addresses(name, addresses);
+                netlink.clear_addresses(name, &entry.dropped);
+            }
+            Effect::UpdateAddresses { .. } => {
+                netlink.clear_addresses(name, &entry.dropped);
+                netlink.set_addresses(name, addresses);
+            }
+            Effect::Announce { rounds, .. } => netlink.announce(name, addresses, *rounds),
+            _ => {}
+        }
+    }
+
+    /// The supervisor may be gone at the very end; then nobody is left to be told.
+    fn tell_supervisor(&self, effect: Effect) {
+        let event = match effect {
+            Effect::Transition { router, from, to, priority, reason } => {
+                VrrpEvent::Transition { router: self.name(router), from, to, priority, reason }
+            }
+            Effect::GroupTransition { group, to } => VrrpEvent::GroupTransition { group, to },
+            Effect::MasterReceivedLowerPriority { router } => {
+                VrrpEvent::MasterReceivedLowerPriority { router: self.name(router) }
+            }
+            Effect::PriorityChanged { router, priority, state } => {
+                VrrpEvent::PriorityChanged { router: self.name(router), priority, state }
+            }
+            _ => return,
+        };
+        let _ = self.world.events.send(event);
+    }
+
+    fn name(&self, router: RouterId) -> Arc<str> {
+        self.entries.get(&router).map(|entry| Arc::clone(&entry.name)).unwrap_or_default()
+    }
+}
+
+pub(super) fn by_index(interfaces: Vec<Arc<Interface>>) -> BTreeMap<u32, Arc<Interface>> {
+    interfaces.into_iter().map(|interface| (interface.index, interface)).collect()
+}
+
+fn log(report: &Report) {
+    match report.level() {
+        Level::Detail => tracing::debug!(target: "vrrp", "{report}"),
+        Level::Info | Level::Notice => tracing::info!(target: "vrrp", "{report}"),
+        Level::Warning => tracing::warn!(target: "vrrp", "{report}"),
+    }
+}
