@@ -1,0 +1,12 @@
+//! The engine as its driver sees it: bytes and time in, verdicts out.
+
+#![expect(clippy::disallowed_methods, reason = "a test needs some moment to begin at")]
+
+#[cfg(test)]
+mod packets;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod tcp_states;
