@@ -2,10 +2,12 @@
 
 pub mod cli;
 pub mod daemonize;
+pub mod health;
 pub mod logging;
 pub mod netlink;
 pub mod notify;
 pub mod pidfile;
 pub mod signals;
+pub mod translate;
 pub mod users;
 pub mod vrrp;

@@ -1,0 +1,222 @@
+use super::{Farm, FarmEffect, HealthEvent, Ids, Plan, TableChange};
+use standfast_checkers::{CheckEvent, CheckerId};
+use standfast_ipvs::Forwarding;
+use standfast_parser::model::{
+    Checker, CheckerKind, Config, ForwardingMethod, Protocol, RealServer, SorryServer, VirtualServer, VirtualTarget,
+};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn checker(connect: SocketAddr) -> Checker {
+    Checker {
+        connect,
+        bind: None,
+        bind_if: None,
+        fwmark: None,
+        connect_timeout: Duration::from_secs(1),
+        delay_loop: Duration::from_secs(1),
+        warmup: None,
+        retry: 0,
+        delay_before_retry: Duration::from_secs(1),
+        alpha: false,
+        log_all_failures: false,
+        kind: CheckerKind::Tcp,
+        span: Default::default(),
+    }
+}
+
+fn real(text: &str, weight: i32) -> RealServer {
+    let address = address(text);
+    RealServer {
+        address,
+        weight,
+        forwarding: ForwardingMethod::Nat,
+        inhibit_on_failure: false,
+        upper_threshold: 0,
+        lower_threshold: 0,
+        alpha: false,
+        notify_up: None,
+        notify_down: None,
+        virtualhost: None,
+        smtp_alert: true,
+        checkers: vec![checker(address)],
+        span: Default::default(),
+    }
+}
+
+fn service(text: &str, servers: Vec<RealServer>) -> VirtualServer {
+    VirtualServer {
+        target: VirtualTarget::Address(address(text)),
+        protocol: Protocol::Tcp,
+        scheduler: "rr".to_owned(),
+        forwarding: ForwardingMethod::Nat,
+        persistence_timeout: None,
+        persistence_granularity: 32,
+        one_packet: false,
+        delay_loop: Duration::from_secs(1),
+        alpha: false,
+        omega: false,
+        quorum: 1,
+        hysteresis: 0,
+        quorum_up: None,
+        quorum_down: None,
+        ha_suspend: false,
+        virtualhost: None,
+        sorry_server: None,
+        smtp_alert: false,
+        real_servers: servers,
+        span: Default::default(),
+    }
+}
+
+struct Bench {
+    ids: Ids,
+    farm: Farm,
+    checkers: Vec<CheckerId>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { ids: Ids::default(), farm: Farm::default(), checkers: Vec::new() }
+    }
+
+    fn load(&mut self, services: Vec<VirtualServer>) -> Vec<String> {
+        let config = Config { virtual_servers: services, ..Config::default() };
+        let plan = Plan::new(&config, &mut self.ids, &mut |_| None);
+        self.checkers = plan.checkers.iter().map(|checker| checker.id).collect();
+        self.farm.load(plan);
+        self.drain()
+    }
+
+    fn down(&mut self, nth: usize) -> Vec<String> {
+        let id = self.checkers[nth];
+        let reason = "refused".to_owned();
+        let mail = Some("=> TCP CHECK failed on service <=".to_owned());
+        self.farm.handle(&CheckEvent::Down { id, first: false, reason, mail });
+        self.drain()
+    }
+
+    fn up(&mut self, nth: usize) -> Vec<String> {
+        let id = self.checkers[nth];
+        let mail = Some("=> TCP CHECK succeed on service <=".to_owned());
+        self.farm.handle(&CheckEvent::Up { id, first: false, mail });
+        self.drain()
+    }
+
+    /// Table changes and events in short.
+    fn drain(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.farm.poll_effect()).filter_map(shorten).collect()
+    }
+}
+
+fn shorten(effect: FarmEffect) -> Option<String> {
+    Some(match effect {
+        FarmEffect::Table(TableChange::AddService(service)) => format!("-A {}", service.scheduler),
+        FarmEffect::Table(TableChange::EditService(service)) => format!("-E {}", service.scheduler),
+        FarmEffect::Table(TableChange::RemoveService(_)) => "-D".to_owned(),
+        FarmEffect::Table(TableChange::AddDestination(_, to)) => format!("-a {} -w {}", to.address, to.weight),
+        FarmEffect::Table(TableChange::EditDestination(_, to)) => {
+            let dr = if to.forwarding == Forwarding::Dr { " -g" } else { "" };
+            format!("-e {} -w {}{dr}", to.address, to.weight)
+        }
+        FarmEffect::Table(TableChange::RemoveDestination(_, to)) => format!("-d {}", to.ip()),
+        FarmEffect::Event(HealthEvent::Server { server, up, .. }) => format!("{server} up={up}"),
+        FarmEffect::Event(HealthEvent::ServerMail { server, body, .. }) => format!("mail {server} {body}"),
+        FarmEffect::Event(HealthEvent::Quorum { up, .. }) => format!("quorum up={up}"),
+        FarmEffect::Event(HealthEvent::QuorumMail { .. }) => "quorum mail".to_owned(),
+        FarmEffect::Warn(text) => text,
+        FarmEffect::Log(_) => return None,
+    })
+}
+
+fn pair() -> Vec<RealServer> {
+    vec![real("10.1.0.1:80", 1), real("10.1.0.2:80", 2)]
+}
+
+#[test]
+fn servers_enter_the_table_before_their_first_check() {
+    let mut bench = Bench::new();
+    let effects = bench.load(vec![service("10.0.0.100:80", pair())]);
+    assert_eq!(effects, ["-A rr", "-a 10.1.0.1 -w 1", "-a 10.1.0.2 -w 2", "quorum up=true"]);
+}
+
+#[test]
+fn a_failed_server_leaves_and_returns_with_mail_and_notification() {
+    let mut bench = Bench::new();
+    bench.load(vec![service("10.0.0.100:80", pair())]);
+    let down =
+        ["-d 10.1.0.1", "[10.1.0.1]:tcp:80 up=false", "mail [10.1.0.1]:tcp:80 => TCP CHECK failed on service <="];
+    assert_eq!(bench.down(0), down);
+    let up =
+        ["-a 10.1.0.1 -w 1", "[10.1.0.1]:tcp:80 up=true", "mail [10.1.0.1]:tcp:80 => TCP CHECK succeed on service <="];
+    assert_eq!(bench.up(0), up);
+}
+
+#[test]
+fn the_sorry_server_serves_while_nobody_else_does() {
+    let mut bench = Bench::new();
+    let sorry = SorryServer { address: address("127.0.0.1:80"), forwarding: ForwardingMethod::Dr, inhibit: false };
+    bench.load(vec![VirtualServer { sorry_server: Some(sorry), ..service("10.0.0.100:80", pair()) }]);
+    bench.down(0);
+    let effects = bench.down(1);
+    assert!(effects.contains(&"-a 127.0.0.1 -w 1".to_owned()), "{effects:?}");
+    let effects = bench.up(1);
+    let table: Vec<_> = effects.iter().filter(|effect| effect.starts_with('-')).collect();
+    assert_eq!(table, ["-d 127.0.0.1", "-a 10.1.0.2 -w 2"]);
+}
+
+#[test]
+fn an_equal_configuration_changes_nothing() {
+    let mut bench = Bench::new();
+    bench.load(vec![service("10.0.0.100:80", pair())]);
+    let before = bench.checkers.clone();
+    assert_eq!(bench.load(vec![service("10.0.0.100:80", pair())]), Vec::<String>::new());
+    assert_eq!(bench.checkers, before);
+}
+
+#[test]
+fn a_reload_edits_in_place() {
+    let mut bench = Bench::new();
+    bench.load(vec![service("10.0.0.100:80", pair()), service("10.0.0.101:80", pair())]);
+    let servers = vec![
+        RealServer { weight: 7, ..real("10.1.0.1:80", 1) },
+        RealServer { forwarding: ForwardingMethod::Dr, ..real("10.1.0.2:80", 2) },
+        real("10.1.0.3:80", 3),
+    ];
+    let wanted = VirtualServer { scheduler: "wlc".to_owned(), ..service("10.0.0.100:80", servers) };
+    let mut effects = bench.load(vec![wanted]);
+    effects.sort();
+    assert_eq!(effects, ["-D", "-E wlc", "-a 10.1.0.3 -w 3", "-e 10.1.0.1 -w 7", "-e 10.1.0.2 -w 2 -g"]);
+}
+
+#[test]
+fn a_removed_server_leaves_the_table_under_its_old_address() {
+    let mut bench = Bench::new();
+    bench.load(vec![service("10.0.0.100:80", pair())]);
+    let effects = bench.load(vec![service("10.0.0.100:80", vec![real("10.1.0.2:80", 2)])]);
+    assert!(effects.contains(&"-d 10.1.0.1".to_owned()), "{effects:?}");
+    assert!(!effects.contains(&"-d 10.1.0.2".to_owned()), "{effects:?}");
+}
+
+#[test]
+fn what_the_engine_cannot_forward_is_said_and_still_checked() {
+    let mut bench = Bench::new();
+    let wanted = VirtualServer { scheduler: "nonsense".to_owned(), ..service("10.0.0.100:80", pair()) };
+    let effects = bench.load(vec![wanted]);
+    let said = "VS [10.0.0.100]:tcp:80 is checked but not forwarded: the embedded engine has no scheduler `nonsense`";
+    assert_eq!(effects, [said, "quorum up=true"]);
+    assert_eq!(bench.checkers.len(), 2);
+}
+
+#[test]
+fn stopping_empties_the_table() {
+    let mut bench = Bench::new();
+    bench.load(vec![service("10.0.0.100:80", pair())]);
+    bench.farm.stop();
+    let table: Vec<_> = bench.drain().into_iter().filter(|effect| effect.starts_with('-')).collect();
+    assert_eq!(table, ["-d 10.1.0.1", "-d 10.1.0.2", "-D"]);
+}

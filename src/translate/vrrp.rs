@@ -1,0 +1,130 @@
+//! Instances and sync groups as the VRRP node takes them.
+
+use standfast_parser::model::{
+    self, Config, Garp, InitialState, SyncGroup, TrackedInterface, TrackedScript, VrrpInstance,
+};
+use standfast_vrrp::{
+    AnnounceConfig, Authentication, Family, GroupConfig, Link, NodeConfig, RouterConfig, TrackerConfig, TrackerName,
+    Version,
+};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// The node of a configuration.
+///
+/// `link` finds an interface's index; an absent one is `Link(0)`. `scripts` are the names of the track scripts that run:
+/// one that cannot is left out of every instance, as keepalived does.
+pub fn node(config: &Config, link: &dyn Fn(&str) -> Option<Link>, scripts: &BTreeSet<String>) -> NodeConfig {
+    NodeConfig {
+        routers: config.instances.iter().map(|instance| router(config, instance, link, scripts)).collect(),
+        groups: config.sync_groups.iter().map(|found| group(config, found, scripts)).collect(),
+        startup_delay: config.globals.vrrp_startup_delay,
+    }
+}
+
+fn router(
+    config: &Config,
+    instance: &VrrpInstance,
+    link: &dyn Fn(&str) -> Option<Link>,
+    scripts: &BTreeSet<String>,
+) -> RouterConfig {
+    let family = family(instance.family);
+    let name = instance.interface.as_deref();
+    RouterConfig {
+        link: name.and_then(link).unwrap_or(Link(0)),
+        version: if instance.version == 3 { Version::V3 } else { Version::V2 },
+        family,
+        priority: instance.priority,
+        starts_as_master: instance.state == InitialState::Master,
+        advert_interval: instance.advert_int,
+        preempt: instance.preempt,
+        preempt_delay: instance.preempt_delay,
+        authentication: authentication(&instance.auth),
+        addresses: instance.addresses.iter().map(|address| address.address).collect(),
+        source: instance.source,
+        unicast_peers: instance.unicast_peers.clone(),
+        multicast_group: match family {
+            Family::V4 => IpAddr::V4(config.globals.vrrp_mcast_group4),
+            Family::V6 => IpAddr::V6(config.globals.vrrp_mcast_group6),
+        },
+        down_timer_adverts: instance.down_timer_adverts,
+        strict: instance.strict,
+        skip_check_adv_addr: instance.skip_check_adv_addr,
+        lower_prio_no_advert: instance.lower_prio_no_advert,
+        higher_prio_send_advert: instance.higher_prio_send_advert,
+        announce: announce(&instance.garp),
+        trackers: trackers(config, instance, scripts),
+        ..RouterConfig::new(&instance.name, Link(0), instance.virtual_router_id)
+    }
+}
+
+fn group(config: &Config, group: &SyncGroup, scripts: &BTreeSet<String>) -> GroupConfig {
+    let interfaces = group.track_interfaces.iter().map(tracked_interface);
+    let scripts = group.track_scripts.iter().filter_map(|tracked| tracked_script(config, tracked, scripts));
+    GroupConfig {
+        name: group.name.clone(),
+        members: group.members.clone(),
+        trackers: interfaces.chain(scripts).collect(),
+    }
+}
+
+/// The instance's own interface is a fault when it is lost, whatever weight `track_interface` gives it, unless
+/// `dont_track_primary`.
+fn trackers(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) -> Vec<TrackerConfig> {
+    let own = instance.interface.as_ref().filter(|_| !instance.dont_track_primary);
+    let fault =
+        own.map(|name| TrackerConfig { tracker: TrackerName::Interface(name.clone()), weight: 0, reverse: false });
+    let others = instance.track_interfaces.iter().filter(|tracked| Some(&tracked.name) != own);
+    fault
+        .into_iter()
+        .chain(others.map(tracked_interface))
+        .chain(instance.track_scripts.iter().filter_map(|tracked| tracked_script(config, tracked, scripts)))
+        .collect()
+}
+
+fn tracked_interface(interface: &TrackedInterface) -> TrackerConfig {
+    TrackerConfig {
+        tracker: TrackerName::Interface(interface.name.clone()),
+        weight: interface.weight,
+        reverse: interface.reverse,
+    }
+}
+
+fn tracked_script(config: &Config, tracked: &TrackedScript, runnable: &BTreeSet<String>) -> Option<TrackerConfig> {
+    let script = config.scripts.iter().find(|script| script.name == tracked.name)?;
+    let (weight, reverse) = match tracked.weight {
+        Some(weight) => (weight, tracked.reverse),
+        None => (script.weight, script.reverse),
+    };
+    runnable.contains(&script.name).then(|| TrackerConfig {
+        tracker: TrackerName::Script(script.name.clone()),
+        weight,
+        reverse,
+    })
+}
+
+fn family(family: model::Family) -> Family {
+    match family {
+        model::Family::V4 => Family::V4,
+        model::Family::V6 => Family::V6,
+    }
+}
+
+fn authentication(auth: &model::Auth) -> Authentication {
+    match auth {
+        model::Auth::None => Authentication::None,
+        model::Auth::Pass(password) => Authentication::Pass(*password),
+        model::Auth::Ah(key) => Authentication::Ah(*key),
+    }
+}
+
+fn announce(garp: &Garp) -> AnnounceConfig {
+    AnnounceConfig {
+        repeat: garp.repeat,
+        delay: garp.delay,
+        refresh: garp.refresh,
+        refresh_repeat: garp.refresh_repeat,
+        lower_prio_repeat: garp.lower_prio_repeat,
+        lower_prio_delay: garp.lower_prio_delay,
+    }
+}
