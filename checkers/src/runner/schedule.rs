@@ -5,7 +5,7 @@ use crate::spec::{CheckEvent, CheckerId, CheckerSpec};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::sleep_until;
 
 /// Attempts that are begun before others get a turn of the executor.
@@ -74,11 +74,10 @@ impl Schedule {
                     Some(Order::Enable(id, enabled)) => self.enable(id, enabled),
                     Some(Order::Stop) | None => break,
                 },
-                Some(report) = self.running.join_next() => {
-                    if let Ok(report) = report {
-                        self.take_report(&report);
-                    }
-                }
+                Some(ended) = self.running.join_next() => match ended {
+                    Ok(report) => self.take_report(&report),
+                    Err(error) => self.take_panic(&error),
+                },
                 () = self.events.closed() => break,
                 () = wake => {}
             }
@@ -101,7 +100,8 @@ impl Schedule {
     }
 
     fn place(&mut self, spec: CheckerSpec) {
-        let Some(checker) = self.checkers.get_mut(&spec.id) else { return self.add(spec, None) };
+        let id = spec.id;
+        let Some(checker) = self.checkers.get_mut(&id) else { return self.add(spec, None) };
         if *checker.spec == spec {
             return;
         }
@@ -111,10 +111,24 @@ impl Schedule {
         {
             checker.judge.reconfigure(spec.settings.clone());
             checker.spec = spec.into();
+            self.hasten(id);
             return;
         }
         let previous = self.remove(spec.id);
         self.add(spec, previous.as_ref());
+    }
+
+    /// A shorter `delay_loop` counts from now.
+    fn hasten(&mut self, id: CheckerId) {
+        let Some(checker) = self.checkers.get_mut(&id) else { return };
+        let latest = tokio::time::Instant::now().into_std() + checker.spec.settings.delay_loop;
+        if let State::Waiting(at) = &mut checker.state
+            && *at > latest
+        {
+            self.due.remove(&(*at, id));
+            *at = latest;
+            self.due.insert((latest, id));
+        }
     }
 
     fn add(&mut self, spec: CheckerSpec, previous: Option<&Judge>) {
@@ -199,6 +213,18 @@ impl Schedule {
         for event in events {
             self.send(name_event(id, event));
         }
+    }
+
+    /// An attempt that panicked is a fault of this program, not of the server: the checker goes on with its next attempt.
+    fn take_panic(&mut self, error: &JoinError) {
+        let panicked = |state: &State| matches!(state, State::Running(handle) if handle.id() == error.id());
+        let Some((id, checker)) = self.checkers.iter_mut().find(|(_, checker)| panicked(&checker.state)) else {
+            return;
+        };
+        let (id, at) = (*id, tokio::time::Instant::now().into_std() + checker.spec.settings.delay_loop);
+        checker.state = State::Waiting(at);
+        self.due.insert((at, id));
+        self.send(CheckEvent::Log { id, text: format!("attempt ended unexpectedly: {error}") });
     }
 
     /// `None` while nothing is due or no attempt may begin: then a report wakes us.

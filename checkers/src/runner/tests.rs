@@ -162,3 +162,16 @@ async fn few_places_are_shared_by_many() {
     }
     runner.stop().await;
 }
+
+#[tokio::test]
+async fn a_shorter_delay_loop_counts_at_once() {
+    let (server, address) = listener().await;
+    let mut slow = spec(1, tcp(address));
+    slow.settings.delay_loop = Duration::from_secs(600);
+    let (runner, mut events) = begin(vec![slow]);
+    assert_eq!(verdict(&mut events).await, (CheckerId(1), true));
+    drop(server);
+    runner.update(vec![spec(1, tcp(address))]);
+    assert_eq!(verdict(&mut events).await, (CheckerId(1), false));
+    runner.stop().await;
+}

@@ -91,7 +91,15 @@ pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
 }
 
 pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| <dyn Error>::source(*error))
+    std::iter::successors(Some(error), |error| cause(*error))
+}
+
+/// An `io::Error` leaves the error that it wraps out of the chain of sources.
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
 }
 
 fn hex(digest: [u8; 16]) -> String {

@@ -76,3 +76,6 @@ fn authority(target: SocketAddr) -> String {
         SocketAddr::V6(target) => format!("[{}]:{}", target.ip(), target.port()),
     }
 }
+
+#[cfg(test)]
+mod tests;
