@@ -581,6 +581,50 @@ pub enum CheckerKind {
     Http(HttpCheck),
     /// `MISC_CHECK`.
     Misc(MiscCheck),
+    /// `SMTP_CHECK`, with `helo_name`.
+    Smtp {
+        /// Name given to the server.
+        helo_name: String,
+    },
+    /// `DNS_CHECK`.
+    Dns {
+        /// Record type in capitals, default `SOA`.
+        record: String,
+        /// Name asked for, default `.`.
+        name: String,
+    },
+    /// `PING_CHECK`.
+    Ping,
+    /// `UDP_CHECK`.
+    Udp(UdpCheck),
+    /// `FILE_CHECK`: the name of a `track_file`.
+    File(TrackedWeight),
+    /// `BFD_CHECK`: the name of a `bfd_instance`.
+    Bfd(String),
+}
+
+/// `UDP_CHECK`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UdpCheck {
+    /// `payload`: bytes to send; `None` sends random ones.
+    pub payload: Option<Vec<u8>>,
+    /// `require_reply`: a reply must come. Its expected bytes, `None` standing for any; empty accepts all replies.
+    pub require_reply: Option<Vec<Option<u8>>>,
+    /// `min_reply_length`.
+    pub min_reply_length: u16,
+    /// `max_reply_length`.
+    pub max_reply_length: u16,
+}
+
+/// A tracked thing by name, with the weight of this tracking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackedWeight {
+    /// Name of a track_file, vrrp_track_process or bfd_instance that exists.
+    pub name: String,
+    /// `weight` of this tracking; `None` takes the tracked thing's.
+    pub weight: Option<i32>,
+    /// `reverse` of this tracking; meaningful only with `weight`.
+    pub reverse: bool,
 }
 
 /// `HTTP_GET` or `SSL_GET`.

@@ -1,0 +1,260 @@
+//! What the keywords of a virtual server mean together.
+
+use super::Builder;
+use super::checker::CheckerDefaults;
+use super::real_server::RealServerDraft;
+use super::virtual_server::{DEFAULT_PERSISTENCE, VirtualServerDraft};
+use crate::diagnostic::Diagnostic;
+use crate::model::{ForwardingMethod, Protocol, RealServer, VirtualServer, VirtualTarget};
+use crate::span::Span;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The virtual server as far as its real servers need it.
+struct Frame {
+    label: String,
+    /// `None` for marks and groups.
+    address: Option<SocketAddr>,
+    fwmark: bool,
+    forwarding: ForwardingMethod,
+}
+
+impl Builder<'_> {
+    /// The service with every default, or `None` when nothing is left of it.
+    pub(super) fn settle_service(
+        &mut self,
+        target: VirtualTarget,
+        span: Span,
+        mut draft: VirtualServerDraft,
+    ) -> Option<VirtualServer> {
+        let protocol = self.service_protocol(&target, span, &draft);
+        let label = label(&target, protocol);
+        let forwarding = self.service_forwarding(&label, span, &draft);
+        let scheduler = self.service_scheduler(&label, span, &mut draft);
+        let frame = Frame {
+            label,
+            address: match target {
+                VirtualTarget::Address(address) => Some(address),
+                _ => None,
+            },
+            fwmark: matches!(target, VirtualTarget::Fwmark(_)),
+            forwarding,
+        };
+        let persistence_timeout = self.persistence(&frame, span, &draft);
+        let real_servers = self.settle_real_servers(&frame, &mut draft);
+        if real_servers.is_empty() {
+            let text = format!("virtual server {} has no real servers", frame.label);
+            let found = Diagnostic::error("no-real-server", text).at(span);
+            self.report(found.help("it is ignored"));
+            return None;
+        }
+        let (quorum, hysteresis) = self.quorum(&frame, span, &draft, &real_servers);
+        let full = if frame.address.is_some_and(|a| a.is_ipv6()) { 128 } else { 32 };
+        let port = frame.address.map_or(0, |a| a.port());
+        Some(VirtualServer {
+            target,
+            protocol,
+            scheduler,
+            forwarding,
+            persistence_timeout,
+            persistence_granularity: draft.persistence_granularity.unwrap_or(full),
+            one_packet: draft.one_packet.is_some(),
+            delay_loop: draft.common.delay_loop.unwrap_or(Duration::from_secs(60)),
+            alpha: draft.common.alpha.unwrap_or(false),
+            omega: draft.omega,
+            quorum,
+            hysteresis,
+            quorum_up: draft.quorum_up,
+            quorum_down: draft.quorum_down,
+            ha_suspend: draft.ha_suspend,
+            virtualhost: draft.virtualhost,
+            sorry_server: draft.sorry.map(|sorry| sorry.settle(port, forwarding)),
+            smtp_alert: draft.smtp_alert.or(self.checker_alert()).unwrap_or(false),
+            real_servers,
+            span,
+        })
+    }
+
+    fn checker_alert(&self) -> Option<bool> {
+        self.config.globals.smtp_alert_checker.or(self.config.globals.smtp_alert)
+    }
+
+    fn service_protocol(&mut self, target: &VirtualTarget, span: Span, draft: &VirtualServerDraft) -> Protocol {
+        match (target, draft.protocol) {
+            (VirtualTarget::Fwmark(mark), Some((protocol, at))) => {
+                let text = format!("virtual server FWM {mark}: the mark decides, not the protocol");
+                let found = Diagnostic::warning("fwmark-protocol", text).at(at);
+                self.report(found.help("the line is ignored"));
+                protocol
+            }
+            (VirtualTarget::Fwmark(_), None) => Protocol::Tcp,
+            (_, Some((protocol, _))) => protocol,
+            (_, None) => {
+                let found = Diagnostic::error("no-protocol", "this virtual server has no `protocol`").at(span);
+                self.report(found.help("UDP is used; most want `protocol TCP`"));
+                Protocol::Udp
+            }
+        }
+    }
+
+    fn service_forwarding(&mut self, label: &str, span: Span, draft: &VirtualServerDraft) -> ForwardingMethod {
+        draft.forwarding.unwrap_or_else(|| {
+            let text = format!("virtual server {label} has no `lb_kind`");
+            self.report(Diagnostic::error("no-forwarding", text).at(span).help("NAT is used"));
+            ForwardingMethod::Nat
+        })
+    }
+
+    fn service_scheduler(&mut self, label: &str, span: Span, draft: &mut VirtualServerDraft) -> String {
+        draft.scheduler.take().unwrap_or_else(|| {
+            let text = format!("virtual server {label} has no `lb_algo`");
+            self.report(Diagnostic::error("no-scheduler", text).at(span).help("wlc is used"));
+            "wlc".to_owned()
+        })
+    }
+
+    fn persistence(&mut self, frame: &Frame, span: Span, draft: &VirtualServerDraft) -> Option<Duration> {
+        let implied = draft.persistence_granularity.map(|_| DEFAULT_PERSISTENCE);
+        let asked = draft.persistence_timeout.or(implied);
+        if asked.is_none() && frame.address.is_some_and(|a| a.port() == 0) {
+            let text = format!("virtual server {} has no port, which needs persistence", frame.label);
+            let found = Diagnostic::error("no-port", text).at(span);
+            self.report(found.help("`persistence_timeout 360` is used"));
+            return Some(DEFAULT_PERSISTENCE);
+        }
+        asked
+    }
+
+    fn settle_real_servers(&mut self, frame: &Frame, draft: &mut VirtualServerDraft) -> Vec<RealServer> {
+        let mut servers: Vec<RealServer> = Vec::with_capacity(draft.real_servers.len());
+        let mut seen = std::collections::HashSet::new();
+        for server in std::mem::take(&mut draft.real_servers) {
+            let Some(server) = self.settle_real_server(frame, draft, server) else {
+                continue;
+            };
+            if seen.insert(server.address) {
+                servers.push(server);
+                continue;
+            }
+            let text = format!("virtual server {}: real server {} is given twice", frame.label, server.address);
+            let found = Diagnostic::error("duplicate-real-server", text).at(server.span);
+            self.report(found.help("the second one is removed"));
+        }
+        servers
+    }
+
+    fn settle_real_server(
+        &mut self,
+        frame: &Frame,
+        outer: &VirtualServerDraft,
+        server: RealServerDraft,
+    ) -> Option<RealServer> {
+        let forwarding = server.forwarding.unwrap_or(frame.forwarding);
+        let port = self.real_port(frame, &server, forwarding)?;
+        let address = SocketAddr::new(server.address, port);
+        let common = server.common.within(outer.common);
+        let virtualhost = server.virtualhost.or_else(|| outer.virtualhost.clone());
+        let defaults = CheckerDefaults {
+            server: address,
+            virtualhost: virtualhost.as_deref(),
+            outer: common,
+            log_all_failures: self.config.globals.checker_log_all_failures,
+        };
+        let checkers = server.checkers.into_iter().map(|c| c.settle(defaults)).collect();
+        Some(RealServer {
+            address,
+            weight: server.weight.or(outer.weight).unwrap_or(1),
+            forwarding,
+            inhibit_on_failure: server.inhibit_on_failure.unwrap_or(outer.inhibit_on_failure),
+            upper_threshold: server.upper_threshold,
+            lower_threshold: server.lower_threshold,
+            alpha: common.alpha.unwrap_or(false),
+            notify_up: server.notify_up,
+            notify_down: server.notify_down,
+            virtualhost,
+            smtp_alert: server.smtp_alert.or(self.checker_alert()).unwrap_or(true),
+            checkers,
+            span: server.span,
+        })
+    }
+
+    /// The port that the server gets; `None` when it cannot serve this service.
+    fn real_port(&mut self, frame: &Frame, server: &RealServerDraft, forwarding: ForwardingMethod) -> Option<u16> {
+        let Some(service) = frame.address else {
+            return Some(self.fwmark_port(frame, server));
+        };
+        if service.is_ipv6() != server.address.is_ipv6() && forwarding != ForwardingMethod::Tun {
+            let text = format!("real server {} is not of the family of virtual server {}", server.address, frame.label);
+            let found = Diagnostic::error("mixed-families", text).at(server.span);
+            self.report(found.help("the server is ignored; only TUN crosses families"));
+            return None;
+        }
+        let Some(port) = server.port else {
+            return Some(service.port());
+        };
+        if forwarding == ForwardingMethod::Nat || port == service.port() {
+            return Some(port);
+        }
+        let text = format!("port {port} differs from the port of virtual server {}", frame.label);
+        let found = Diagnostic::warning("port-mismatch", text).at(server.span);
+        self.report(found.help(format!("DR and TUN keep the port: {} is used", service.port())));
+        Some(service.port())
+    }
+
+    fn fwmark_port(&mut self, frame: &Frame, server: &RealServerDraft) -> u16 {
+        if !frame.fwmark {
+            return server.port.unwrap_or(0);
+        }
+        if server.port.is_some_and(|p| p != 0) {
+            let text = format!("virtual server {} serves a mark: the port of the server has no meaning", frame.label);
+            let found = Diagnostic::warning("fwmark-port", text).at(server.span);
+            self.report(found.help("the port is ignored"));
+        }
+        0
+    }
+
+    fn quorum(&mut self, frame: &Frame, span: Span, draft: &VirtualServerDraft, servers: &[RealServer]) -> (u32, u32) {
+        let total: i64 = servers.iter().map(|s| i64::from(s.weight)).sum();
+        let total = u32::try_from(total).unwrap_or(u32::MAX);
+        let mut quorum = draft.quorum.unwrap_or(1);
+        if draft.quorum.is_some() && quorum > total {
+            let text = format!("quorum {quorum} of {} is more than all weights, {total}", frame.label);
+            let found = Diagnostic::warning("large-quorum", text).at(span);
+            self.report(found.help(format!("quorum {} is used", total.max(1))));
+            quorum = total.max(1);
+        }
+        if draft.hysteresis > 0 && draft.hysteresis >= quorum {
+            let text = format!("hysteresis {} of {} is not below the quorum {quorum}", draft.hysteresis, frame.label);
+            self.report(Diagnostic::error("large-hysteresis", text).at(span).help("0 is used"));
+            return (quorum, 0);
+        }
+        (quorum, draft.hysteresis)
+    }
+
+    /// Services beside each other.
+    pub(super) fn check_services(&mut self) {
+        let mut seen = std::collections::HashMap::new();
+        let mut found = Vec::new();
+        for server in &self.config.virtual_servers {
+            if let Some(first) = seen.insert((server.target.clone(), server.protocol), server.span) {
+                let text = format!("virtual server {} is given twice", label(&server.target, server.protocol));
+                found.push(Diagnostic::trap("duplicate-service", text).at(server.span).related(first, "the first one"));
+            }
+        }
+        found.into_iter().for_each(|d| self.report(d));
+    }
+}
+
+/// keepalived's name of a service.
+fn label(target: &VirtualTarget, protocol: Protocol) -> String {
+    let protocol = match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+        Protocol::Sctp => "sctp",
+    };
+    match target {
+        VirtualTarget::Address(address) => format!("[{}]:{protocol}:{}", address.ip(), address.port()),
+        VirtualTarget::Fwmark(mark) => format!("FWM {mark}"),
+        VirtualTarget::Group(name) => format!("[{name}]"),
+    }
+}

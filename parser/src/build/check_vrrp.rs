@@ -1,0 +1,279 @@
+//! What the keywords of an instance mean together, and the instances beside each other.
+
+use super::Builder;
+use super::instance::{AuthType, InstanceDraft};
+use crate::diagnostic::{Diagnostic, Weight};
+use crate::model::{Auth, Family, InitialState, VirtualAddress, VrrpInstance};
+use crate::span::Span;
+use std::time::Duration;
+
+/// Version 3 has twelve bits of centiseconds for the interval.
+const LONGEST_V3_INTERVAL: Duration = Duration::from_millis(40_950);
+
+impl Builder<'_> {
+    /// The instance with every default, or `None` when it cannot run.
+    pub(super) fn settle_instance(&mut self, name: &str, span: Span, mut draft: InstanceDraft) -> Option<VrrpInstance> {
+        let strict = draft.strict.unwrap_or(self.config.globals.vrrp_strict);
+        let family = family_of(&draft);
+        let version = self.version(name, span, &draft, family);
+        let priority = priority(&draft);
+        let state = self.initial_state(&draft, priority);
+        self.settle_addresses(name, span, &mut draft, family, strict || version == 3);
+        self.settle_preemption(name, &mut draft, priority);
+        let auth = self.auth(name, span, &draft, version, strict);
+        let advert_int = self.advert_int(name, &draft, version);
+        self.settle_tracking(name, &mut draft);
+        self.check_unicast(name, &draft);
+        let virtual_router_id = self.required_id(name, span, &draft)?;
+        self.required_interface(name, span, &draft)?;
+        let globals = &self.config.globals;
+        let lower = (self.drafts.lower_prio_delay, self.drafts.lower_prio_repeat);
+        let mut garp = draft.garp.over(globals.garp, lower);
+        if strict {
+            garp.lower_prio_repeat = 0;
+            garp.lower_prio_delay = Duration::ZERO;
+        }
+        let mut notify = draft.notify;
+        notify.priority_changes = draft.notify_priority_changes.unwrap_or(self.drafts.notify_priority_changes);
+        Some(VrrpInstance {
+            name: name.to_owned(),
+            state,
+            interface: draft.interface,
+            virtual_router_id,
+            version,
+            family,
+            priority,
+            advert_int,
+            preempt: draft.nopreempt.is_none(),
+            preempt_delay: draft.preempt_delay.map_or(Duration::ZERO, |d| d.0),
+            auth,
+            addresses: draft.addresses,
+            excluded_addresses: draft.excluded,
+            source: draft.source,
+            unicast_peers: draft.peers,
+            dont_track_primary: draft.dont_track_primary,
+            track_interfaces: draft.track_interfaces,
+            track_scripts: draft.track_scripts,
+            garp,
+            lower_prio_no_advert: draft.lower_prio_no_advert.unwrap_or(globals.lower_prio_no_advert || strict),
+            higher_prio_send_advert: draft.higher_prio_send_advert.unwrap_or(globals.higher_prio_send_advert),
+            accept: draft.accept.unwrap_or(!strict),
+            strict,
+            skip_check_adv_addr: draft.skip_check_adv_addr.unwrap_or(globals.vrrp_skip_check_adv_addr),
+            down_timer_adverts: draft.down_timer_adverts.or(self.drafts.down_timer_adverts).unwrap_or(3),
+            notify,
+            smtp_alert: draft.smtp_alert.or(globals.smtp_alert_vrrp).or(globals.smtp_alert).unwrap_or(false),
+            span,
+        })
+    }
+
+    fn version(&mut self, name: &str, span: Span, draft: &InstanceDraft, family: Family) -> u8 {
+        let asked = draft.version.or(self.config.globals.vrrp_version);
+        if family == Family::V4 {
+            return asked.unwrap_or(2);
+        }
+        if draft.version == Some(2) {
+            let text = format!("({name}) IPv6 needs VRRP version 3");
+            let found = Diagnostic::error("version", text).at(span);
+            self.report(found.help("version 3 is used"));
+        }
+        3
+    }
+
+    fn initial_state(&mut self, draft: &InstanceDraft, priority: u8) -> InitialState {
+        match draft.state {
+            Some((state, _)) => state,
+            None if priority == 255 => InitialState::Master,
+            None => InitialState::Backup,
+        }
+    }
+
+    fn settle_addresses(&mut self, name: &str, span: Span, draft: &mut InstanceDraft, family: Family, needs_one: bool) {
+        let fits = |a: &VirtualAddress| a.address.is_ipv4() == (family == Family::V4);
+        for stranger in draft.addresses.iter().filter(|a| !fits(a)) {
+            let text = format!("({name}) {} is not of the family of the first address", stranger.address);
+            let found = Diagnostic::error("mixed-families", text).at(stranger.span);
+            self.diagnostics
+                .push(found.help("the address is ignored; use another instance, or virtual_ipaddress_excluded"));
+        }
+        draft.addresses.retain(fits);
+        self.drop_repeated(name, &mut draft.addresses);
+        if !draft.addresses.is_empty() {
+            return;
+        }
+        let text = format!("({name}) has no virtual address");
+        let found =
+            if needs_one { Diagnostic::fatal("no-address", text) } else { Diagnostic::error("no-address", text) };
+        self.report(found.at(span).help("give one in `virtual_ipaddress`"));
+    }
+
+    fn drop_repeated(&mut self, name: &str, addresses: &mut Vec<VirtualAddress>) {
+        let mut seen = std::collections::HashSet::new();
+        let diagnostics = &mut self.diagnostics;
+        addresses.retain(|a| {
+            let fresh = seen.insert((a.address, a.dev.clone()));
+            if !fresh {
+                let text = format!("({name}) {} is given twice", a.address);
+                diagnostics.push(Diagnostic::trap("duplicate-address", text).at(a.span).help("it is used once"));
+            }
+            fresh
+        });
+    }
+
+    fn settle_preemption(&mut self, name: &str, draft: &mut InstanceDraft, priority: u8) {
+        let master = matches!(draft.state, Some((InitialState::Master, _)));
+        let reason = if priority == 255 {
+            "with priority 255"
+        } else if master {
+            "with the initial state MASTER"
+        } else {
+            return self.delay_without_preemption(name, draft);
+        };
+        if let Some(span) = draft.nopreempt.take() {
+            let text = format!("({name}) `nopreempt` does not work {reason}");
+            let found = Diagnostic::error("nopreempt-master", text).at(span);
+            self.report(found.help("`nopreempt` is ignored; use `state BACKUP` on all peers"));
+        }
+        if let Some((_, span)) = draft.preempt_delay.take_if(|d| !d.0.is_zero()) {
+            let text = format!("({name}) `preempt_delay` does not work {reason}");
+            let found = Diagnostic::error("preempt-delay-master", text).at(span);
+            self.report(found.help("`preempt_delay` is ignored; use `state BACKUP` on all peers"));
+        }
+    }
+
+    fn delay_without_preemption(&mut self, name: &str, draft: &InstanceDraft) {
+        if let (Some(_), Some((delay, span))) = (draft.nopreempt, draft.preempt_delay)
+            && !delay.is_zero()
+        {
+            let text = format!("({name}) `preempt_delay` has no effect with `nopreempt`");
+            self.report(Diagnostic::trap("preempt-delay-nopreempt", text).at(span));
+        }
+    }
+
+    fn auth(&mut self, name: &str, span: Span, draft: &InstanceDraft, version: u8, strict: bool) -> Auth {
+        let Some((kind, at)) = draft.auth_type else {
+            if draft.auth_pass.is_some() {
+                let text = format!("({name}) a password without `auth_type` is not used");
+                self.report(Diagnostic::trap("no-auth-type", text).at(span).help("add `auth_type PASS`"));
+            }
+            return Auth::None;
+        };
+        let text = if version == 3 {
+            format!("({name}) VRRP version 3 has no authentication")
+        } else if strict {
+            format!("({name}) strict mode allows no authentication")
+        } else if draft.auth_pass.is_none() {
+            format!("({name}) authentication without a password")
+        } else {
+            let password = draft.auth_pass.unwrap_or_default();
+            return match kind {
+                AuthType::Pass => Auth::Pass(password),
+                AuthType::Ah => Auth::Ah(password),
+            };
+        };
+        self.report(Diagnostic::error("no-authentication", text).at(at).help("adverts are not authenticated"));
+        Auth::None
+    }
+
+    fn advert_int(&mut self, name: &str, draft: &InstanceDraft, version: u8) -> Duration {
+        let Some((asked, span)) = draft.advert_int else {
+            return Duration::from_secs(1);
+        };
+        let used = if version == 2 { whole_seconds(asked) } else { centiseconds(asked) };
+        if used != asked {
+            let unit = if version == 2 { "whole seconds" } else { "centiseconds up to 40.95 seconds" };
+            let text = format!("({name}) VRRP version {version} has intervals of {unit}");
+            let found = Diagnostic::error("advert-interval", text).at(span);
+            self.report(found.help(format!("{} seconds are used", used.as_secs_f64())));
+        }
+        used
+    }
+
+    fn settle_tracking(&mut self, name: &str, draft: &mut InstanceDraft) {
+        let Some(own) = draft.interface.clone() else {
+            return;
+        };
+        let plain = |t: &crate::model::TrackedInterface| t.name == own && t.weight == 0;
+        if draft.dont_track_primary || !draft.track_interfaces.iter().any(plain) {
+            return;
+        }
+        draft.track_interfaces.retain(|t| !plain(t));
+        let span = self.tracked_interface_spans.get(own.as_str()).copied();
+        let text = format!("({name}) tracks its own interface `{own}` anyway");
+        let mut found = Diagnostic::error("tracks-itself", text).help("the line has no effect");
+        found.span = span;
+        self.report(found);
+    }
+
+    fn check_unicast(&mut self, name: &str, draft: &InstanceDraft) {
+        if let (Some(span), true) = (draft.unicast_source, draft.peers.is_empty()) {
+            let text = format!("({name}) `unicast_src_ip` without `unicast_peer` is deprecated");
+            let found = Diagnostic::deprecated("unicast-without-peer", text).at(span);
+            self.report(found.help("adverts go to the multicast group; use `mcast_src_ip`, or name the peers"));
+        }
+    }
+
+    fn required_id(&mut self, name: &str, span: Span, draft: &InstanceDraft) -> Option<u8> {
+        if draft.virtual_router_id.is_none() {
+            let text = format!("({name}) has no valid `virtual_router_id`");
+            let found = Diagnostic::fatal("no-router-id", text).at(span);
+            self.report(found.help("every instance needs one, from 1 to 255"));
+        }
+        draft.virtual_router_id
+    }
+
+    fn required_interface(&mut self, name: &str, span: Span, draft: &InstanceDraft) -> Option<()> {
+        if draft.interface.is_some() || (draft.unicast_source.is_some() && !draft.peers.is_empty()) {
+            return Some(());
+        }
+        let text = format!("({name}) has no `interface`");
+        let found = Diagnostic::fatal("no-interface", text).at(span).weighing(Weight::Counts);
+        self.report(found.help("only unicast instances with `unicast_src_ip` and `unicast_peer` can do without"));
+        None
+    }
+
+    /// Instances beside each other.
+    pub(super) fn check_vrrp(&mut self) {
+        self.resolve_groups();
+        let mut seen = std::collections::HashMap::new();
+        let mut found = Vec::new();
+        for instance in self.config.instances.iter().filter(|i| i.interface.is_some()) {
+            let key = (instance.interface.clone(), instance.family, instance.virtual_router_id);
+            if let Some((other, span)) = seen.insert(key, (&instance.name, instance.span)) {
+                let interface = instance.interface.as_deref().unwrap_or("");
+                let text = format!(
+                    "{other} and {} both use virtual_router_id {} on {interface}",
+                    instance.name, instance.virtual_router_id
+                );
+                found.push(
+                    Diagnostic::error("duplicate-router-id", text).at(instance.span).related(span, "the other one"),
+                );
+            }
+        }
+        found.into_iter().for_each(|d| self.report(d));
+    }
+}
+
+fn family_of(draft: &InstanceDraft) -> Family {
+    let first = draft.addresses.first().map(|a| a.address);
+    let any = first.or(draft.source).or(draft.peers.first().copied()).or(draft.excluded.first().map(|a| a.address));
+    if any.is_some_and(|a| a.is_ipv6()) { Family::V6 } else { Family::V4 }
+}
+
+/// keepalived takes a master without a priority for the owner of the addresses.
+fn priority(draft: &InstanceDraft) -> u8 {
+    let master = matches!(draft.state, Some((InitialState::Master, _)));
+    draft.priority.unwrap_or(if master { 255 } else { 100 })
+}
+
+/// Rounded to the nearest second, at least one.
+fn whole_seconds(asked: Duration) -> Duration {
+    let seconds = asked.as_secs() + u64::from(asked.subsec_millis() >= 500);
+    Duration::from_secs(seconds.max(1))
+}
+
+fn centiseconds(asked: Duration) -> Duration {
+    let centis = (asked.as_millis() + 5) / 10;
+    let millis = u64::try_from(centis * 10).unwrap_or(u64::MAX).max(10);
+    Duration::from_millis(millis).min(LONGEST_V3_INTERVAL)
+}

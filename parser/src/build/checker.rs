@@ -1,0 +1,304 @@
+//! Checkers of a real server.
+
+use super::http::HttpDraft;
+use super::virtual_server::Inherited;
+use super::{Builder, Item};
+use crate::diagnostic::Diagnostic;
+use crate::model::{Checker, CheckerKind, HttpCheck, MiscCheck, Script, ScriptUser, TrackedWeight, UdpCheck};
+use crate::span::Span;
+use crate::table::{self, Block};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// What the keywords of a checker said.
+#[derive(Debug, Default)]
+pub(super) struct CheckerDraft {
+    common: Inherited,
+    connect_ip: Option<IpAddr>,
+    connect_port: Option<u16>,
+    bind_ip: Option<IpAddr>,
+    bind_port: Option<u16>,
+    bind_if: Option<String>,
+    fwmark: Option<u32>,
+    log_all_failures: Option<bool>,
+    kind: KindDraft,
+    span: Span,
+}
+
+#[derive(Debug, Default)]
+enum KindDraft {
+    #[default]
+    Tcp,
+    Ping,
+    Http(HttpDraft),
+    Misc {
+        script: Option<Script>,
+        user: Option<ScriptUser>,
+        timeout: Option<Duration>,
+        dynamic: bool,
+    },
+    Smtp(Option<String>),
+    Dns {
+        record: Option<String>,
+        name: Option<String>,
+    },
+    Udp(UdpCheck),
+    File(Option<TrackedWeight>),
+    Bfd(Option<String>),
+}
+
+/// What a checker inherits when nothing was written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CheckerDefaults<'a> {
+    pub(super) server: SocketAddr,
+    pub(super) virtualhost: Option<&'a str>,
+    pub(super) outer: Inherited,
+    pub(super) log_all_failures: bool,
+}
+
+impl<'t> Builder<'t> {
+    pub(super) fn checker(&mut self, item: &Item<'t>, block: &'static Block) -> Option<CheckerDraft> {
+        let mut draft = CheckerDraft { kind: kind_of(item.name()), span: item.span(), ..CheckerDraft::default() };
+        for child in self.children(item.id) {
+            if let Some(child) = self.item(child, block) {
+                self.checker_keyword(&mut draft, &child, block);
+            }
+        }
+        self.complete(item, draft)
+    }
+
+    fn checker_keyword(&mut self, draft: &mut CheckerDraft, item: &Item<'t>, block: &'static Block) {
+        if draft.common.keyword(item) || draft.connection(item) {
+            return;
+        }
+        let handled = match &mut draft.kind {
+            KindDraft::Http(http) => self.http_keyword(http, &mut draft.common, item),
+            KindDraft::Misc { script, user, timeout, dynamic } => {
+                match item.name() {
+                    "misc_path" => *script = item.script(),
+                    "misc_timeout" => *timeout = item.seconds().or(*timeout),
+                    "misc_dynamic" => *dynamic = true,
+                    "user" => *user = super::script::user_of(item),
+                    _ => {}
+                }
+                true
+            }
+            KindDraft::Smtp(_) if item.name() == "host" => {
+                self.smtp_host(draft, item);
+                true
+            }
+            KindDraft::Smtp(name) => {
+                *name = item.text_value();
+                true
+            }
+            KindDraft::Dns { record, name } => {
+                match item.name() {
+                    "type" => *record = item.text_value(),
+                    _ => *name = item.text_value(),
+                }
+                true
+            }
+            KindDraft::Udp(check) => self.udp_keyword(check, item),
+            KindDraft::File(tracked) => {
+                self.file_keyword(tracked, item);
+                true
+            }
+            KindDraft::Bfd(name) => {
+                *name = item.text_value();
+                true
+            }
+            KindDraft::Tcp | KindDraft::Ping => false,
+        };
+        if !handled {
+            self.not_acted_on(block, item);
+        }
+    }
+
+    /// `host { ... }`: the old way to say where to connect.
+    fn smtp_host(&mut self, draft: &mut CheckerDraft, item: &Item<'t>) {
+        for child in self.children(item.id) {
+            if let Some(child) = self.item(child, &table::HOST)
+                && !draft.connection(&child)
+            {
+                draft.common.keyword(&child);
+            }
+        }
+    }
+
+    fn udp_keyword(&mut self, check: &mut UdpCheck, item: &Item<'t>) -> bool {
+        match item.name() {
+            "payload" => check.payload = self.hex(item).map(|b| b.into_iter().map(Option::unwrap_or_default).collect()),
+            "require_reply" => check.require_reply = self.hex(item),
+            "min_reply_length" => check.min_reply_length = item.port().unwrap_or(check.min_reply_length),
+            "max_reply_length" => check.max_reply_length = item.port().unwrap_or(check.max_reply_length),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Bytes in hexadecimal over all arguments; `x` stands for any digit and makes its byte a wildcard.
+    fn hex(&mut self, item: &Item<'t>) -> Option<Vec<Option<u8>>> {
+        let digits: Vec<char> = item.arguments.iter().flat_map(|a| a.text.chars()).collect();
+        let bytes = digits.chunks(2).map(|pair| match pair {
+            ['x' | 'X', _] | [_, 'x' | 'X'] => Some(None),
+            [high, low] => {
+                let value = high.to_digit(16)? * 16 + low.to_digit(16)?;
+                Some(u8::try_from(value).ok())
+            }
+            _ => None,
+        });
+        let bytes: Option<Vec<_>> = bytes.collect();
+        if bytes.is_none() {
+            let text = format!("`{}` needs pairs of hexadecimal digits", item.name());
+            let found = Diagnostic::error("invalid-hex", text).at(item.argument_span());
+            self.report(found.help("the line is ignored"));
+        }
+        bytes
+    }
+
+    fn file_keyword(&mut self, tracked: &mut Option<TrackedWeight>, item: &Item<'t>) {
+        let entry = tracked.get_or_insert(TrackedWeight { name: String::new(), weight: None, reverse: false });
+        if item.name() == "track_file" {
+            entry.name = item.text_value().unwrap_or_default();
+            return;
+        }
+        let weight = item.argument(0).and_then(|a| a.text.parse().ok());
+        entry.weight = weight;
+        entry.reverse = self.reverse_option(item.argument(1));
+    }
+
+    /// A checker with everything that it cannot do without.
+    fn complete(&mut self, item: &Item<'t>, mut draft: CheckerDraft) -> Option<CheckerDraft> {
+        let problem = match &mut draft.kind {
+            KindDraft::Http(http) if http.urls.is_empty() => Some("no `url` with a `path`"),
+            KindDraft::Misc { script: None, .. } => Some("no `misc_path`"),
+            KindDraft::Misc { script, user, .. } => {
+                if let Some(script) = script {
+                    script.user = user.take();
+                }
+                None
+            }
+            KindDraft::File(None) => Some("no `track_file`"),
+            KindDraft::File(Some(tracked)) if tracked.name.is_empty() => Some("no `track_file`"),
+            KindDraft::Bfd(None) => Some("no `name`"),
+            _ => None,
+        };
+        let Some(problem) = problem else {
+            return Some(draft);
+        };
+        let text = format!("`{}` has {problem}", item.name());
+        let found = Diagnostic::error("incomplete-checker", text).at(item.span());
+        self.report(found.help("the checker is ignored: the server counts as healthy"));
+        None
+    }
+}
+
+impl CheckerDraft {
+    fn connection(&mut self, item: &Item<'_>) -> bool {
+        match item.name() {
+            "connect_ip" => self.connect_ip = item.address().or(self.connect_ip),
+            "connect_port" => self.connect_port = item.port().or(self.connect_port),
+            "bindto" => self.bind_ip = item.address().or(self.bind_ip),
+            "bind_port" => self.bind_port = item.port().or(self.bind_port),
+            "bind_if" => self.bind_if = item.text_value(),
+            "fwmark" => self.fwmark = item.unsigned().or(self.fwmark),
+            "log_all_failures" => self.log_all_failures = Some(item.switch()),
+            _ => return false,
+        }
+        true
+    }
+
+    pub(super) fn settle(self, defaults: CheckerDefaults<'_>) -> Checker {
+        let common = self.common.within(defaults.outer);
+        let delay_loop = common.delay_loop.unwrap_or(Duration::from_secs(60));
+        let (retry, delay_before_retry) = self.kind.judgement(delay_loop);
+        let connect_ip = self.connect_ip.unwrap_or(defaults.server.ip());
+        let connect = SocketAddr::new(connect_ip, self.connect_port.unwrap_or(defaults.server.port()));
+        Checker {
+            connect,
+            bind: bind(self.bind_ip, self.bind_port, connect.ip()),
+            bind_if: self.bind_if,
+            fwmark: self.fwmark,
+            connect_timeout: common.connect_timeout.unwrap_or(Duration::from_secs(5)),
+            delay_loop,
+            warmup: common.warmup,
+            retry: common.retry.unwrap_or(retry),
+            delay_before_retry: common.delay_before_retry.unwrap_or(delay_before_retry),
+            alpha: common.alpha.unwrap_or(false),
+            log_all_failures: self.log_all_failures.unwrap_or(defaults.log_all_failures),
+            kind: self.kind.settle(delay_loop, defaults.virtualhost),
+            span: self.span,
+        }
+    }
+}
+
+impl KindDraft {
+    /// Default retries and the pause between them.
+    fn judgement(&self, delay_loop: Duration) -> (u32, Duration) {
+        match self {
+            Self::Http(_) => (1, Duration::from_secs(3)),
+            Self::Misc { .. } => (0, Duration::from_secs(1)),
+            Self::Dns { .. } => (3, delay_loop),
+            _ => (1, Duration::from_secs(1)),
+        }
+    }
+
+    fn settle(self, delay_loop: Duration, virtualhost: Option<&str>) -> CheckerKind {
+        match self {
+            Self::Tcp => CheckerKind::Tcp,
+            Self::Ping => CheckerKind::Ping,
+            Self::Http(http) => CheckerKind::Http(http.settle(virtualhost)),
+            Self::Misc { script: Some(script), timeout, dynamic, .. } => {
+                CheckerKind::Misc(MiscCheck { script, timeout: timeout.unwrap_or(delay_loop), dynamic })
+            }
+            // `complete` lets no such checker pass.
+            Self::Misc { script: None, .. } => CheckerKind::Ping,
+            Self::Smtp(name) => {
+                CheckerKind::Smtp { helo_name: name.unwrap_or_else(|| "smtpchecker.keepalived.org".to_owned()) }
+            }
+            Self::Dns { record, name } => CheckerKind::Dns {
+                record: record.unwrap_or_else(|| "SOA".to_owned()).to_ascii_uppercase(),
+                name: name.unwrap_or_else(|| ".".to_owned()),
+            },
+            Self::Udp(check) => CheckerKind::Udp(check),
+            Self::File(tracked) => CheckerKind::File(tracked.unwrap_or(TrackedWeight {
+                name: String::new(),
+                weight: None,
+                reverse: false,
+            })),
+            Self::Bfd(name) => CheckerKind::Bfd(name.unwrap_or_default()),
+        }
+    }
+}
+
+fn kind_of(name: &str) -> KindDraft {
+    match name {
+        "HTTP_GET" | "SSL_GET" => KindDraft::Http(HttpDraft {
+            check: HttpCheck {
+                tls: name == "SSL_GET",
+                enable_sni: false,
+                http_protocol: crate::model::HttpProtocol::V1_0,
+                urls: Vec::new(),
+            },
+            ..HttpDraft::default()
+        }),
+        "MISC_CHECK" => KindDraft::Misc { script: None, user: None, timeout: None, dynamic: false },
+        "SMTP_CHECK" => KindDraft::Smtp(None),
+        "DNS_CHECK" => KindDraft::Dns { record: None, name: None },
+        "UDP_CHECK" => {
+            KindDraft::Udp(UdpCheck { payload: None, require_reply: None, min_reply_length: 0, max_reply_length: 255 })
+        }
+        "FILE_CHECK" => KindDraft::File(None),
+        "BFD_CHECK" => KindDraft::Bfd(None),
+        "PING_CHECK" => KindDraft::Ping,
+        _ => KindDraft::Tcp,
+    }
+}
+
+fn bind(address: Option<IpAddr>, port: Option<u16>, towards: IpAddr) -> Option<SocketAddr> {
+    let any = match towards {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    (address.is_some() || port.is_some()).then(|| SocketAddr::new(address.unwrap_or(any), port.unwrap_or(0)))
+}

@@ -1,0 +1,206 @@
+//! `global_defs`.
+
+use super::script::user_of;
+use super::{Builder, Item};
+use crate::diagnostic::Diagnostic;
+use crate::model::{Fifo, SmtpServer};
+use crate::table;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What only shows its value when all `global_defs` were read.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct GlobalDrafts {
+    pub(crate) lower_prio_delay: Option<Duration>,
+    pub(crate) lower_prio_repeat: Option<u32>,
+    fifo_scripts: [Option<crate::model::Script>; 3],
+    pub(crate) notify_priority_changes: bool,
+    pub(crate) down_timer_adverts: Option<u8>,
+}
+
+impl<'t> Builder<'t> {
+    pub(super) fn global_defs(&mut self, item: &Item<'t>) {
+        for child in self.children(item.id) {
+            if let Some(child) = self.item(child, &table::GLOBAL_DEFS) {
+                self.global_keyword(&child);
+            }
+        }
+    }
+
+    fn global_keyword(&mut self, item: &Item<'t>) {
+        let handled = self.identity_keyword(item)
+            || self.mail_keyword(item)
+            || self.vrrp_default_keyword(item)
+            || self.garp_keyword(item)
+            || self.fifo_keyword(item);
+        if !handled {
+            self.not_acted_on(&table::GLOBAL_DEFS, item);
+        }
+    }
+
+    fn identity_keyword(&mut self, item: &Item<'t>) -> bool {
+        match item.name() {
+            "router_id" => self.config.globals.router_id = item.text_value(),
+            "script_user" => self.config.globals.script_user = user_of(item),
+            "enable_script_security" => self.config.globals.enable_script_security = true,
+            "dynamic_interfaces" => self.config.globals.dynamic_interfaces = true,
+            "default_interface" => self.config.globals.default_interface = item.text_value(),
+            "lvs_timeouts" => self.lvs_timeouts(item),
+            "reload_check_config" => self.config.globals.reload_check_config = true,
+            "checker_log_all_failures" => self.config.globals.checker_log_all_failures = item.switch(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn mail_keyword(&mut self, item: &Item<'t>) -> bool {
+        let globals = &mut self.config.globals;
+        match item.name() {
+            "notification_email" => self.notification_email(item),
+            "notification_email_from" => globals.notification_email_from = item.text_value(),
+            "smtp_server" => self.smtp_server(item),
+            "smtp_helo_name" => globals.smtp_helo_name = item.text_value(),
+            "smtp_connect_timeout" => self.smtp_connect_timeout(item),
+            "smtp_alert" => globals.smtp_alert = Some(item.switch()),
+            "smtp_alert_vrrp" => globals.smtp_alert_vrrp = Some(item.switch()),
+            "smtp_alert_checker" => globals.smtp_alert_checker = Some(item.switch()),
+            "no_email_faults" => globals.no_email_faults = true,
+            _ => return false,
+        }
+        true
+    }
+
+    fn notification_email(&mut self, item: &Item<'t>) {
+        let words: Vec<String> = self.block_words(item).map(|(text, _)| text.to_owned()).collect();
+        if words.is_empty() {
+            let found = Diagnostic::warning("empty-block", "this `notification_email` block is empty");
+            self.report(found.at(item.span()));
+        }
+        self.config.globals.notification_email.extend(words);
+    }
+
+    fn smtp_server(&mut self, item: &Item<'t>) {
+        let Some(host) = item.argument(0) else {
+            return;
+        };
+        let port = match item.argument(1) {
+            Some(word) => self.port_argument(item.name(), word),
+            None => Some(25),
+        };
+        self.config.globals.smtp_server = Some(SmtpServer { host: host.text.to_owned(), port: port.unwrap_or(25) });
+    }
+
+    fn smtp_connect_timeout(&mut self, item: &Item<'t>) {
+        let Some(timeout) = item.seconds() else {
+            return;
+        };
+        if timeout.is_zero() {
+            let found = Diagnostic::error("out-of-range", "`smtp_connect_timeout` must be greater than 0");
+            self.report(found.at(item.argument_span()).help("1 second is used"));
+        }
+        self.config.globals.smtp_connect_timeout = timeout.max(Duration::from_secs(1));
+    }
+
+    fn vrrp_default_keyword(&mut self, item: &Item<'t>) -> bool {
+        let globals = &mut self.config.globals;
+        match item.name() {
+            "vrrp_version" => globals.vrrp_version = item.byte().or(globals.vrrp_version),
+            "vrrp_strict" => globals.vrrp_strict = item.switch(),
+            "vrrp_skip_check_adv_addr" => globals.vrrp_skip_check_adv_addr = item.switch(),
+            "vrrp_lower_prio_no_advert" => globals.lower_prio_no_advert = item.switch(),
+            "vrrp_higher_prio_send_advert" => globals.higher_prio_send_advert = item.switch(),
+            "vrrp_startup_delay" => globals.vrrp_startup_delay = item.seconds().unwrap_or(globals.vrrp_startup_delay),
+            "vrrp_mcast_group4" | "vrrp_mcast_group6" => self.multicast_group(item),
+            "vrrp_notify_priority_changes" => self.drafts.notify_priority_changes = item.switch(),
+            "vrrp_down_timer_adverts" => self.drafts.down_timer_adverts = item.byte(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn multicast_group(&mut self, item: &Item<'t>) {
+        let globals = &mut self.config.globals;
+        match (item.name(), item.address()) {
+            ("vrrp_mcast_group4", Some(IpAddr::V4(group))) if group.is_multicast() => globals.vrrp_mcast_group4 = group,
+            ("vrrp_mcast_group6", Some(IpAddr::V6(group))) if group.is_multicast() => globals.vrrp_mcast_group6 = group,
+            (_, Some(group)) => {
+                let text = format!("{group} is no multicast address for `{}`", item.name());
+                let found = Diagnostic::error("invalid-address", text).at(item.argument_span());
+                self.report(found.help("the line is ignored"));
+            }
+            (_, None) => {}
+        }
+    }
+
+    fn garp_keyword(&mut self, item: &Item<'t>) -> bool {
+        let Some(name) = item.name().strip_prefix("vrrp_") else {
+            return false;
+        };
+        let garp = &mut self.config.globals.garp;
+        match name {
+            "garp_master_delay" => garp.delay = item.seconds().unwrap_or(garp.delay),
+            "garp_master_repeat" => garp.repeat = item.unsigned().unwrap_or(garp.repeat).max(1),
+            "garp_master_refresh" => garp.refresh = item.seconds().unwrap_or(garp.refresh),
+            "garp_master_refresh_repeat" => garp.refresh_repeat = item.unsigned().unwrap_or(garp.refresh_repeat).max(1),
+            "garp_lower_prio_delay" => self.drafts.lower_prio_delay = item.seconds().or(self.drafts.lower_prio_delay),
+            "garp_lower_prio_repeat" => {
+                self.drafts.lower_prio_repeat = item.unsigned().or(self.drafts.lower_prio_repeat);
+            }
+            "garp_interval" => self.config.globals.garp_interval = item.seconds().unwrap_or_default(),
+            "gna_interval" => self.config.globals.gna_interval = item.seconds().unwrap_or_default(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn fifo_keyword(&mut self, item: &Item<'t>) -> bool {
+        let globals = &mut self.config.globals;
+        let fifo = || item.argument(0).map(|path| Fifo { path: path.text.to_owned(), script: None });
+        match item.name() {
+            "notify_fifo" => globals.notify_fifo = fifo(),
+            "vrrp_notify_fifo" => globals.vrrp_notify_fifo = fifo(),
+            "lvs_notify_fifo" => globals.lvs_notify_fifo = fifo(),
+            "notify_fifo_script" => self.drafts.fifo_scripts[0] = item.script(),
+            "vrrp_notify_fifo_script" => self.drafts.fifo_scripts[1] = item.script(),
+            "lvs_notify_fifo_script" => self.drafts.fifo_scripts[2] = item.script(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn lvs_timeouts(&mut self, item: &Item<'t>) {
+        for pair in item.arguments.chunks(2) {
+            let [name, value] = pair else {
+                let found = Diagnostic::error("missing-value", "a time-out needs a name and a value");
+                return self.report(found.at(item.span()));
+            };
+            let range = table::Range { min: 0, max: 2_678_400, strict: false, repair: None };
+            let seconds = self.number("lvs_timeouts", *value, range, 1);
+            let seconds = seconds.and_then(|v| u64::try_from(v).ok()).map(Duration::from_secs);
+            let timeouts = &mut self.config.globals.lvs_timeouts;
+            match name.text {
+                "tcp" => timeouts.tcp = seconds,
+                "tcpfin" => timeouts.tcpfin = seconds,
+                "udp" => timeouts.udp = seconds,
+                other => {
+                    let text = format!("unknown time-out `{other}`");
+                    let found = Diagnostic::error("unknown-option", text).at(name.span);
+                    self.report(found.help("tcp, tcpfin and udp exist"));
+                }
+            }
+        }
+    }
+
+    /// Defaults that depend on other globals.
+    pub(super) fn settle_globals(&mut self) {
+        let globals = &mut self.config.globals;
+        globals.garp.lower_prio_delay = self.drafts.lower_prio_delay.unwrap_or(globals.garp.delay);
+        globals.garp.lower_prio_repeat = self.drafts.lower_prio_repeat.unwrap_or(globals.garp.repeat);
+        let fifos = [&mut globals.notify_fifo, &mut globals.vrrp_notify_fifo, &mut globals.lvs_notify_fifo];
+        for (fifo, script) in fifos.into_iter().zip(&self.drafts.fifo_scripts) {
+            if let Some(fifo) = fifo {
+                fifo.script.clone_from(script);
+            }
+        }
+    }
+}

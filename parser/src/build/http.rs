@@ -1,0 +1,124 @@
+//! `HTTP_GET` and `SSL_GET`.
+
+use super::virtual_server::Inherited;
+use super::{Builder, Item};
+use crate::diagnostic::Diagnostic;
+use crate::model::{HttpCheck, HttpProtocol, HttpUrl};
+use crate::table;
+
+/// What the keywords of an HTTP checker said.
+#[derive(Debug)]
+pub(super) struct HttpDraft {
+    pub(super) check: HttpCheck,
+    pub(super) urls: Vec<HttpUrl>,
+    pub(super) virtualhost: Option<String>,
+}
+
+impl Default for HttpDraft {
+    fn default() -> Self {
+        Self {
+            check: HttpCheck { tls: false, enable_sni: false, http_protocol: HttpProtocol::V1_0, urls: Vec::new() },
+            urls: Vec::new(),
+            virtualhost: None,
+        }
+    }
+}
+
+impl HttpDraft {
+    /// The check, with the host names of the checker, then of the server.
+    pub(super) fn settle(self, virtualhost: Option<&str>) -> HttpCheck {
+        let host = self.virtualhost.or(virtualhost.map(str::to_owned));
+        let mut check = self.check;
+        check.urls = self.urls;
+        for url in &mut check.urls {
+            if url.virtualhost.is_none() {
+                url.virtualhost.clone_from(&host);
+            }
+        }
+        check
+    }
+}
+
+impl<'t> Builder<'t> {
+    pub(super) fn http_keyword(&mut self, draft: &mut HttpDraft, common: &mut Inherited, item: &Item<'t>) -> bool {
+        match item.name() {
+            "nb_get_retry" => common.retry = item.unsigned().or(common.retry),
+            "virtualhost" => draft.virtualhost = item.text_value(),
+            "enable_sni" => draft.check.enable_sni = item.switch(),
+            "http_protocol" => self.http_protocol(draft, item),
+            "url" => draft.urls.extend(self.url(item)),
+            _ => return false,
+        }
+        true
+    }
+
+    fn http_protocol(&mut self, draft: &mut HttpDraft, item: &Item<'t>) {
+        draft.check.http_protocol = match item.word() {
+            Some("1.0") => HttpProtocol::V1_0,
+            Some("1.0C" | "1.0c") => HttpProtocol::V1_0Close,
+            Some("1.1") => HttpProtocol::V1_1,
+            other => {
+                let text = format!("unknown HTTP version `{}`", other.unwrap_or(""));
+                let found = Diagnostic::error("unknown-http-version", text).at(item.argument_span());
+                return self.report(found.help("1.0, 1.0C or 1.1; the line is ignored"));
+            }
+        };
+    }
+
+    fn url(&mut self, item: &Item<'t>) -> Option<HttpUrl> {
+        let mut url =
+            HttpUrl { path: String::new(), virtualhost: None, digest: None, status_codes: Vec::new(), regex: None };
+        for child in self.children(item.id) {
+            if let Some(child) = self.item(child, &table::URL) {
+                self.url_keyword(&mut url, &child);
+            }
+        }
+        if url.path.is_empty() {
+            let found = Diagnostic::error("no-path", "this `url` has no `path`").at(item.span());
+            self.report(found.help("the url is ignored"));
+            return None;
+        }
+        Some(url)
+    }
+
+    fn url_keyword(&mut self, url: &mut HttpUrl, item: &Item<'t>) {
+        match item.name() {
+            "path" => url.path = item.text_value().unwrap_or_default(),
+            "virtualhost" => url.virtualhost = item.text_value(),
+            "digest" => url.digest = self.digest(item).or(url.digest),
+            "status_code" => self.status_codes(url, item),
+            "regex" => url.regex = item.text_value(),
+            _ => self.not_acted_on(&table::URL, item),
+        }
+    }
+
+    fn digest(&mut self, item: &Item<'t>) -> Option<[u8; 16]> {
+        let word = item.word()?;
+        let digits: Option<Vec<u32>> = word.chars().map(|c| c.to_digit(16)).collect();
+        let Some(digits) = digits.filter(|d| d.len() == 32) else {
+            let found = Diagnostic::error("invalid-digest", "an MD5 digest has 32 hexadecimal digits");
+            self.report(found.at(item.argument_span()).help("the line is ignored"));
+            return None;
+        };
+        let mut digest = [0; 16];
+        for (slot, pair) in digest.iter_mut().zip(digits.chunks(2)) {
+            *slot = pair.iter().fold(0, |value, digit| value * 16 + u8::try_from(*digit).unwrap_or(0));
+        }
+        Some(digest)
+    }
+
+    fn status_codes(&mut self, url: &mut HttpUrl, item: &Item<'t>) {
+        for argument in &item.arguments {
+            let (low, high) = argument.text.split_once('-').unwrap_or((argument.text, argument.text));
+            let range = low.parse::<u16>().ok().zip(high.parse::<u16>().ok());
+            match range.filter(|(low, high)| low <= high && (100..=999).contains(low) && *high <= 999) {
+                Some(range) => url.status_codes.push(range),
+                None => {
+                    let text = format!("`{}` is no status code", argument.text);
+                    let found = Diagnostic::error("invalid-status", text).at(argument.span);
+                    self.report(found.help("a number from 100 to 999, or a range such as 200-299; it is ignored"));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! `vrrp_instance`: keywords. What they mean together is in `check_vrrp`.
+
+use super::{Builder, Item};
+use crate::diagnostic::Diagnostic;
+use crate::model::{Garp, InitialState, Notify, TrackedInterface, TrackedScript, VirtualAddress, VrrpInstance};
+use crate::span::Span;
+use crate::table::{self, Range};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What the keywords of an instance said.
+#[derive(Debug, Default)]
+pub(super) struct InstanceDraft {
+    pub(super) state: Option<(InitialState, Span)>,
+    pub(super) interface: Option<String>,
+    pub(super) virtual_router_id: Option<u8>,
+    pub(super) version: Option<u8>,
+    pub(super) priority: Option<u8>,
+    pub(super) advert_int: Option<(Duration, Span)>,
+    pub(super) nopreempt: Option<Span>,
+    pub(super) preempt_delay: Option<(Duration, Span)>,
+    pub(super) auth_type: Option<(AuthType, Span)>,
+    pub(super) auth_pass: Option<[u8; 8]>,
+    pub(super) addresses: Vec<VirtualAddress>,
+    pub(super) excluded: Vec<VirtualAddress>,
+    pub(super) source: Option<IpAddr>,
+    pub(super) unicast_source: Option<Span>,
+    pub(super) peers: Vec<IpAddr>,
+    pub(super) dont_track_primary: bool,
+    pub(super) track_interfaces: Vec<TrackedInterface>,
+    pub(super) track_scripts: Vec<TrackedScript>,
+    pub(super) garp: GarpDraft,
+    pub(super) lower_prio_no_advert: Option<bool>,
+    pub(super) higher_prio_send_advert: Option<bool>,
+    pub(super) accept: Option<bool>,
+    pub(super) strict: Option<bool>,
+    pub(super) skip_check_adv_addr: Option<bool>,
+    pub(super) down_timer_adverts: Option<u8>,
+    pub(super) notify: Notify,
+    pub(super) notify_priority_changes: Option<bool>,
+    pub(super) smtp_alert: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AuthType {
+    Pass,
+    Ah,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct GarpDraft {
+    delay: Option<Duration>,
+    repeat: Option<u32>,
+    refresh: Option<Duration>,
+    refresh_repeat: Option<u32>,
+    lower_prio_delay: Option<Duration>,
+    lower_prio_repeat: Option<u32>,
+}
+
+impl<'t> Builder<'t> {
+    pub(super) fn vrrp_instance(&mut self, item: &Item<'t>) {
+        let Some(name) = self.block_name(item) else {
+            return;
+        };
+        if let Some(first) = self.config.instances.iter().find(|i| i.name == name) {
+            let text = format!("vrrp_instance `{name}` exists already; this one is skipped");
+            let found = Diagnostic::error("duplicate-instance", text).at(item.argument_span());
+            let found = found.related(first.span, "the first one");
+            return self.report(found);
+        }
+        let mut draft = InstanceDraft::default();
+        self.tracked_interface_spans.clear();
+        for child in self.children(item.id) {
+            if let Some(child) = self.item(child, &table::VRRP_INSTANCE) {
+                self.instance_keyword(&mut draft, &child, name);
+            }
+        }
+        if let Some(instance) = self.finish_instance(name, item.argument_span(), draft) {
+            self.config.instances.push(instance);
+        }
+    }
+
+    fn instance_keyword(&mut self, draft: &mut InstanceDraft, item: &Item<'t>, name: &str) {
+        let handled = self.notify_keyword(&mut draft.notify, item)
+            || self.identity_of_instance(draft, item, name)
+            || self.addresses_of_instance(draft, item)
+            || draft.garp_keyword(item)
+            || draft.switch_keyword(item);
+        if !handled {
+            self.not_acted_on(&table::VRRP_INSTANCE, item);
+        }
+    }
+
+    fn identity_of_instance(&mut self, draft: &mut InstanceDraft, item: &Item<'t>, name: &str) -> bool {
+        match item.name() {
+            "state" => self.state(draft, item, name),
+            "interface" => draft.interface = item.text_value(),
+            "virtual_router_id" => draft.virtual_router_id = item.byte().or(draft.virtual_router_id),
+            "version" => draft.version = item.byte().or(draft.version),
+            "priority" => draft.priority = item.byte(),
+            "advert_int" => draft.advert_int = item.seconds().map(|d| (d, item.argument_span())).or(draft.advert_int),
+            "preempt_delay" => draft.preempt_delay = item.seconds().map(|d| (d, item.span())).or(draft.preempt_delay),
+            "authentication" => self.authentication(draft, item),
+            "debug" => {}
+            _ => return false,
+        }
+        true
+    }
+
+    fn state(&mut self, draft: &mut InstanceDraft, item: &Item<'t>, name: &str) {
+        let state = match item.word() {
+            Some("MASTER") => InitialState::Master,
+            Some("BACKUP") => InitialState::Backup,
+            other => {
+                let other = other.unwrap_or("");
+                let text = format!("({name}) unknown state `{other}`");
+                let found = Diagnostic::error("unknown-state", text).at(item.argument_span());
+                let near = crate::suggest::nearest(other, ["MASTER", "BACKUP"]);
+                return self.report(found.help("BACKUP is used; states are written in capitals").suggest(near));
+            }
+        };
+        if let (Some((InitialState::Master, first)), InitialState::Backup) = (draft.state, state) {
+            let text = format!("({name}) the state is MASTER already; BACKUP is ignored");
+            let found = Diagnostic::error("duplicate-state", text).at(item.span());
+            return self.report(found.related(first, "given here"));
+        }
+        draft.state = Some((state, item.span()));
+    }
+
+    fn authentication(&mut self, draft: &mut InstanceDraft, item: &Item<'t>) {
+        for child in self.children(item.id) {
+            let Some(child) = self.item(child, &table::AUTHENTICATION) else {
+                continue;
+            };
+            match (child.name(), child.word()) {
+                ("auth_type", Some(word)) => self.auth_type(draft, &child, word),
+                ("auth_pass", Some(word)) => draft.auth_pass = Some(self.auth_pass(&child, word)),
+                _ => {}
+            }
+        }
+    }
+
+    fn auth_type(&mut self, draft: &mut InstanceDraft, item: &Item<'t>, word: &str) {
+        match word {
+            "PASS" => draft.auth_type = Some((AuthType::Pass, item.span())),
+            "AH" => draft.auth_type = Some((AuthType::Ah, item.span())),
+            other => {
+                let text = format!("unknown authentication type `{other}`");
+                let found = Diagnostic::error("unknown-auth-type", text).at(item.argument_span());
+                let near = crate::suggest::nearest(other, ["PASS", "AH"]);
+                self.report(found.help("PASS or AH, in capitals; authentication stays off").suggest(near));
+            }
+        }
+    }
+
+    fn auth_pass(&mut self, item: &Item<'t>, word: &str) -> [u8; 8] {
+        if word.len() > 8 {
+            let found = Diagnostic::error("long-password", "only the first 8 bytes of the password are used");
+            let help = "VRRP sends eight bytes; the peers must cut it in the same way";
+            self.report(found.at(item.argument_span()).help(help));
+        }
+        let mut password = [0; 8];
+        for (slot, byte) in password.iter_mut().zip(word.bytes()) {
+            *slot = byte;
+        }
+        password
+    }
+
+    fn addresses_of_instance(&mut self, draft: &mut InstanceDraft, item: &Item<'t>) -> bool {
+        match item.name() {
+            "virtual_ipaddress" => draft.addresses.append(&mut self.virtual_addresses(item)),
+            "virtual_ipaddress_excluded" => draft.excluded.append(&mut self.virtual_addresses(item)),
+            "unicast_peer" => self.unicast_peers(draft, item),
+            "mcast_src_ip" => draft.source = item.address().or(draft.source),
+            "unicast_src_ip" => {
+                draft.source = item.address().or(draft.source);
+                draft.unicast_source = Some(item.span());
+            }
+            "track_interface" => self.track_interfaces(&mut draft.track_interfaces, item),
+            "track_script" => self.track_scripts(&mut draft.track_scripts, item),
+            _ => return false,
+        }
+        true
+    }
+
+    fn unicast_peers(&mut self, draft: &mut InstanceDraft, item: &Item<'t>) {
+        for id in self.children(item.id) {
+            let entry = self.entry(id);
+            let Some((first, options)) = entry.split_first() else {
+                continue;
+            };
+            match first.text.parse::<IpAddr>() {
+                Ok(peer) if !draft.peers.contains(&peer) => draft.peers.push(peer),
+                Ok(_) => {}
+                Err(_) => {
+                    let text = format!("`{}` is not an IP address", first.text);
+                    let found = Diagnostic::error("invalid-address", text).at(first.span);
+                    self.report(found.help("the peer is ignored"));
+                }
+            }
+            self.peer_options(options);
+        }
+    }
+
+    /// `min_ttl N` and `max_ttl N`.
+    fn peer_options(&mut self, options: &[super::item::Argument<'t>]) {
+        for pair in options.chunks(2) {
+            match pair {
+                [name, value] if matches!(name.text, "min_ttl" | "max_ttl") => {
+                    let range = Range { min: 0, max: 255, strict: false, repair: None };
+                    self.number(name.text, *value, range, 1);
+                    self.not_acted_on.push(super::NotActedOn {
+                        keyword: format!("/vrrp_instance/unicast_peer/{}", name.text),
+                        span: name.span,
+                    });
+                }
+                [name, ..] => {
+                    let text = format!("unknown option `{}` of a peer", name.text);
+                    let help = "each peer needs a line of its own; this is ignored";
+                    self.report(Diagnostic::error("unknown-option", text).at(name.span).help(help));
+                }
+                [] => {}
+            }
+        }
+    }
+
+    fn finish_instance(&mut self, name: &str, span: Span, draft: InstanceDraft) -> Option<VrrpInstance> {
+        self.settle_instance(name, span, draft)
+    }
+}
+
+impl InstanceDraft {
+    fn garp_keyword(&mut self, item: &Item<'_>) -> bool {
+        let garp = &mut self.garp;
+        match item.name() {
+            "garp_master_delay" => garp.delay = item.seconds().or(garp.delay),
+            "garp_master_repeat" => garp.repeat = item.unsigned().map(|v| v.max(1)).or(garp.repeat),
+            "garp_master_refresh" => garp.refresh = item.seconds().or(garp.refresh),
+            "garp_master_refresh_repeat" => {
+                garp.refresh_repeat = item.unsigned().map(|v| v.max(1)).or(garp.refresh_repeat);
+            }
+            "garp_lower_prio_delay" => garp.lower_prio_delay = item.seconds().or(garp.lower_prio_delay),
+            "garp_lower_prio_repeat" => garp.lower_prio_repeat = item.unsigned().or(garp.lower_prio_repeat),
+            _ => return false,
+        }
+        true
+    }
+
+    fn switch_keyword(&mut self, item: &Item<'_>) -> bool {
+        match item.name() {
+            "nopreempt" => self.nopreempt = Some(item.span()),
+            "preempt" => self.nopreempt = None,
+            "dont_track_primary" => self.dont_track_primary = true,
+            "accept" => self.accept = Some(true),
+            "no_accept" => self.accept = Some(false),
+            "strict_mode" => self.strict = Some(item.switch()),
+            // The argument `off` counts as on in keepalived.
+            "skip_check_adv_addr" => self.skip_check_adv_addr = Some(true),
+            "lower_prio_no_advert" => self.lower_prio_no_advert = Some(item.switch()),
+            "higher_prio_send_advert" => self.higher_prio_send_advert = Some(item.switch()),
+            "smtp_alert" => self.smtp_alert = Some(item.switch()),
+            "notify_priority_changes" => self.notify_priority_changes = Some(item.switch()),
+            "down_timer_adverts" => self.down_timer_adverts = item.byte().or(self.down_timer_adverts),
+            _ => return false,
+        }
+        true
+    }
+}
+
+impl GarpDraft {
+    /// The instance's settings over the global ones. `lower` are the global lower-priority settings that were given.
+    pub(super) fn over(self, global: Garp, lower: (Option<Duration>, Option<u32>)) -> Garp {
+        let delay = self.delay.unwrap_or(global.delay);
+        let repeat = self.repeat.unwrap_or(global.repeat);
+        Garp {
+            delay,
+            repeat,
+            refresh: self.refresh.unwrap_or(global.refresh),
+            refresh_repeat: self.refresh_repeat.unwrap_or(global.refresh_repeat),
+            lower_prio_delay: self.lower_prio_delay.or(lower.0).unwrap_or(delay),
+            lower_prio_repeat: self.lower_prio_repeat.or(lower.1).unwrap_or(repeat),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `vrrp_sync_group`.
+
+use super::{Builder, Item};
+use crate::diagnostic::Diagnostic;
+use crate::model::{Notify, SyncGroup};
+use crate::span::Span;
+use crate::table;
+
+impl<'t> Builder<'t> {
+    pub(super) fn vrrp_sync_group(&mut self, item: &Item<'t>) {
+        let Some(name) = self.block_name(item) else {
+            return;
+        };
+        if let Some(first) = self.config.sync_groups.iter().find(|g| g.name == name) {
+            let text = format!("sync group `{name}` exists already; this one is skipped");
+            let found = Diagnostic::error("duplicate-group", text).at(item.argument_span());
+            let found = found.related(first.span, "the first one");
+            return self.report(found);
+        }
+        let globals = &self.config.globals;
+        let mut group = SyncGroup {
+            name: name.to_owned(),
+            members: Vec::new(),
+            notify: Notify { priority_changes: self.drafts.notify_priority_changes, ..Notify::default() },
+            smtp_alert: globals.smtp_alert_vrrp.or(globals.smtp_alert).unwrap_or(false),
+            global_tracking: false,
+            track_interfaces: Vec::new(),
+            track_scripts: Vec::new(),
+            span: item.argument_span(),
+        };
+        let mut members = Vec::new();
+        for child in self.children(item.id) {
+            if let Some(child) = self.item(child, &table::VRRP_SYNC_GROUP) {
+                self.group_keyword(&mut group, &mut members, &child);
+            }
+        }
+        self.group_members.push(members);
+        self.config.sync_groups.push(group);
+    }
+
+    fn group_keyword(&mut self, group: &mut SyncGroup, members: &mut Vec<(&'t str, Span)>, item: &Item<'t>) {
+        if self.notify_keyword(&mut group.notify, item) {
+            return;
+        }
+        match item.name() {
+            "group" => members.extend(self.block_words(item)),
+            "smtp_alert" => group.smtp_alert = item.switch(),
+            "global_tracking" | "sync_group_tracking_weight" => group.global_tracking = true,
+            "notify_priority_changes" => group.notify.priority_changes = item.switch(),
+            "track_interface" => self.track_interfaces(&mut group.track_interfaces, item),
+            "track_script" => self.track_scripts(&mut group.track_scripts, item),
+            _ => self.not_acted_on(&table::VRRP_SYNC_GROUP, item),
+        }
+    }
+
+    /// Keeps the members that exist. Runs when all instances were read.
+    pub(super) fn resolve_groups(&mut self) {
+        let listed = std::mem::take(&mut self.group_members);
+        for (index, members) in listed.into_iter().enumerate() {
+            for (name, span) in members {
+                self.resolve_member(index, name, span);
+            }
+            self.check_group_size(index);
+        }
+    }
+
+    fn resolve_member(&mut self, index: usize, name: &str, span: Span) {
+        let Some(group) = self.config.sync_groups.get(index) else {
+            return;
+        };
+        let other = self.config.sync_groups.iter().find(|g| g.members.iter().any(|m| m == name));
+        let found = if !self.config.instances.iter().any(|i| i.name == name) {
+            let names = self.config.instances.iter().map(|i| i.name.as_str());
+            let near = crate::suggest::nearest(name, names).map(str::to_owned);
+            let text = format!("sync group `{}` names `{name}`, which is no vrrp_instance", group.name);
+            Some(Diagnostic::error("unknown-instance", text).suggest(near))
+        } else if let Some(other) = other {
+            let text = format!("`{name}` is a member of sync group `{}` already", other.name);
+            Some(Diagnostic::error("duplicate-member", text))
+        } else {
+            None
+        };
+        match found {
+            Some(found) => self.report(found.at(span).help("the member is ignored")),
+            None => {
+                if let Some(group) = self.config.sync_groups.get_mut(index) {
+                    group.members.push(name.to_owned());
+                }
+            }
+        }
+    }
+
+    fn check_group_size(&mut self, index: usize) {
+        let Some(group) = self.config.sync_groups.get(index).filter(|g| g.members.len() < 2) else {
+            return;
+        };
+        let text = format!("sync group `{}` has {} members", group.name, group.members.len());
+        let found = Diagnostic::warning("small-group", text).at(group.span);
+        self.report(found.help("a group keeps two instances or more in the same state"));
+    }
+}

@@ -1,0 +1,324 @@
+//! `virtual_server`.
+
+use super::item::Argument;
+use super::real_server::RealServerDraft;
+use super::{Builder, Item};
+use crate::diagnostic::Diagnostic;
+use crate::model::{ForwardingMethod, Protocol, Script, SorryServer, VirtualTarget};
+use crate::span::Span;
+use crate::suggest::nearest;
+use crate::table;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+const SCHEDULERS: [&str; 14] =
+    ["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "fo", "ovf", "twos"];
+/// Persistence when no time is given, and for services on all ports.
+pub(super) const DEFAULT_PERSISTENCE: Duration = Duration::from_secs(360);
+
+/// What the keywords of a virtual server said.
+#[derive(Debug, Default)]
+pub(super) struct VirtualServerDraft {
+    pub(super) protocol: Option<(Protocol, Span)>,
+    pub(super) scheduler: Option<String>,
+    pub(super) forwarding: Option<ForwardingMethod>,
+    pub(super) persistence_timeout: Option<Duration>,
+    pub(super) persistence_granularity: Option<u8>,
+    pub(super) one_packet: Option<Span>,
+    pub(super) common: Inherited,
+    pub(super) weight: Option<i32>,
+    pub(super) inhibit_on_failure: bool,
+    pub(super) omega: bool,
+    pub(super) quorum: Option<u32>,
+    pub(super) hysteresis: u32,
+    pub(super) quorum_up: Option<Script>,
+    pub(super) quorum_down: Option<Script>,
+    pub(super) ha_suspend: bool,
+    pub(super) virtualhost: Option<String>,
+    pub(super) sorry: Option<SorryDraft>,
+    pub(super) smtp_alert: Option<bool>,
+    pub(super) real_servers: Vec<RealServerDraft>,
+}
+
+#[derive(Debug)]
+pub(super) struct SorryDraft {
+    pub(super) address: IpAddr,
+    pub(super) port: Option<u16>,
+    pub(super) forwarding: Option<ForwardingMethod>,
+    pub(super) inhibit: bool,
+}
+
+/// Settings that pass from the virtual server to its servers and their checkers.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Inherited {
+    pub(super) connect_timeout: Option<Duration>,
+    pub(super) delay_loop: Option<Duration>,
+    pub(super) warmup: Option<Duration>,
+    pub(super) retry: Option<u32>,
+    pub(super) delay_before_retry: Option<Duration>,
+    pub(super) alpha: Option<bool>,
+}
+
+impl Inherited {
+    /// True when the keyword was one of these.
+    pub(super) fn keyword(&mut self, item: &Item<'_>) -> bool {
+        match item.name() {
+            "connect_timeout" => self.connect_timeout = item.seconds().or(self.connect_timeout),
+            "delay_loop" => self.delay_loop = item.seconds().or(self.delay_loop),
+            "warmup" => self.warmup = item.seconds().or(self.warmup),
+            "retry" => self.retry = item.unsigned().or(self.retry),
+            "delay_before_retry" => self.delay_before_retry = item.seconds().or(self.delay_before_retry),
+            "alpha" => self.alpha = Some(!matches!(item.value, super::Value::Switch(false))),
+            _ => return false,
+        }
+        true
+    }
+
+    /// These settings, those of `outer` where they are absent.
+    pub(super) fn within(self, outer: Self) -> Self {
+        Self {
+            connect_timeout: self.connect_timeout.or(outer.connect_timeout),
+            delay_loop: self.delay_loop.or(outer.delay_loop),
+            warmup: self.warmup.or(outer.warmup),
+            retry: self.retry.or(outer.retry),
+            delay_before_retry: self.delay_before_retry.or(outer.delay_before_retry),
+            alpha: self.alpha.or(outer.alpha),
+        }
+    }
+}
+
+impl<'t> Builder<'t> {
+    pub(super) fn virtual_server(&mut self, item: &Item<'t>) {
+        let Some(target) = self.virtual_target(item) else {
+            return;
+        };
+        let mut draft = VirtualServerDraft::default();
+        for child in self.children(item.id) {
+            if let Some(child) = self.item(child, &table::VIRTUAL_SERVER) {
+                self.service_keyword(&mut draft, &child);
+            }
+        }
+        let span = item.argument_span();
+        if let Some(server) = self.settle_service(target, span, draft) {
+            self.config.virtual_servers.push(server);
+        }
+    }
+
+    fn virtual_target(&mut self, item: &Item<'t>) -> Option<VirtualTarget> {
+        match item.arguments.as_slice() {
+            [kind, mark] if kind.text == "fwmark" => match mark.text.parse::<u32>() {
+                Ok(mark) if mark > 0 => Some(VirtualTarget::Fwmark(mark)),
+                _ => self.bad_target(*mark, "a firewall mark is a number from 1 to 4294967295"),
+            },
+            [kind, name, ..] if kind.text == "group" => Some(VirtualTarget::Group(name.text.to_owned())),
+            [address, rest @ ..] => {
+                let port = rest.first().copied();
+                self.socket_address(*address, port)
+                    .map(|(a, p)| VirtualTarget::Address(SocketAddr::new(a, p.unwrap_or(0))))
+            }
+            [] => {
+                let found = Diagnostic::error(
+                    "invalid-address",
+                    "`virtual_server` needs an address, `fwmark N` or `group NAME`",
+                );
+                self.report(found.at(item.span()).help("the block is skipped"));
+                None
+            }
+        }
+    }
+
+    fn bad_target(&mut self, argument: Argument<'t>, help: &str) -> Option<VirtualTarget> {
+        let text = format!("`{}` is no target of a virtual server", argument.text);
+        let found = Diagnostic::error("invalid-address", text).at(argument.span);
+        self.report(found.help(format!("{help}; the block is skipped")));
+        None
+    }
+
+    /// `IP [PORT]`; `None` when either is wrong.
+    pub(super) fn socket_address(
+        &mut self,
+        address: Argument<'t>,
+        port: Option<Argument<'t>>,
+    ) -> Option<(IpAddr, Option<u16>)> {
+        let Ok(parsed) = address.text.parse::<IpAddr>() else {
+            let text = format!("`{}` is not an IP address", address.text);
+            let found = Diagnostic::error("invalid-address", text).at(address.span);
+            self.report(found.help(socket_help(address.text)));
+            return None;
+        };
+        let Some(port) = port else {
+            return Some((parsed, None));
+        };
+        match port.text.parse::<u16>() {
+            Ok(port) => Some((parsed, Some(port))),
+            Err(_) => {
+                let text = format!("`{}` is not a port", port.text);
+                let found = Diagnostic::error("invalid-port", text).at(port.span);
+                self.report(found.help("a port is a number from 0 to 65535; the block is skipped"));
+                None
+            }
+        }
+    }
+
+    fn service_keyword(&mut self, draft: &mut VirtualServerDraft, item: &Item<'t>) {
+        let handled = draft.common.keyword(item)
+            || self.scheduling_keyword(draft, item)
+            || self.quorum_keyword(draft, item)
+            || self.sorry_keyword(draft, item);
+        if handled {
+            return;
+        }
+        match item.name() {
+            "real_server" => draft.real_servers.extend(self.real_server(item)),
+            "weight" => draft.weight = item.integer().and_then(|v| i32::try_from(v).ok()).or(draft.weight),
+            "inhibit_on_failure" => draft.inhibit_on_failure = true,
+            "virtualhost" => draft.virtualhost = item.text_value(),
+            "smtp_alert" => draft.smtp_alert = Some(item.switch()),
+            "ha_suspend" => draft.ha_suspend = true,
+            "omega" => draft.omega = true,
+            _ => self.not_acted_on(&table::VIRTUAL_SERVER, item),
+        }
+    }
+
+    fn scheduling_keyword(&mut self, draft: &mut VirtualServerDraft, item: &Item<'t>) -> bool {
+        match item.name() {
+            "lb_algo" | "lvs_sched" => draft.scheduler = self.scheduler(item).or(draft.scheduler.take()),
+            "lb_kind" | "lvs_method" => draft.forwarding = self.forwarding(item).or(draft.forwarding),
+            "protocol" => draft.protocol = self.protocol(item).or(draft.protocol),
+            "persistence_timeout" => self.persistence_timeout(draft, item),
+            "persistence_granularity" => self.granularity(draft, item),
+            "ops" => draft.one_packet = Some(item.span()),
+            _ => return false,
+        }
+        true
+    }
+
+    fn scheduler(&mut self, item: &Item<'t>) -> Option<String> {
+        let word = item.word()?;
+        if SCHEDULERS.contains(&word) {
+            return Some(word.to_owned());
+        }
+        let text = format!("unknown scheduler `{word}`");
+        let found = Diagnostic::error("unknown-scheduler", text).at(item.argument_span());
+        let found = found.help(format!("schedulers are {}, in small letters", SCHEDULERS.join(", ")));
+        self.report(found.suggest(nearest(word, SCHEDULERS)));
+        None
+    }
+
+    pub(super) fn forwarding(&mut self, item: &Item<'t>) -> Option<ForwardingMethod> {
+        let word = item.argument(0)?;
+        let method = match word.text {
+            "NAT" => ForwardingMethod::Nat,
+            "DR" => ForwardingMethod::Dr,
+            "TUN" => ForwardingMethod::Tun,
+            other => {
+                let text = format!("unknown forwarding method `{other}`");
+                let found = Diagnostic::error("unknown-forwarding", text).at(word.span);
+                let near = nearest(other, ["NAT", "DR", "TUN"]);
+                self.report(found.help("NAT, DR or TUN, in capitals; the line is ignored").suggest(near));
+                return None;
+            }
+        };
+        if item.argument(1).is_some() {
+            self.not_acted_on(&table::VIRTUAL_SERVER, item);
+        }
+        Some(method)
+    }
+
+    fn protocol(&mut self, item: &Item<'t>) -> Option<(Protocol, Span)> {
+        let word = item.word()?;
+        let protocol = match word.to_ascii_uppercase().as_str() {
+            "TCP" => Protocol::Tcp,
+            "UDP" => Protocol::Udp,
+            "SCTP" => Protocol::Sctp,
+            _ => {
+                let text = format!("unknown protocol `{word}`");
+                let found = Diagnostic::error("unknown-protocol", text).at(item.argument_span());
+                self.report(found.help("TCP, UDP or SCTP; the line is ignored"));
+                return None;
+            }
+        };
+        Some((protocol, item.span()))
+    }
+
+    fn persistence_timeout(&mut self, draft: &mut VirtualServerDraft, item: &Item<'t>) {
+        match item.value {
+            super::Value::None => draft.persistence_timeout = Some(DEFAULT_PERSISTENCE),
+            super::Value::Integer(_) => draft.persistence_timeout = item.seconds(),
+            _ => {}
+        }
+    }
+
+    fn granularity(&mut self, draft: &mut VirtualServerDraft, item: &Item<'t>) {
+        let Some(word) = item.word() else {
+            return;
+        };
+        let mask = word.parse::<Ipv4Addr>().ok().map(|m| ipnet::ip_mask_to_prefix(IpAddr::V4(m)));
+        let prefix = match mask {
+            Some(prefix) => prefix.ok(),
+            None => word.parse::<u8>().ok().filter(|p| (1..=128).contains(p)),
+        };
+        if prefix.is_none() {
+            let text = format!("`{word}` is not a mask of clients");
+            let help = "a netmask such as 255.255.255.0 for IPv4, a length such as 64 for IPv6; the line is ignored";
+            self.report(Diagnostic::error("invalid-granularity", text).at(item.argument_span()).help(help));
+        }
+        draft.persistence_granularity = prefix.or(draft.persistence_granularity);
+    }
+
+    fn quorum_keyword(&mut self, draft: &mut VirtualServerDraft, item: &Item<'t>) -> bool {
+        match item.name() {
+            "quorum" => draft.quorum = item.unsigned().or(draft.quorum),
+            "hysteresis" => draft.hysteresis = item.unsigned().unwrap_or(draft.hysteresis),
+            "quorum_up" => self.set_script(&mut draft.quorum_up, item),
+            "quorum_down" => self.set_script(&mut draft.quorum_down, item),
+            _ => return false,
+        }
+        true
+    }
+
+    fn sorry_keyword(&mut self, draft: &mut VirtualServerDraft, item: &Item<'t>) -> bool {
+        match item.name() {
+            "sorry_server" => {
+                let address = item.argument(0).and_then(|a| self.socket_address(a, item.argument(1)));
+                draft.sorry =
+                    address.map(|(address, port)| SorryDraft { address, port, forwarding: None, inhibit: false });
+            }
+            "sorry_server_inhibit" | "sorry_server_lvs_method" => self.sorry_option(draft, item),
+            _ => return false,
+        }
+        true
+    }
+
+    fn sorry_option(&mut self, draft: &mut VirtualServerDraft, item: &Item<'t>) {
+        let method = if item.name() == "sorry_server_lvs_method" { self.forwarding(item) } else { None };
+        let Some(sorry) = &mut draft.sorry else {
+            let text = format!("`{}` must follow `sorry_server`", item.name());
+            let found = Diagnostic::error("no-sorry-server", text).at(item.span());
+            return self.report(found.help("the line is ignored"));
+        };
+        match item.name() {
+            "sorry_server_inhibit" => sorry.inhibit = true,
+            _ => sorry.forwarding = method.or(sorry.forwarding),
+        }
+    }
+}
+
+impl SorryDraft {
+    pub(super) fn settle(self, service_port: u16, service: ForwardingMethod) -> SorryServer {
+        SorryServer {
+            address: SocketAddr::new(self.address, self.port.unwrap_or(service_port)),
+            forwarding: self.forwarding.unwrap_or(service),
+            inhibit: self.inhibit,
+        }
+    }
+}
+
+fn socket_help(text: &str) -> String {
+    let split = text.rsplit_once(':').filter(|(host, _)| host.parse::<Ipv4Addr>().is_ok());
+    match split {
+        Some((host, port)) => format!("write the port as a word of its own: `{host} {port}`; the block is skipped"),
+        None if text.starts_with('[') => "write IPv6 addresses without brackets; the block is skipped".to_owned(),
+        None => "the block is skipped".to_owned(),
+    }
+}

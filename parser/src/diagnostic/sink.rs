@@ -1,0 +1,78 @@
+use super::Diagnostic;
+use crate::span::Span;
+use std::collections::HashSet;
+
+/// Diagnostics kept one by one; what comes after them is only counted.
+const LIMIT: usize = 2000;
+
+/// Collects diagnostics: each place says each kind of thing once.
+#[derive(Debug, Default)]
+pub(crate) struct Diagnostics {
+    list: Vec<Diagnostic>,
+    seen: HashSet<(&'static str, Span)>,
+    dropped: Vec<Diagnostic>,
+    dropped_count: usize,
+}
+
+impl Diagnostics {
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        let fresh =
+            diagnostic.span.is_none_or(|span| self.seen.len() >= LIMIT || self.seen.insert((diagnostic.code, span)));
+        if !fresh {
+            return;
+        }
+        if self.list.len() < LIMIT {
+            self.list.push(diagnostic);
+        } else {
+            self.drop_one(diagnostic);
+        }
+    }
+
+    /// Keeps one example of each severity and weight so that the verdict stays right.
+    fn drop_one(&mut self, diagnostic: Diagnostic) {
+        self.dropped_count += 1;
+        let same = |d: &Diagnostic| d.severity == diagnostic.severity && d.weight == diagnostic.weight;
+        if !self.list.iter().chain(&self.dropped).any(same) {
+            self.dropped.push(diagnostic);
+        }
+    }
+
+    /// All findings in the order of the files; those without a place come last.
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        self.list.append(&mut self.dropped);
+        self.list.sort_by_key(|d| (d.span.is_none(), d.span));
+        if self.dropped_count > 0 {
+            let text = format!("{} more findings are not shown", self.dropped_count);
+            self.list.push(Diagnostic::note("too-many", text));
+        }
+        self.list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Verdict;
+
+    #[test]
+    fn a_place_says_a_thing_once() {
+        let mut sink = Diagnostics::default();
+        sink.push(Diagnostic::error("x", "one").at(Span::default()));
+        sink.push(Diagnostic::error("x", "one").at(Span::default()));
+        sink.push(Diagnostic::error("y", "two").at(Span::default()));
+        assert_eq!(sink.finish().len(), 2);
+    }
+
+    #[test]
+    fn the_verdict_survives_the_limit() {
+        let mut sink = Diagnostics::default();
+        for line in 0..3000 {
+            let span = Span { line, ..Span::default() };
+            sink.push(Diagnostic::error("x", "same").at(span));
+        }
+        sink.push(Diagnostic::fatal("y", "worse"));
+        let all = sink.finish();
+        assert!(all.len() <= LIMIT + 2, "{}", all.len());
+        assert_eq!(Verdict::of(&all).daemon, Some(2));
+    }
+}

@@ -1,0 +1,119 @@
+//! The entry file and `include` (behaviour note 16).
+
+use super::line::Line;
+use super::{Frame, Reader, Stop};
+use crate::diagnostic::{Diagnostic, Weight};
+use crate::loader::LoadError;
+use crate::source::TEXT_LIMIT;
+use crate::span::Span;
+use std::path::{Component, Path, PathBuf};
+
+/// Largest single file.
+const FILE_LIMIT: usize = 64 << 20;
+/// Files may include files this deep.
+const INCLUDE_DEPTH: usize = 32;
+/// Files read in one parse.
+const FILE_COUNT: usize = 4096;
+
+const KEYWORDS: [&str; 6] = ["include", "includer", "includem", "includew", "includeb", "includea"];
+
+impl Reader<'_> {
+    pub(super) fn open_entry(&mut self, entry: &Path) {
+        if let Err(error) = self.push_file(entry) {
+            let text = format!("cannot read {}: {error}", entry.display());
+            let found = Diagnostic::fatal("unreadable-configuration", text).weighing(Weight::Outranks);
+            self.diagnostics.push(found);
+        }
+    }
+
+    /// Puts a file on the stack of those being read.
+    fn push_file(&mut self, path: &Path) -> Result<(), LoadError> {
+        let bytes = self.loader.read(path, FILE_LIMIT.min(TEXT_LIMIT))?;
+        let file = self.sources.add_file(path, &bytes).ok_or(LoadError::TooLarge)?;
+        let directory = path.parent().filter(|p| !p.as_os_str().is_empty());
+        self.frames.push(Frame { file, directory: directory.unwrap_or(Path::new(".")).to_owned(), next: 0, line: 1 });
+        Ok(())
+    }
+
+    /// An `include` line. False when the line is something else.
+    pub(super) fn include(&mut self, line: &Line) -> Result<bool, Stop> {
+        let text = self.sources.get(line.text);
+        let Some(keyword) = text.split(crate::lexer::is_blank).next().filter(|w| KEYWORDS.contains(w)) else {
+            return Ok(false);
+        };
+        let keyword = keyword.to_owned();
+        let target = line.part(keyword.len(), text.len()).trimmed(&self.sources);
+        let span = target.whole(&self.sources);
+        let pattern = self.sources.get(target.text).to_owned();
+        if pattern.is_empty() {
+            let found = Diagnostic::error("missing-path", format!("`{keyword}` needs a path"));
+            self.diagnostics.push(found.at(line.whole(&self.sources)));
+        } else if pattern.starts_with('"') {
+            self.report_quotes(&pattern, span);
+        } else {
+            self.include_pattern(&keyword, &pattern, span);
+        }
+        Ok(true)
+    }
+
+    fn report_quotes(&mut self, pattern: &str, span: Span) {
+        let found = Diagnostic::trap("include-quotes", "quotes are part of the file name here")
+            .at(span)
+            .help("keepalived finds no such file and goes on without it")
+            .suggest(Some(pattern.trim_matches('"')));
+        self.diagnostics.push(found);
+    }
+
+    fn include_pattern(&mut self, keyword: &str, pattern: &str, span: Span) {
+        let path = join(self.directory(), Path::new(pattern));
+        let paths =
+            if crate::glob::is_pattern(pattern) { self.loader.glob(&path).unwrap_or_default() } else { vec![path] };
+        let depth = self.frames.len();
+        for path in paths.iter().rev() {
+            self.include_file(keyword, path, span);
+        }
+        if paths.is_empty() {
+            self.report_unread(keyword, pattern, &LoadError::NotFound, span);
+        }
+        debug_assert!(self.frames.len() >= depth);
+    }
+
+    fn include_file(&mut self, keyword: &str, path: &Path, span: Span) {
+        let cycle = self.frames.iter().any(|f| self.sources.path(f.file) == path);
+        if cycle || self.frames.len() >= INCLUDE_DEPTH + FILE_COUNT || self.include_depth() >= INCLUDE_DEPTH {
+            let text = format!("including {} again would never end", path.display());
+            let found = Diagnostic::fatal("include-cycle", text);
+            return self.diagnostics.push(found.at(span));
+        }
+        if self.sources.file_count() >= FILE_COUNT {
+            let text = format!("more than {FILE_COUNT} files are included");
+            return self.diagnostics.push(Diagnostic::fatal("too-many-files", text).at(span));
+        }
+        if let Err(error) = self.push_file(path) {
+            self.report_unread(keyword, &path.display().to_string(), &error, span);
+        }
+    }
+
+    /// Files that are not yet read to their end and have begun.
+    fn include_depth(&self) -> usize {
+        self.frames.iter().filter(|f| f.next > 0).count()
+    }
+
+    fn report_unread(&mut self, keyword: &str, path: &str, error: &LoadError, span: Span) {
+        let text = format!("cannot include {path}: {error}");
+        let forced = matches!(keyword, "includem" | "includea" | "includer" | "includew" | "includeb");
+        let found = if forced {
+            Diagnostic::error("missing-include", text).weighing(Weight::Outranks)
+        } else {
+            Diagnostic::trap("missing-include", text).help("keepalived goes on without it")
+        };
+        self.diagnostics.push(found.at(span));
+    }
+}
+
+/// A path relative to a directory, `.` components dropped.
+fn join(directory: &Path, path: &Path) -> PathBuf {
+    let joined = directory.join(path);
+    let plain = |c: &Component<'_>| !matches!(c, Component::CurDir);
+    joined.components().filter(plain).collect()
+}

@@ -1,0 +1,215 @@
+//! `$NAME`, `${NAME}` and the predefined names (behaviour note 13).
+
+use super::line::{Line, Piece, Place};
+use super::{Reader, Stop};
+use crate::diagnostic::Diagnostic;
+use crate::source::{SourceMap, narrow};
+use crate::span::Span;
+
+/// Definitions may use definitions this deep.
+const DEPTH_LIMIT: usize = 64;
+
+/// A reference to a name within a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Reference<'t> {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) name: &'t str,
+    /// What follows the name within the braces.
+    arguments: &'t str,
+}
+
+/// The first reference at or after `from`.
+pub(super) fn find(text: &str, from: usize) -> Option<Reference<'_>> {
+    let mut at = from;
+    loop {
+        let start = at + text.get(at..)?.find('$')?;
+        if let Some(found) = reference_at(text, start) {
+            return Some(found);
+        }
+        at = start + 1;
+    }
+}
+
+fn reference_at(text: &str, start: usize) -> Option<Reference<'_>> {
+    let rest = text.get(start + 1..)?;
+    if let Some(inner) = rest.strip_prefix('{') {
+        let close = inner.find('}')?;
+        let inside = inner.get(..close)?;
+        let name = inside.get(..name_len(inside))?;
+        let arguments = inside.get(name.len()..)?.trim();
+        let plain = arguments.is_empty() || name.starts_with('_');
+        return (!name.is_empty() && plain).then_some(Reference { start, end: start + close + 3, name, arguments });
+    }
+    let name = rest.get(..name_len(rest))?;
+    let after = rest.get(name.len()..)?.chars().next();
+    let ends = after.is_none_or(|c| crate::lexer::is_blank(c) || matches!(c, ',' | ')' | '{' | '}' | '"'));
+    (!name.is_empty() && ends).then_some(Reference { start, end: start + 1 + name.len(), name, arguments: "" })
+}
+
+pub(super) fn name_len(text: &str) -> usize {
+    text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count()
+}
+
+/// An expanded line while it is written.
+#[derive(Default)]
+pub(super) struct Output {
+    text: String,
+    pieces: Vec<(usize, Span, bool)>,
+}
+
+impl Output {
+    pub(super) fn literal(&mut self, line: &Line, sources: &SourceMap, start: usize, end: usize) {
+        if let Some(text) = sources.get(line.text).get(start..end).filter(|t| !t.is_empty()) {
+            self.pieces.push((self.text.len(), line.span(sources, start, end), true));
+            self.text.push_str(text);
+        }
+    }
+
+    pub(super) fn replaced(&mut self, text: &str, by: Span) {
+        self.pieces.push((self.text.len(), by, false));
+        self.text.push_str(text);
+    }
+
+    pub(super) fn finish(self, sources: &mut SourceMap) -> Option<Line> {
+        let text = sources.add_line(&self.text)?;
+        let piece = |(at, span, literal): (usize, Span, bool)| Piece { at: text.at + narrow(at), span, literal };
+        let pieces = self.pieces.into_iter().map(piece).collect();
+        Some(Line { text, place: Place::Pieces(pieces) })
+    }
+}
+
+impl Reader<'_> {
+    /// The line with every name that is defined replaced. Undefined names stay.
+    pub(super) fn substitute(&mut self, line: &Line) -> Result<Line, Stop> {
+        if find(self.sources.get(line.text), 0).is_none() {
+            return Ok(line.clone());
+        }
+        let mut output = Output::default();
+        self.substitute_into(line, &mut output, None, &mut Vec::new())?;
+        output.finish(&mut self.sources).ok_or(Stop)
+    }
+
+    /// `site` is the reference in the file that led here, `None` for the file's own text.
+    fn substitute_into(
+        &mut self,
+        line: &Line,
+        output: &mut Output,
+        site: Option<Span>,
+        active: &mut Vec<String>,
+    ) -> Result<(), Stop> {
+        let text = self.sources.get(line.text).to_owned();
+        let mut at = 0;
+        while let Some(found) = find(&text, at) {
+            self.copy(line, output, site, at, found.start)?;
+            let span = site.unwrap_or_else(|| line.span(&self.sources, found.start, found.end));
+            if !self.replace(&found, span, output, active)? {
+                self.copy(line, output, site, found.start, found.end)?;
+            }
+            at = found.end;
+        }
+        self.copy(line, output, site, at, text.len())
+    }
+
+    fn copy(
+        &mut self,
+        line: &Line,
+        output: &mut Output,
+        site: Option<Span>,
+        start: usize,
+        end: usize,
+    ) -> Result<(), Stop> {
+        self.spend(end - start)?;
+        match site {
+            None => output.literal(line, &self.sources, start, end),
+            Some(span) => {
+                let text = self.sources.get(line.text).get(start..end).unwrap_or("");
+                output.replaced(text, span);
+            }
+        }
+        Ok(())
+    }
+
+    /// False when the name is unknown.
+    fn replace(
+        &mut self,
+        found: &Reference<'_>,
+        span: Span,
+        output: &mut Output,
+        active: &mut Vec<String>,
+    ) -> Result<bool, Stop> {
+        self.spend(16)?;
+        if let Some(text) = self.predefined(found) {
+            self.spend(text.len())?;
+            output.replaced(&text, span);
+            return Ok(true);
+        }
+        let Some(definition) = self.definitions.get(found.name).cloned() else {
+            self.report_undefined(found.name, span);
+            return Ok(false);
+        };
+        if active.len() >= DEPTH_LIMIT || active.iter().any(|name| name == found.name) {
+            self.report_recursion(found.name, span, definition.span);
+            return Ok(false);
+        }
+        active.push(found.name.to_owned());
+        for line in definition.lines.iter() {
+            self.substitute_into(line, output, Some(span), active)?;
+        }
+        active.pop();
+        Ok(true)
+    }
+
+    fn predefined(&mut self, found: &Reference<'_>) -> Option<String> {
+        Some(match found.name {
+            "_PWD" => self.directory().to_string_lossy().into_owned(),
+            "_INSTANCE" => self.options.config_id.clone(),
+            "_ENV" => (self.options.environment)(found.arguments)?,
+            "_RANDOM" => self.random(found.arguments),
+            "_HASH" => "#".to_owned(),
+            "_BANG" => "!".to_owned(),
+            _ => return None,
+        })
+    }
+
+    /// `MIN MAX`, by default 0 and 32767; swapped when out of order.
+    fn random(&mut self, arguments: &str) -> String {
+        let mut bounds = arguments.split_whitespace().map(|w| w.parse::<u32>().ok());
+        let low = bounds.next().flatten().unwrap_or(0);
+        let high = bounds.next().flatten().unwrap_or(32767);
+        let (low, high) = (low.min(high), low.max(high));
+        let value = (self.options.random)();
+        (u64::from(low) + value % (u64::from(high - low) + 1)).to_string()
+    }
+
+    fn report_undefined(&mut self, name: &str, span: Span) {
+        let names = self.definitions.keys().map(String::as_str);
+        let near = crate::suggest::nearest(name, names).map(str::to_owned);
+        let text = format!("`${name}` is not defined here and stays as it is");
+        let help = "definitions are lines of their own, `$NAME=value`, and stand before their use";
+        let found = Diagnostic::trap("undefined-name", text).at(span).help(help);
+        self.diagnostics.push(found.suggest(near.map(|n| format!("${n}"))));
+    }
+
+    fn report_recursion(&mut self, name: &str, span: Span, defined: Span) {
+        let text = format!("the definition of `${name}` needs itself");
+        let found = Diagnostic::error("recursive-definition", text).at(span);
+        self.diagnostics.push(found.related(defined, "defined here"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_need_an_end() {
+        let name = |text| find(text, 0).map(|r| r.name);
+        assert_eq!(name("a $P b"), Some("P"));
+        assert_eq!(name("a ${P}7"), Some("P"));
+        assert_eq!(name("a $P;"), None);
+        assert_eq!(name("$ ${} ${a b}"), None);
+        assert_eq!(name("$x. $y"), Some("y"));
+        assert_eq!(find("${_ENV HOME}", 0).map(|r| r.arguments), Some("HOME"));
+    }
+}
