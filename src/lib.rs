@@ -1,6 +1,7 @@
 //! The standfast daemon as a library: everything that owns sockets, netlink, clocks, signals and processes.
 
 pub mod cli;
+pub mod config;
 pub mod daemonize;
 pub mod health;
 pub mod logging;
