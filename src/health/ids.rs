@@ -64,5 +64,11 @@ pub fn kind_name(kind: &CheckerKind) -> &'static str {
         CheckerKind::Http(check) if check.tls => "SSL_GET",
         CheckerKind::Http(_) => "HTTP_GET",
         CheckerKind::Misc(_) => "MISC_CHECK",
+        CheckerKind::Smtp { .. } => "SMTP_CHECK",
+        CheckerKind::Dns { .. } => "DNS_CHECK",
+        CheckerKind::Ping => "PING_CHECK",
+        CheckerKind::Udp(_) => "UDP_CHECK",
+        CheckerKind::File(_) => "FILE_CHECK",
+        CheckerKind::Bfd(_) => "BFD_CHECK",
     }
 }

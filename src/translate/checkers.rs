@@ -69,6 +69,13 @@ fn probe(checker: &Checker, prepare: &mut Prepare<'_>) -> Option<ProbeSpec> {
         CheckerKind::Tcp => Some(ProbeSpec::Tcp(connect(checker))),
         CheckerKind::Http(check) => Some(ProbeSpec::Http(http(checker, check))),
         CheckerKind::Misc(check) => misc(check, prepare),
+        // The parser lists these among the keywords that are not acted on.
+        CheckerKind::Smtp { .. }
+        | CheckerKind::Dns { .. }
+        | CheckerKind::Ping
+        | CheckerKind::Udp(_)
+        | CheckerKind::File(_)
+        | CheckerKind::Bfd(_) => None,
     }
 }
 
