@@ -1,37 +1,48 @@
 //! Instances and sync groups as the VRRP node takes them.
 
+use crate::netlink::{AddressSpec, Pace};
+use crate::vrrp::{RouterSetup, VrrpSetup};
 use standfast_parser::model::{
     self, Config, Garp, InitialState, SyncGroup, TrackedInterface, TrackedScript, VrrpInstance,
 };
 use standfast_vrrp::{
-    AnnounceConfig, Authentication, Family, GroupConfig, Link, NodeConfig, RouterConfig, TrackerConfig, TrackerName,
-    Version,
+    AnnounceConfig, Authentication, Family, GroupConfig, Link, RouterConfig, TrackerConfig, TrackerName, Version,
 };
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// The node of a configuration.
+/// What the VRRP thread needs of a configuration.
 ///
-/// `link` finds an interface's index; an absent one is `Link(0)`. `scripts` are the names of the track scripts that run:
-/// one that cannot is left out of every instance, as keepalived does.
-pub fn node(config: &Config, link: &dyn Fn(&str) -> Option<Link>, scripts: &BTreeSet<String>) -> NodeConfig {
-    NodeConfig {
-        routers: config.instances.iter().map(|instance| router(config, instance, link, scripts)).collect(),
+/// `scripts` are the names of the track scripts that run: one that cannot is left out of every instance, as keepalived
+/// does. Links, and the votes of the instances' own interfaces, are the thread's to fill in.
+#[must_use]
+pub fn setup(config: &Config, scripts: &BTreeSet<String>) -> VrrpSetup {
+    let globals = &config.globals;
+    VrrpSetup {
+        routers: config.instances.iter().map(|instance| router_setup(config, instance, scripts)).collect(),
         groups: config.sync_groups.iter().map(|found| group(config, found, scripts)).collect(),
-        startup_delay: config.globals.vrrp_startup_delay,
+        startup_delay: globals.vrrp_startup_delay,
+        pace: Pace { garp: globals.garp_interval, gna: globals.gna_interval },
+        dynamic_interfaces: globals.dynamic_interfaces,
+        ..VrrpSetup::default()
     }
 }
 
-fn router(
-    config: &Config,
-    instance: &VrrpInstance,
-    link: &dyn Fn(&str) -> Option<Link>,
-    scripts: &BTreeSet<String>,
-) -> RouterConfig {
+fn router_setup(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) -> RouterSetup {
+    let interface = instance.interface.clone();
+    let own = interface.as_deref().unwrap_or_default();
+    let addresses = instance.addresses.iter().chain(&instance.excluded_addresses);
+    RouterSetup {
+        config: router(config, instance, scripts),
+        addresses: addresses.map(|line| AddressSpec::from_config(line, own)).collect(),
+        interface,
+        track_primary: !instance.dont_track_primary,
+    }
+}
+
+fn router(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) -> RouterConfig {
     let family = family(instance.family);
-    let name = instance.interface.as_deref();
     RouterConfig {
-        link: name.and_then(link).unwrap_or(Link(0)),
         version: if instance.version == 3 { Version::V3 } else { Version::V2 },
         family,
         priority: instance.priority,
@@ -68,18 +79,10 @@ fn group(config: &Config, group: &SyncGroup, scripts: &BTreeSet<String>) -> Grou
     }
 }
 
-/// The instance's own interface is a fault when it is lost, whatever weight `track_interface` gives it, unless
-/// `dont_track_primary`.
 fn trackers(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) -> Vec<TrackerConfig> {
-    let own = instance.interface.as_ref().filter(|_| !instance.dont_track_primary);
-    let fault =
-        own.map(|name| TrackerConfig { tracker: TrackerName::Interface(name.clone()), weight: 0, reverse: false });
-    let others = instance.track_interfaces.iter().filter(|tracked| Some(&tracked.name) != own);
-    fault
-        .into_iter()
-        .chain(others.map(tracked_interface))
-        .chain(instance.track_scripts.iter().filter_map(|tracked| tracked_script(config, tracked, scripts)))
-        .collect()
+    let interfaces = instance.track_interfaces.iter().map(tracked_interface);
+    let scripts = instance.track_scripts.iter().filter_map(|tracked| tracked_script(config, tracked, scripts));
+    interfaces.chain(scripts).collect()
 }
 
 fn tracked_interface(interface: &TrackedInterface) -> TrackerConfig {
