@@ -16,6 +16,7 @@ pub mod harness;
 mod host;
 mod process;
 pub mod sandbox;
+pub mod servers;
 mod wait;
 
 pub use host::{Host, Lab, Switch};

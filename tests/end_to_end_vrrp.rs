@@ -1,0 +1,311 @@
+//! VRRP by the real daemon in namespaces: who holds the address, when, and who is told.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test without the test attribute")]
+
+mod common;
+
+use common::{Daemon, ELECTION, Pair, SOON, await_address, await_no_address};
+use nix::sys::signal::Signal;
+use standfast_labkit::harness::{self, Test};
+use standfast_labkit::tests;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+const VIP: &str = "10.7.0.100";
+
+fn main() -> ExitCode {
+    let plain = tests![
+        the_higher_priority_is_elected,
+        an_address_keeps_prefix_label_and_scope,
+        a_killed_master_is_replaced_in_about_three_seconds,
+        a_stopped_master_hands_over_at_once,
+        nopreempt_leaves_the_address_where_it_is,
+        a_cut_cable_moves_the_address_and_notifies_fault,
+        a_failing_script_lowers_the_priority,
+        a_failing_script_without_weight_is_a_fault,
+        a_hanging_script_delays_no_advert,
+        notify_scripts_get_keepalived_s_arguments,
+        addresses_left_by_a_crash_are_removed,
+        a_wrong_password_is_ignored,
+        two_instances_share_the_load,
+    ];
+    let interop = [
+        Test::new("keepalived_is_master_over_us", keepalived_is_master_over_us),
+        Test::new("keepalived_is_backup_under_us", keepalived_is_backup_under_us),
+    ];
+    let captured = [Test::new("gratuitous_arp_comes_five_times_and_again", gratuitous_arp_comes_five_times_and_again)];
+    let interop = interop.map(|test| test.needs(&["keepalived"]));
+    harness::main(plain.into_iter().chain(interop).chain(captured.map(|test| test.needs(&["tcpdump"]))))
+}
+
+/// An instance with VIP 10.7.0.100 and whatever else `more` says.
+fn instance(priority: u8, more: &str) -> String {
+    format!(
+        "vrrp_instance VI_1 {{
+            interface eth0
+            virtual_router_id 51
+            priority {priority}
+            advert_int 1
+            authentication {{
+                auth_type PASS
+                auth_pass secret
+            }}
+            virtual_ipaddress {{
+                {VIP}/24
+            }}
+            {more}
+        }}\n"
+    )
+}
+
+/// A script that appends its arguments to `notify.log` beside it.
+fn notify_script(daemon: &Daemon) {
+    daemon.script("notify.sh", "#!/bin/sh\necho \"$@\" >> \"${0%/*}/notify.log\"\n");
+}
+
+fn the_higher_priority_is_elected() {
+    let pair = Pair::new("election");
+    let start = Instant::now();
+    let (high, low) = (pair.start(0, &instance(150, "state MASTER")), pair.start(1, &instance(100, "")));
+    await_address(&pair.directors[0], VIP, ELECTION);
+    let took = start.elapsed();
+    assert!(took > Duration::from_millis(3200) && took < Duration::from_millis(5000), "{took:?}");
+    high.await_log("(VI_1) Entering MASTER STATE", SOON);
+    low.await_log("(VI_1) Entering BACKUP STATE", SOON);
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(!pair.directors[1].has_address("eth0", VIP));
+}
+
+fn an_address_keeps_prefix_label_and_scope() {
+    let pair = Pair::new("address");
+    pair.directors[0].ip("link add name eth9 type veth peer name far").unwrap();
+    pair.directors[0].ip("link set eth9 up").unwrap();
+    pair.directors[0].ip("link set far up").unwrap();
+    let config = instance(150, "").replace(
+        &format!("{VIP}/24"),
+        "10.7.0.100/24 dev eth0 label eth0:vip
+         10.7.0.101 dev eth0 scope link
+         10.70.0.1/28 dev eth9",
+    );
+    let mut daemon = pair.start(0, &config);
+    await_address(&pair.directors[0], "10.7.0.101", ELECTION);
+    let shown = pair.directors[0].run_checked("ip", "-4 addr show").unwrap();
+    let line = |address: &str| shown.lines().find(|line| line.contains(address)).unwrap_or_default().trim().to_owned();
+    assert!(line("10.7.0.100/24").contains("scope global secondary eth0:vip"), "{shown}");
+    assert!(line("10.7.0.101/32").contains("scope link eth0"), "{shown}");
+    assert!(line("10.70.0.1/28").contains("scope global eth9"), "{shown}");
+    assert_eq!(daemon.stop(), 0);
+    let shown = pair.directors[0].run_checked("ip", "-4 addr show").unwrap();
+    assert!(!shown.contains("10.7.0.10") && !shown.contains("10.70.0.1"), "{shown}");
+    assert!(shown.contains("10.7.0.11/24"), "{shown}");
+}
+
+fn a_killed_master_is_replaced_in_about_three_seconds() {
+    let pair = Pair::new("killed");
+    let (mut master, _backup) = (pair.start(0, &instance(150, "")), pair.start(1, &instance(100, "")));
+    await_address(&pair.directors[0], VIP, ELECTION);
+    std::thread::sleep(Duration::from_millis(1200));
+    // A power cut: no last word on the wire.
+    pair.set_port(0, "down");
+    master.process().kill();
+    let took = await_address(&pair.directors[1], VIP, ELECTION);
+    assert!(took > Duration::from_millis(2400) && took < Duration::from_millis(4200), "{took:?}");
+    let (target, limit) = (format!("{VIP}:9").parse().unwrap(), Duration::from_secs(1));
+    let refused = pair.client.enter(|| std::net::TcpStream::connect_timeout(&target, limit)).unwrap();
+    assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused, "the address does not answer");
+}
+
+fn a_stopped_master_hands_over_at_once() {
+    let pair = Pair::new("stopped");
+    let (mut master, backup) = (pair.start(0, &instance(150, "")), pair.start(1, &instance(100, "")));
+    await_address(&pair.directors[0], VIP, ELECTION);
+    backup.await_log("Entering BACKUP STATE", SOON);
+    let start = Instant::now();
+    assert_eq!(master.stop(), 0);
+    await_no_address(&pair.directors[0], VIP, SOON);
+    await_address(&pair.directors[1], VIP, SOON);
+    // A skew time, 156/256 s, after the advert of priority 0.
+    assert!(start.elapsed() < Duration::from_millis(2000), "{:?}", start.elapsed());
+    master.launch();
+    await_address(&pair.directors[0], VIP, ELECTION);
+    await_no_address(&pair.directors[1], VIP, SOON);
+}
+
+fn nopreempt_leaves_the_address_where_it_is() {
+    let pair = Pair::new("nopreempt");
+    let _low = pair.start(1, &instance(100, ""));
+    await_address(&pair.directors[1], VIP, ELECTION);
+    let high = pair.start(0, &instance(150, "state BACKUP\nnopreempt"));
+    high.await_log("Entering BACKUP STATE", SOON);
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(pair.directors[1].has_address("eth0", VIP) && !pair.directors[0].has_address("eth0", VIP));
+}
+
+fn a_cut_cable_moves_the_address_and_notifies_fault() {
+    let pair = Pair::new("cable");
+    let config = instance(150, "track_interface {\neth0\n}\nnotify DIR/notify.sh");
+    let high = Daemon::prepare(&pair.lab, &pair.directors[0], &config);
+    notify_script(&high);
+    let mut high = high;
+    high.launch();
+    let _low = pair.start(1, &instance(100, ""));
+    await_address(&pair.directors[0], VIP, ELECTION);
+    pair.set_port(0, "down");
+    high.await_line("notify.log", "INSTANCE VI_1 FAULT 150", SOON);
+    await_address(&pair.directors[1], VIP, ELECTION);
+    await_no_address(&pair.directors[0], VIP, SOON);
+    pair.set_port(0, "up");
+    await_address(&pair.directors[0], VIP, ELECTION);
+    await_no_address(&pair.directors[1], VIP, SOON);
+}
+
+/// `vrrp_script` "is the file DIR/well there", each second.
+fn tracked(priority: u8, script: &str) -> String {
+    format!("vrrp_script watch {{\n{script}\n}}\n{}", instance(priority, "track_script {\nwatch\n}"))
+}
+
+fn a_failing_script_lowers_the_priority() {
+    let pair = Pair::new("weight");
+    let script = "script \"/usr/bin/test -e DIR/well\"\ninterval 1\nweight -60\nfall 1\nrise 1";
+    let mut high = Daemon::prepare(&pair.lab, &pair.directors[0], &tracked(150, script));
+    std::fs::write(high.directory.join("well"), "").unwrap();
+    high.launch();
+    let _low = pair.start(1, &instance(100, ""));
+    await_address(&pair.directors[0], VIP, ELECTION);
+    std::fs::remove_file(high.directory.join("well")).unwrap();
+    await_address(&pair.directors[1], VIP, ELECTION);
+    await_no_address(&pair.directors[0], VIP, SOON);
+    high.await_log("Changing effective priority from 150 to 90", SOON);
+    std::fs::write(high.directory.join("well"), "").unwrap();
+    await_address(&pair.directors[0], VIP, ELECTION);
+    high.await_log("Changing effective priority from 90 to 150", SOON);
+}
+
+fn a_failing_script_without_weight_is_a_fault() {
+    let pair = Pair::new("fault");
+    let script = "script \"/usr/bin/test -e DIR/well\"\ninterval 1";
+    let mut only = Daemon::prepare(&pair.lab, &pair.directors[0], &tracked(150, script));
+    only.launch();
+    only.await_log("VRRP_Script(watch) failed (exited with status 1)", SOON);
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(!pair.directors[0].has_address("eth0", VIP));
+    std::fs::write(only.directory.join("well"), "").unwrap();
+    await_address(&pair.directors[0], VIP, ELECTION);
+}
+
+fn a_hanging_script_delays_no_advert() {
+    let pair = Pair::new("hanging");
+    let script = "script \"/bin/sleep 1000\"\ninterval 1\ntimeout 1\nweight -10";
+    let mut high = Daemon::prepare(&pair.lab, &pair.directors[0], &tracked(150, script));
+    high.launch();
+    let low = pair.start(1, &instance(100, ""));
+    await_address(&pair.directors[0], VIP, ELECTION);
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(!low.log().contains("Entering MASTER STATE"), "{}", low.log());
+    high.await_log("timed_out", SOON);
+    let start = Instant::now();
+    assert_eq!(high.stop(), 0);
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    let left = pair.directors[0].run_checked("ps", "-eo args").unwrap();
+    assert!(!left.lines().any(|line| line == "/bin/sleep 1000"), "{left}");
+}
+
+fn notify_scripts_get_keepalived_s_arguments() {
+    let pair = Pair::new("notify");
+    let notify = "notify DIR/notify.sh
+         notify_master \"DIR/notify.sh to-master 'two words'\"
+         notify_backup \"DIR/notify.sh to-backup\"
+         notify_stop \"DIR/notify.sh to-stop\"";
+    let mut daemon = Daemon::prepare(&pair.lab, &pair.directors[0], &instance(150, notify));
+    notify_script(&daemon);
+    daemon.launch();
+    for line in ["INSTANCE VI_1 BACKUP 150", "to-backup", "INSTANCE VI_1 MASTER 150", "to-master two words"] {
+        daemon.await_line("notify.log", line, ELECTION);
+    }
+    assert_eq!(daemon.stop(), 0);
+    for line in ["INSTANCE VI_1 STOP 150", "to-stop"] {
+        daemon.await_line("notify.log", line, SOON);
+    }
+    assert_eq!(daemon.lines("notify.log").len(), 6, "{:?}", daemon.lines("notify.log"));
+}
+
+fn addresses_left_by_a_crash_are_removed() {
+    let pair = Pair::new("crash");
+    pair.directors[0].ip(&format!("addr add {VIP}/24 dev eth0")).unwrap();
+    let _master = pair.start(1, &instance(150, ""));
+    let backup = pair.start(0, &instance(100, ""));
+    await_no_address(&pair.directors[0], VIP, SOON);
+    backup.await_log("Entering BACKUP STATE", SOON);
+    await_address(&pair.directors[1], VIP, ELECTION);
+}
+
+fn a_wrong_password_is_ignored() {
+    let pair = Pair::new("password");
+    let _one = pair.start(0, &instance(150, ""));
+    let two = pair.start(1, &instance(100, "").replace("secret", "other"));
+    await_address(&pair.directors[0], VIP, ELECTION);
+    await_address(&pair.directors[1], VIP, ELECTION);
+    two.await_log("received an invalid passwd!", SOON);
+}
+
+fn two_instances_share_the_load() {
+    let pair = Pair::new("double");
+    let second =
+        |priority| instance(priority, "").replace("VI_1", "VI_2").replace("51", "52").replace(VIP, "10.7.0.200");
+    let mut one = pair.start(0, &(instance(150, "") + &second(100)));
+    let _two = pair.start(1, &(instance(100, "") + &second(150)));
+    await_address(&pair.directors[0], VIP, ELECTION);
+    await_address(&pair.directors[1], "10.7.0.200", ELECTION);
+    assert!(!pair.directors[0].has_address("eth0", "10.7.0.200"));
+    one.signal(Signal::SIGTERM);
+    await_address(&pair.directors[1], VIP, ELECTION);
+}
+
+fn keepalived_is_master_over_us() {
+    let pair = Pair::new("under");
+    let mut theirs = Daemon::prepare(&pair.lab, &pair.directors[0], &instance(150, "")).with_program("keepalived");
+    theirs.launch();
+    let ours = pair.start(1, &instance(100, ""));
+    await_address(&pair.directors[0], VIP, ELECTION);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(!ours.log().contains("Entering MASTER STATE"), "{}", ours.log());
+    theirs.stop();
+    let took = await_address(&pair.directors[1], VIP, SOON);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+fn keepalived_is_backup_under_us() {
+    let pair = Pair::new("over");
+    let mut theirs = Daemon::prepare(&pair.lab, &pair.directors[1], &instance(100, "")).with_program("keepalived");
+    theirs.launch();
+    let mut ours = pair.start(0, &instance(150, ""));
+    await_address(&pair.directors[0], VIP, ELECTION);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(!theirs.log().contains("Entering MASTER STATE"), "{}", theirs.log());
+    assert_eq!(ours.stop(), 0);
+    await_address(&pair.directors[1], VIP, SOON);
+    ours.launch();
+    await_address(&pair.directors[0], VIP, ELECTION);
+    await_no_address(&pair.directors[1], VIP, SOON);
+}
+
+fn gratuitous_arp_comes_five_times_and_again() {
+    let pair = Pair::new("garp");
+    let dump = pair.client.start("tcpdump", ["-l", "-n", "-tt", "-i", "eth0", "arp"]).unwrap();
+    standfast_labkit::eventually(SOON, "tcpdump", || dump.output().contains("listening"));
+    let _daemon = pair.start(0, &instance(150, "garp_master_delay 2"));
+    await_address(&pair.directors[0], VIP, ELECTION);
+    let wanted = format!("Request who-has {VIP} (ff:ff:ff:ff:ff:ff) tell {VIP}");
+    let alternative = format!("Request who-has {VIP} tell {VIP}");
+    let times = || -> Vec<f64> {
+        let lines = dump.output();
+        let seen = lines.lines().filter(|line| line.contains(&wanted) || line.contains(&alternative));
+        seen.filter_map(|line| line.split(' ').next()?.parse().ok()).collect()
+    };
+    standfast_labkit::eventually(Duration::from_secs(4), "ten announcements", || times().len() >= 10);
+    std::thread::sleep(Duration::from_secs(1));
+    let times = times();
+    assert_eq!(times.len(), 10, "{times:?}");
+    assert!(times[4] - times[0] < 0.1 && times[9] - times[5] < 0.1, "{times:?}");
+    assert!((times[5] - times[0] - 2.0).abs() < 0.3, "{times:?}");
+}
