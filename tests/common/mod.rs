@@ -2,6 +2,8 @@
 
 #![expect(dead_code, reason = "every test binary uses its own part")]
 
+pub mod site;
+
 use standfast_labkit::{Finished, Host, Lab, Process, Switch, eventually};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
