@@ -17,4 +17,7 @@ mod spec;
 
 pub use judge::JudgeSettings;
 pub use runner::{Runner, RunnerOptions};
-pub use spec::{CheckEvent, CheckerId, CheckerSpec, ConnectSpec, HttpProtocol, HttpSpec, HttpUrl, MiscSpec, ProbeSpec};
+pub use spec::{
+    CheckEvent, CheckerId, CheckerSpec, ConnectSpec, DnsSpec, HttpProtocol, HttpSpec, HttpUrl, MiscSpec, ProbeSpec,
+    SmtpSpec, UdpReply, UdpSpec,
+};

@@ -79,6 +79,14 @@ pub enum ProbeSpec {
     Http(HttpSpec),
     /// `MISC_CHECK`: a program's exit status.
     Misc(MiscSpec),
+    /// `SMTP_CHECK`.
+    Smtp(SmtpSpec),
+    /// `DNS_CHECK`.
+    Dns(DnsSpec),
+    /// `UDP_CHECK`.
+    Udp(UdpSpec),
+    /// `PING_CHECK`; ports do not matter.
+    Ping(ConnectSpec),
 }
 
 impl ProbeSpec {
@@ -91,6 +99,10 @@ impl ProbeSpec {
                 fast_recovery: http.fast_recovery,
             },
             Self::Misc(misc) => JudgeKind::Misc { program: misc.command.program().to_owned(), dynamic: misc.dynamic },
+            Self::Smtp(_) => JudgeKind::Smtp,
+            Self::Dns(_) => JudgeKind::Dns,
+            Self::Udp(_) => JudgeKind::Udp,
+            Self::Ping(_) => JudgeKind::Ping,
         }
     }
 }
@@ -167,4 +179,48 @@ pub struct MiscSpec {
     pub command: Command,
     /// `misc_dynamic`: exit status 2 to 255 asks for weight status - 2.
     pub dynamic: bool,
+}
+
+/// `SMTP_CHECK`: greeting 220, HELO answered with 250, QUIT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmtpSpec {
+    /// Where to connect. Each line may take `timeout`.
+    pub connect: ConnectSpec,
+    /// `helo_name`; keepalived's default is `smtpchecker.keepalived.org`.
+    pub helo_name: String,
+}
+
+/// `DNS_CHECK`: one question over UDP, any answer without an error code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsSpec {
+    /// Where to ask.
+    pub connect: ConnectSpec,
+    /// `type`: number of the record type, 6 (SOA) by default.
+    pub record_type: u16,
+    /// `name`: the domain, with or without its last dot; empty or `.` is the root.
+    pub name: String,
+}
+
+/// `UDP_CHECK`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UdpSpec {
+    /// Where to send. Without `reply` an attempt passes when `timeout` has gone by without an ICMP error.
+    pub connect: ConnectSpec,
+    /// `payload`; random bytes if `None`.
+    pub payload: Option<Vec<u8>>,
+    /// `require_reply`.
+    pub reply: Option<UdpReply>,
+}
+
+/// `require_reply`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UdpReply {
+    /// Bytes that the reply must begin with, as far as it goes; empty takes any reply.
+    pub pattern: Vec<u8>,
+    /// Bits of the pattern that may differ, byte for byte; missing bytes are 0.
+    pub ignored_bits: Vec<u8>,
+    /// `min_reply_length`, 0 by default. Only with a pattern.
+    pub min_length: u16,
+    /// `max_reply_length`, 255 by default. Only with a pattern.
+    pub max_length: u16,
 }

@@ -86,6 +86,10 @@ impl Judge {
                 Some(self.dns_line(fault, final_failure))
             }
             JudgeKind::Smtp | JudgeKind::Dns => None,
+            JudgeKind::Ping if self.standing.up && asked => Some(match fault.phrase.as_ref() {
+                "timeout" => format!("ICMP connection to address {service} timeout."),
+                _ => format!("ICMP connection to {service} of {} failed.", self.names.virtual_service),
+            }),
             _ if self.standing.up && asked => {
                 Some(format!("{} connection to {service} {}.", self.protocol(), fault.phrase))
             }

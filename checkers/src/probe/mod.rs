@@ -1,12 +1,18 @@
 //! One attempt at a time: connect, ask, look. Every probe is bounded in time and memory whatever the other side does.
 
 mod connect;
+mod datagram;
+mod dns;
 mod http;
 mod misc;
+mod ping;
+mod smtp;
 mod tcp;
+mod udp;
 
 use crate::judge::Attempt;
 use crate::spec::ProbeSpec;
+use std::net::SocketAddr;
 
 /// Makes one attempt; `url` is the index of the URL for HTTP checks.
 pub async fn attempt(spec: &ProbeSpec, url: usize) -> Attempt {
@@ -14,5 +20,14 @@ pub async fn attempt(spec: &ProbeSpec, url: usize) -> Attempt {
         ProbeSpec::Tcp(connect) => tcp::attempt(connect).await,
         ProbeSpec::Http(http) => http::attempt(http, url).await,
         ProbeSpec::Misc(misc) => misc::attempt(misc).await,
+        ProbeSpec::Smtp(smtp) => smtp::attempt(smtp).await,
+        ProbeSpec::Dns(dns) => dns::attempt(dns).await,
+        ProbeSpec::Udp(udp) => udp::attempt(udp).await,
+        ProbeSpec::Ping(connect) => ping::attempt(connect).await,
     }
+}
+
+/// keepalived's notation of an address and its port.
+fn pair(address: SocketAddr) -> String {
+    format!("[{}]:{}", address.ip(), address.port())
 }
