@@ -114,6 +114,20 @@ impl Lab {
         std::mem::take(&mut self.trace)
     }
 
+    /// A moment, in nanoseconds after the start.
+    pub fn at(&self, nanoseconds: u64) -> Instant {
+        self.start + Duration::from_nanos(nanoseconds)
+    }
+
+    /// The first router.
+    pub fn view(&self) -> RouterView {
+        self.node.views().remove(0)
+    }
+
+    pub fn state(&self) -> State {
+        self.view().state
+    }
+
     /// The log lines since the last call.
     pub fn log(&mut self) -> Vec<String> {
         self.take().into_iter().filter(|line| !line.contains("> ")).collect()
