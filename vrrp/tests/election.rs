@@ -133,6 +133,24 @@ fn priority_zero_leaves_only_the_skew() {
 }
 
 #[test]
+fn a_farewell_that_a_new_master_overtook_means_nothing() {
+    let config = vi("VI_1", 51, 100);
+    let mut lab = backup(config.clone());
+    lab.hear(&config, "10.77.0.2", 150).run_to(1_900).hear(&config, "10.77.0.3", 0).run_to(4_600);
+    assert_eq!(lab.state(), State::Backup);
+    lab.run_to(4_610);
+    assert_eq!(lab.state(), State::Master);
+}
+
+#[test]
+fn a_farewell_counts_where_the_known_master_has_missed_its_advert() {
+    let config = vi("VI_1", 51, 100);
+    let mut lab = backup(config.clone());
+    lab.hear(&config, "10.77.0.2", 150).run_to(2_100).hear(&config, "10.77.0.3", 0).run_to(2_710);
+    assert_eq!(lab.state(), State::Master);
+}
+
+#[test]
 fn a_master_answers_priority_zero_with_an_advert() {
     let config = vi("VI_1", 51, 150);
     let mut lab = master(config.clone());

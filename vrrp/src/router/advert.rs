@@ -9,7 +9,7 @@ use crate::report::ReportKind;
 use crate::timer::TimerReason;
 use std::cmp::Ordering;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Rejections that are reported within [`REJECTION_WINDOW`]; all are counted.
 const REJECTION_REPORTS: u32 = 10;
@@ -89,7 +89,7 @@ impl Router {
         match (self.state, heard.priority) {
             (State::Master, 0) => self.resigned_to_master(turn),
             (State::Master, _) => self.heard_as_master(heard, turn),
-            (_, 0) => self.resigned_to_backup(turn),
+            (_, 0) => self.resigned_to_backup(heard.from, turn),
             _ => self.heard_as_backup(heard, turn),
         }
     }
@@ -101,11 +101,21 @@ impl Router {
         Wish::Nothing
     }
 
-    /// RFC 9568 section 6.4.2: the master down timer becomes the skew time.
-    fn resigned_to_backup(&mut self, turn: &mut Turn<'_>) -> Wish {
+    /// RFC 9568 section 6.4.2: the master down timer becomes the skew time, unless another master has spoken since.
+    ///
+    /// At intervals of some milliseconds a new master's first advert may overtake the old one's farewell.
+    fn resigned_to_backup(&mut self, from: IpAddr, turn: &mut Turn<'_>) -> Wish {
         self.report(ReportKind::PriorityZeroAsBackup, turn);
-        self.arm(TimerReason::Skew, turn.now);
+        if !self.hears_another_master(from, turn.now) {
+            self.arm(TimerReason::Skew, turn.now);
+        }
         Wish::Nothing
+    }
+
+    fn hears_another_master(&self, from: IpAddr, now: Instant) -> bool {
+        let another = self.master.is_some_and(|(master, _)| master != from);
+        let heard = self.armed.filter(|armed| armed.reason == TimerReason::MasterDown);
+        another && heard.is_some_and(|armed| now < later(armed.since, self.master_interval))
     }
 
     fn heard_as_backup(&mut self, heard: &Heard, turn: &mut Turn<'_>) -> Wish {

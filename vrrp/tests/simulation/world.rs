@@ -463,6 +463,7 @@ impl World {
     }
 
     fn carry_out(&mut self, host: usize) {
+        let before = self.transitions;
         while let Some(effect) = self.hosts[host].node.as_mut().and_then(Node::poll_effect) {
             match effect {
                 Effect::Advertise { protocol, identification, destination, payload, ttl, .. } => {
@@ -482,7 +483,9 @@ impl World {
                 _ => {}
             }
         }
-        self.check(host);
+        if self.transitions != before {
+            self.check(host);
+        }
     }
 
     fn header(&self, host: usize, to: IpAddr, protocol: u8, ttl: u8, identification: u16, len: usize) -> [u8; 20] {
@@ -561,7 +564,7 @@ impl World {
         views.iter().map(|view| view.state).collect()
     }
 
-    /// What must be true of a host at any time.
+    /// What must be true of a host after every change of state.
     fn check(&mut self, host: usize) {
         let Some(node) = &self.hosts[host].node else { return };
         let mut masters = 0;
