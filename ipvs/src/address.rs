@@ -3,8 +3,7 @@
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use siphasher::sip::SipHasher13;
-
+use crate::hash::Seed;
 use crate::packet::icmp::{IcmpError, ReplyBuffer};
 use crate::packet::{Header, ipv4, ipv6};
 use crate::verdict::PassReason;
@@ -28,8 +27,8 @@ pub(crate) trait Address: Copy + Eq + Debug + 'static {
     fn masked(self, prefix: u8) -> Self;
     /// The sum of the address's 16-bit words, not folded.
     fn sum(self) -> u32;
-    /// Hash of a pair of addresses and `rest` (ports, protocol, kind).
-    fn hash(hasher: &SipHasher13, source: Self, destination: Self, rest: u64) -> u32;
+    /// Hash of a pair of addresses and the seven low bytes of `rest` (ports, protocol, kind).
+    fn hash(seed: Seed, source: Self, destination: Self, rest: u64) -> u32;
 
     /// Validates the IP header: if it succeeds, `l4 <= end <= packet.len()`.
     fn parse(packet: &[u8]) -> Result<Header<Self>, PassReason>;
@@ -37,9 +36,9 @@ pub(crate) trait Address: Copy + Eq + Debug + 'static {
     fn parse_quoted(packet: &[u8]) -> Result<Header<Self>, PassReason>;
     /// Whether the header's own checksum is right (IPv6 has none).
     fn header_intact(packet: &[u8], l4: usize) -> bool;
-    /// Writes a new source or destination; `delta` is the checksum difference.
-    fn set_source(packet: &mut [u8], address: Self, delta: u32);
-    fn set_destination(packet: &mut [u8], address: Self, delta: u32);
+    /// Writes a new source or destination; `change` is the checksum difference.
+    fn set_source(packet: &mut [u8], address: Self, change: u16);
+    fn set_destination(packet: &mut [u8], address: Self, change: u16);
     fn decrement_ttl(packet: &mut [u8]);
     /// The ICMP error about `packet`, from `source` to the packet's sender.
     fn error(packet: &[u8], header: &Header<Self>, source: Self, error: IcmpError, id: u16) -> Option<ReplyBuffer>;
@@ -78,12 +77,9 @@ impl Address for Ipv4Addr {
     }
 
     #[inline]
-    fn hash(hasher: &SipHasher13, source: Self, destination: Self, rest: u64) -> u32 {
-        let addresses = u64::from(source.to_bits()) << 32 | u64::from(destination.to_bits());
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&addresses.to_le_bytes());
-        bytes[8..].copy_from_slice(&rest.to_le_bytes());
-        hasher.hash(&bytes) as u32
+    fn hash(seed: Seed, source: Self, destination: Self, rest: u64) -> u32 {
+        let addresses = (u64::from(source.to_bits()) << 32) | u64::from(destination.to_bits());
+        seed.hash([addresses], rest) as u32
     }
 
     #[inline]
@@ -101,13 +97,13 @@ impl Address for Ipv4Addr {
     }
 
     #[inline]
-    fn set_source(packet: &mut [u8], address: Self, delta: u32) {
-        ipv4::set_address(packet, ipv4::SOURCE, address, delta);
+    fn set_source(packet: &mut [u8], address: Self, change: u16) {
+        ipv4::set_address(packet, ipv4::SOURCE, address, change);
     }
 
     #[inline]
-    fn set_destination(packet: &mut [u8], address: Self, delta: u32) {
-        ipv4::set_address(packet, ipv4::DESTINATION, address, delta);
+    fn set_destination(packet: &mut [u8], address: Self, change: u16) {
+        ipv4::set_address(packet, ipv4::DESTINATION, address, change);
     }
 
     #[inline]
@@ -150,12 +146,10 @@ impl Address for Ipv6Addr {
         self.segments().iter().map(|&word| u32::from(word)).sum()
     }
 
-    fn hash(hasher: &SipHasher13, source: Self, destination: Self, rest: u64) -> u32 {
-        let mut bytes = [0; 40];
-        bytes[..16].copy_from_slice(&source.octets());
-        bytes[16..32].copy_from_slice(&destination.octets());
-        bytes[32..].copy_from_slice(&rest.to_le_bytes());
-        hasher.hash(&bytes) as u32
+    fn hash(seed: Seed, source: Self, destination: Self, rest: u64) -> u32 {
+        let [source, destination] = [source.to_bits(), destination.to_bits()];
+        let words = [source as u64, (source >> 64) as u64, destination as u64, (destination >> 64) as u64];
+        seed.hash(words, rest) as u32
     }
 
     fn parse(packet: &[u8]) -> Result<Header<Self>, PassReason> {
@@ -170,11 +164,11 @@ impl Address for Ipv6Addr {
         true
     }
 
-    fn set_source(packet: &mut [u8], address: Self, _: u32) {
+    fn set_source(packet: &mut [u8], address: Self, _: u16) {
         ipv6::set_address(packet, ipv6::SOURCE, address);
     }
 
-    fn set_destination(packet: &mut [u8], address: Self, _: u32) {
+    fn set_destination(packet: &mut [u8], address: Self, _: u16) {
         ipv6::set_address(packet, ipv6::DESTINATION, address);
     }
 

@@ -16,6 +16,7 @@ mod address;
 mod connection;
 mod director;
 mod forward;
+mod hash;
 mod packet;
 mod persistence;
 mod scheduler;

@@ -11,6 +11,7 @@ pub use state::{State, Timeouts};
 pub use view::ConnectionView;
 
 use crate::address::Address;
+use crate::packet::checksum::Change;
 use crate::verdict::HopId;
 
 /// The absence of a table index.
@@ -59,6 +60,8 @@ pub(crate) struct Connection<A> {
     pub(crate) expires: u32,
     /// A template's own time-out in ticks.
     pub(crate) timeout: u32,
+    /// What the translation of a client's packet does to its checksums.
+    pub(crate) change: Change,
     pub(crate) links: Links,
 }
 
@@ -150,3 +153,5 @@ impl<A: Address> Connection<A> {
             && self.client_port == key.destination_port
     }
 }
+
+const _: () = assert!(size_of::<Connection<std::net::Ipv4Addr>>() == 64, "one cache line");

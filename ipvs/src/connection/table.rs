@@ -1,12 +1,12 @@
 //! The connection table of one address family.
 
-use siphasher::sip::SipHasher13;
-
 use super::index::Index;
 use super::state::State;
 use super::wheel::Wheel;
 use super::{Connection, Direction, Key, Links, Method, NONE};
 use crate::address::Address;
+use crate::hash::Seed;
+use crate::packet::checksum::Change;
 use crate::verdict::HopId;
 
 /// Entries, their index and their timers. Memory for all entries is reserved at once, so that nothing on the packet
@@ -16,7 +16,7 @@ pub(crate) struct Table<A> {
     entries: Vec<Connection<A>>,
     index: Index,
     wheel: Wheel,
-    hasher: SipHasher13,
+    seed: Seed,
     free: u32,
     live: usize,
     limit: usize,
@@ -29,7 +29,7 @@ impl<A: Address> Table<A> {
             entries: Vec::with_capacity(limit),
             index: Index::new(limit * 2),
             wheel: Wheel::new(),
-            hasher: SipHasher13::new_with_keys(seed[0], seed[1]),
+            seed: Seed(seed),
             free: NONE,
             live: 0,
             limit,
@@ -140,15 +140,14 @@ impl<A: Address> Table<A> {
 
     /// A seeded hash of one address.
     pub(crate) fn hash_address(&self, address: A) -> u32 {
-        A::hash(&self.hasher, address, address, 0)
+        A::hash(self.seed, address, address, 0)
     }
 
+    #[inline]
     fn hash(&self, key: &Key<A>) -> u32 {
-        let rest = u64::from(key.source_port) << 48
-            | u64::from(key.destination_port) << 32
-            | u64::from(key.protocol) << 8
-            | u64::from(key.template);
-        A::hash(&self.hasher, key.source, key.destination, rest)
+        let ports = (u64::from(key.source_port) << 16) | u64::from(key.destination_port);
+        let rest = (ports << 16) | (u64::from(key.protocol) << 8) | u64::from(key.template);
+        A::hash(self.seed, key.source, key.destination, rest)
     }
 
     fn keys(&self, id: u32) -> impl Iterator<Item = Key<A>> + use<A> {
@@ -212,6 +211,7 @@ fn unused<A: Address>() -> Connection<A> {
         controlled: 0,
         expires: 0,
         timeout: 0,
+        change: Change::NONE,
         links: Links::NONE,
     }
 }

@@ -88,7 +88,7 @@ impl<A: Address> Path<'_, A> {
             Direction::FromServer => (End::Destination, (connection.service, connection.service_port)),
             Direction::FromClient => (End::Source, (connection.server, connection.server_port)),
         };
-        nat::rewrite(packet, &header, &segment, end, to, false);
+        nat::translate(packet, &header, &segment, end, to);
         Some(connection.service)
     }
 

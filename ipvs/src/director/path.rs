@@ -5,6 +5,7 @@ use crate::address::Address;
 use crate::connection::table::Table;
 use crate::connection::{Connection, Direction, Key, Method, tcp::View};
 use crate::forward::nat::{self, End};
+use crate::packet::checksum::Change;
 use crate::packet::icmp::IcmpError;
 use crate::packet::segment::{Segment, TcpFlags};
 use crate::packet::{Frame, Header, Ingress};
@@ -34,6 +35,7 @@ pub(super) struct Target<A> {
     pub(super) method: Method,
     pub(super) address: A,
     pub(super) port: u16,
+    pub(super) change: Change,
 }
 
 impl<A: Address> Packet<'_, '_, A> {
@@ -64,10 +66,11 @@ impl<A: Address> Packet<'_, '_, A> {
         self.header.end
     }
 
-    fn rewrite(&mut self, end: End, to: (A, u16)) {
+    #[inline]
+    fn rewrite(&mut self, end: End, to: (A, u16), change: Change) {
         A::decrement_ttl(self.frame.packet);
         let partial = self.frame.checksum_partial;
-        nat::rewrite(self.frame.packet, &self.header, &self.segment, end, to, partial);
+        nat::rewrite(self.frame.packet, &self.header, self.segment.protocol, end, to, change, partial);
     }
 }
 
@@ -117,14 +120,13 @@ impl<'a, A: Address> Path<'a, A> {
         }
         let connection = self.table.get_mut(id).ok_or(Decision::Drop(DropReason::Internal))?;
         connection.hop = packet.ingress.client_hop;
-        let (method, address, port) = (connection.method, connection.server, connection.server_port);
-        let destination = connection.destination;
+        let &mut Connection { method, server, server_port, change, destination, .. } = connection;
         if !self.core.count_in(destination, packet.length()) {
             return self.orphaned(id, packet);
         }
         let view = if method == Method::Nat { View::Client } else { View::ClientOnly };
         self.advance(id, view, packet.segment.flags);
-        self.send(packet, Target { method, address, port })
+        self.send(packet, Target { method, address: server, port: server_port, change })
     }
 
     /// A packet whose destination was removed.
@@ -156,10 +158,10 @@ impl<'a, A: Address> Path<'a, A> {
             return Err(Decision::Pass(PassReason::TtlExpired));
         }
         let connection = self.table.get(id).ok_or(Decision::Drop(DropReason::Internal))?;
-        let &Connection { service, service_port, hop, destination, .. } = connection;
+        let &Connection { service, service_port, hop, destination, change, .. } = connection;
         self.core.count_out(destination, packet.length());
         self.advance(id, View::Server, packet.segment.flags);
-        packet.rewrite(End::Source, (service, service_port));
+        packet.rewrite(End::Source, (service, service_port), change.reversed());
         Ok(Decision::ToClient(hop))
     }
 
@@ -190,7 +192,7 @@ impl<'a, A: Address> Path<'a, A> {
             return self.reply(packet, IcmpError::TimeExceeded);
         }
         match target.method {
-            Method::Nat => packet.rewrite(End::Destination, (target.address, target.port)),
+            Method::Nat => packet.rewrite(End::Destination, (target.address, target.port), target.change),
             Method::Dr | Method::Local => A::decrement_ttl(packet.frame.packet),
         }
         Ok(Decision::ToServer(target.address.ip()))

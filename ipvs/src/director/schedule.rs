@@ -5,6 +5,8 @@ use crate::address::Address;
 use crate::connection::state::ticks;
 use crate::connection::tcp::View;
 use crate::connection::{Connection, Key, Links, Method, NONE, State};
+use crate::forward::nat;
+use crate::packet::checksum::Change;
 use crate::packet::icmp::IcmpError;
 use crate::persistence::Persistence;
 use crate::scheduler::Flow;
@@ -121,6 +123,7 @@ impl<A: Address> Path<'_, A> {
             controlled: 0,
             expires: self.now.wrapping_add(lifetime),
             timeout: lifetime,
+            change: Change::NONE,
             links: Links::NONE,
         };
         let control = self.begin(template).ok_or(FULL)?;
@@ -143,11 +146,10 @@ impl<A: Address> Path<'_, A> {
         let address = A::from_ip(destination.config.address);
         let asked = packet.segment.destination_port;
         let own = destination.config.port != 0 && (!persistent || asked == service_port);
-        Ok(Target {
-            method,
-            address: address.or((method == Method::Local).then_some(A::UNSPECIFIED)).ok_or(internal)?,
-            port: if own { destination.config.port } else { asked },
-        })
+        let address = address.or((method == Method::Local).then_some(A::UNSPECIFIED)).ok_or(internal)?;
+        let port = if own { destination.config.port } else { asked };
+        let change = nat::change((packet.header.destination, asked), (address, port));
+        Ok(Target { method, address, port, change })
     }
 
     fn is_one_packet(&self, service: u32, packet: &Packet<'_, '_, A>) -> bool {
@@ -174,6 +176,7 @@ impl<A: Address> Path<'_, A> {
             controlled: 0,
             expires: self.now,
             timeout: 0,
+            change: target.change,
             links: Links::NONE,
         };
         let id = self.begin(connection).ok_or(FULL)?;

@@ -1,9 +1,10 @@
 //! Network address translation of one packet, with incremental checksums.
 
 use crate::address::Address;
-use crate::packet::checksum::delta;
-use crate::packet::segment::{Change, Segment, mend_checksum};
+use crate::packet::checksum::{Change, delta};
+use crate::packet::segment::{Segment, mend_checksum};
 use crate::packet::{Header, write};
+use crate::service::Protocol;
 
 /// Which end of the packet is rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,34 +13,43 @@ pub(crate) enum End {
     Destination,
 }
 
-/// Gives one end of the packet another address and port.
+/// The change of checksums from one address and port to another.
+pub(crate) fn change<A: Address>(from: (A, u16), to: (A, u16)) -> Change {
+    Change { addresses: delta(from.0.sum(), to.0.sum()), ports: delta(u32::from(from.1), u32::from(to.1)) }
+}
+
+/// Gives one end of the packet another address and port; `change` is that of its checksums.
 #[inline]
 pub(crate) fn rewrite<A: Address>(
     packet: &mut [u8],
     header: &Header<A>,
-    segment: &Segment,
+    protocol: Protocol,
     end: End,
     (address, port): (A, u16),
+    change: Change,
     partial: bool,
 ) {
-    let (old_address, old_port, at) = match end {
-        End::Source => (header.source, segment.source_port, 0),
-        End::Destination => (header.destination, segment.destination_port, 2),
-    };
-    let addresses = delta(old_address.sum(), address.sum());
-    let (source, destination) = match end {
-        End::Source => (address, header.destination),
-        End::Destination => (header.source, address),
+    let (source, destination, at) = match end {
+        End::Source => (address, header.destination, 0),
+        End::Destination => (header.source, address, 2),
     };
     match end {
-        End::Source => A::set_source(packet, address, addresses),
-        End::Destination => A::set_destination(packet, address, addresses),
+        End::Source => A::set_source(packet, address, change.addresses),
+        End::Destination => A::set_destination(packet, address, change.addresses),
     }
     let stop = header.end.min(packet.len());
     let Some(l4) = packet.get_mut(header.l4..stop) else { return };
     write(l4, at, port);
-    let change = Change { addresses, ports: delta(u32::from(old_port), u32::from(port)), partial };
-    mend_checksum(segment.protocol, l4, change, |length| pseudo_sum(source, destination, header.protocol, length));
+    mend_checksum(protocol, l4, change, partial, |length| pseudo_sum(source, destination, header.protocol, length));
+}
+
+/// As `rewrite`, for a packet whose change of checksums is not known yet and whose checksum is whole.
+pub(crate) fn translate<A: Address>(packet: &mut [u8], header: &Header<A>, segment: &Segment, end: End, to: (A, u16)) {
+    let from = match end {
+        End::Source => (header.source, segment.source_port),
+        End::Destination => (header.destination, segment.destination_port),
+    };
+    rewrite(packet, header, segment.protocol, end, to, change(from, to), false);
 }
 
 /// The sum of a pseudo header.

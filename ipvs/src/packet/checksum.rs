@@ -7,22 +7,39 @@ pub(crate) const fn fold(sum: u32) -> u16 {
     ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
-/// The difference that replacing words of sum `old` by words of sum `new` makes; differences may be added up.
+/// The difference that replacing words of sum `old` by words of sum `new` makes.
 #[inline]
-pub(crate) const fn delta(old: u32, new: u32) -> u32 {
-    fold(new) as u32 + !fold(old) as u32
+pub(crate) const fn delta(old: u32, new: u32) -> u16 {
+    fold(fold(new) as u32 + !fold(old) as u32)
 }
 
-/// RFC 1624, equation 3: the checksum field after its data changed by `delta`.
+/// What a translation does to checksums: to one over addresses only, and to one over the ports too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) addresses: u16,
+    pub(crate) ports: u16,
+}
+
+impl Change {
+    pub(crate) const NONE: Change = Change { addresses: 0, ports: 0 };
+
+    /// The change of the translation back.
+    #[inline]
+    pub(crate) const fn reversed(self) -> Change {
+        Change { addresses: !self.addresses, ports: !self.ports }
+    }
+}
+
+/// RFC 1624, equation 3: the checksum field after its data changed by `delta`, a sum of differences.
 #[inline]
 pub(crate) const fn update(field: u16, delta: u32) -> u16 {
-    !fold(!field as u32 + fold(delta) as u32)
+    !fold(!field as u32 + delta)
 }
 
 /// A partial checksum (the sum of the pseudo header, not complemented) after the pseudo header changed by `delta`.
 #[inline]
-pub(crate) const fn update_partial(field: u16, delta: u32) -> u16 {
-    fold(field as u32 + fold(delta) as u32)
+pub(crate) const fn update_partial(field: u16, delta: u16) -> u16 {
+    fold(field as u32 + delta as u32)
 }
 
 /// The folded sum of `bytes` (an odd last byte is padded with zero) and `initial`.
@@ -61,7 +78,7 @@ mod tests {
     #[test]
     fn rfc_1624_example() {
         // Section 4: the field 0xDD2F after a word changed from 0x5555 to 0x3285.
-        assert_eq!(update(0xdd2f, delta(0x5555, 0x3285)), 0x0000);
+        assert_eq!(update(0xdd2f, u32::from(delta(0x5555, 0x3285))), 0x0000);
     }
 
     proptest! {
@@ -79,7 +96,7 @@ mod tests {
             let before = !sum(&bytes, 0);
             bytes[..2].copy_from_slice(&new.to_be_bytes());
             let after = !sum(&bytes, 0);
-            let updated = update(before, delta(u32::from(old), u32::from(new)));
+            let updated = update(before, u32::from(delta(u32::from(old), u32::from(new))));
             // 0 and 0xffff are the same number in ones' complement.
             prop_assert_eq!(updated % 0xffff, after % 0xffff);
         }

@@ -48,17 +48,30 @@ pub(crate) fn parse_quoted(packet: &[u8]) -> Result<Header<Ipv4Addr>, PassReason
 
 #[inline]
 pub(crate) fn header_intact(packet: &[u8], l4: usize) -> bool {
-    packet.get(..l4).is_some_and(|header| checksum::sum(header, 0) == 0xffff)
+    let sum = match packet.first_chunk::<HEADER>() {
+        Some(fixed) if l4 == HEADER => fixed_sum(fixed),
+        _ => packet.get(..l4).map_or(0, |header| checksum::sum(header, 0)),
+    };
+    sum == 0xffff
+}
+
+/// The sum of a header without options. The order of bytes in a word does not matter to it, but for its own.
+#[inline]
+fn fixed_sum(fixed: &[u8; HEADER]) -> u16 {
+    let long = |at: usize| u64::from(u32::from_ne_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]));
+    let total = long(0) + long(4) + long(8) + long(12) + long(16);
+    let total = (total & 0xffff_ffff) + (total >> 32);
+    checksum::fold((total >> 16) as u32 + (total as u32 & 0xffff)).to_be()
 }
 
 #[inline]
-pub(crate) fn set_address(packet: &mut [u8], at: usize, address: Ipv4Addr, delta: u32) {
+pub(crate) fn set_address(packet: &mut [u8], at: usize, address: Ipv4Addr, change: u16) {
     let Some(fixed) = packet.first_chunk_mut::<HEADER>() else { return };
     if let Some(field) = fixed.get_mut(at..at + 4) {
         field.copy_from_slice(&address.octets());
     }
     let field = word([fixed[CHECKSUM], fixed[CHECKSUM + 1]]);
-    [fixed[CHECKSUM], fixed[CHECKSUM + 1]] = checksum::update(field, delta).to_be_bytes();
+    [fixed[CHECKSUM], fixed[CHECKSUM + 1]] = checksum::update(field, u32::from(change)).to_be_bytes();
 }
 
 /// The word of TTL and protocol falls by 0x100.

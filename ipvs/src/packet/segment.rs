@@ -1,6 +1,7 @@
 //! The transport header: ports, flags and checksums of TCP and UDP.
 
-use super::{checksum, read, word, write};
+use super::checksum::{self, Change};
+use super::{read, word, write};
 use crate::service::Protocol;
 use crate::verdict::PassReason;
 
@@ -57,31 +58,28 @@ impl Segment {
     }
 }
 
-/// What a rewrite does to the transport checksum.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Change {
-    /// Difference of the pseudo header.
-    pub(crate) addresses: u32,
-    /// Difference of the ports.
-    pub(crate) ports: u32,
-    /// The field holds only the pseudo header's sum.
-    pub(crate) partial: bool,
-}
-
-/// Mends the checksum of the transport header at the start of `l4`. `pseudo` is the rewritten pseudo header's sum,
-/// for a UDP datagram that carries no checksum and gets one, as under IPVS.
+/// Mends the checksum of the transport header at the start of `l4` after a change; a `partial` one holds only the
+/// pseudo header's sum. `pseudo` is that sum as rewritten, for a UDP datagram that carries no checksum and gets one, as
+/// under IPVS.
 #[inline]
-pub(crate) fn mend_checksum(protocol: Protocol, l4: &mut [u8], change: Change, pseudo: impl FnOnce(usize) -> u32) {
+pub(crate) fn mend_checksum(
+    protocol: Protocol,
+    l4: &mut [u8],
+    change: Change,
+    partial: bool,
+    pseudo: impl FnOnce(usize) -> u32,
+) {
     let at = match protocol {
         Protocol::Tcp => TCP_CHECKSUM,
         Protocol::Udp => UDP_CHECKSUM,
     };
     let Some(field) = read(l4, at) else { return };
-    let mended = match (change.partial, protocol, field) {
+    let whole = u32::from(change.addresses) + u32::from(change.ports);
+    let mended = match (partial, protocol, field) {
         (true, ..) => checksum::update_partial(field, change.addresses),
         (false, Protocol::Udp, 0) => computed(l4, pseudo(l4.len())),
-        (false, Protocol::Udp, _) => some(checksum::update(field, change.addresses + change.ports)),
-        (false, ..) => checksum::update(field, change.addresses + change.ports),
+        (false, Protocol::Udp, _) => some(checksum::update(field, whole)),
+        (false, ..) => checksum::update(field, whole),
     };
     write(l4, at, mended);
 }
@@ -91,6 +89,7 @@ fn some(checksum: u16) -> u16 {
     if checksum == 0 { 0xffff } else { checksum }
 }
 
+#[cold]
 fn computed(l4: &mut [u8], pseudo: u32) -> u16 {
     some(!checksum::sum(l4, pseudo))
 }

@@ -309,7 +309,7 @@ impl Hostile {
             let separator = if servers.ends_with(':') { ":" } else { "." };
             let address: IpAddr = format!("{servers}{separator}{server}").parse().unwrap();
             let ServiceId::Address(key) = id else { unreachable!("no marks here") };
-            let forwarding = if server % 2 == 0 { Forwarding::Dr } else { Forwarding::Nat };
+            let forwarding = if server.is_multiple_of(2) { Forwarding::Dr } else { Forwarding::Nat };
             let mut config = destination(SocketAddr::new(address, key.port), forwarding);
             config.weight = weight;
             config.upper_threshold = u32::from(server);

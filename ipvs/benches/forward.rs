@@ -1,0 +1,198 @@
+//! What a packet costs, in nanoseconds: `cargo bench -p standfast-ipvs`.
+//!
+//! With the arguments `count CASE CONNECTIONS PACKETS` it runs one case and prints nothing, for a counter of
+//! instructions: run it with two numbers of packets under `valgrind --tool=callgrind` or `perf stat` and divide the
+//! difference.
+
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock and its arguments")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark stops at the first surprise")]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use standfast_ipvs::{
+    DestinationConfig, Director, Forwarding, Frame, HopId, Ingress, Options, Protocol, SchedulerFlags, SchedulerKind,
+    ServiceConfig, ServiceId, ServiceKey, Verdict,
+};
+
+const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
+const SERVERS: u8 = 8;
+const SYN: u8 = 2;
+const ACK: u8 = 16;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    NatIn,
+    NatOut,
+    Dr,
+    New,
+    /// Only the making of packets, which all cases contain.
+    Idle,
+}
+
+impl Case {
+    const ALL: [(Case, &'static str); 5] = [
+        (Case::NatIn, "nat-in"),
+        (Case::NatOut, "nat-out"),
+        (Case::Dr, "dr"),
+        (Case::New, "new"),
+        (Case::Idle, "idle"),
+    ];
+
+    fn forwarding(self) -> Forwarding {
+        if self == Case::Dr { Forwarding::Dr } else { Forwarding::Nat }
+    }
+}
+
+struct Bench {
+    director: Director,
+    case: Case,
+    connections: u32,
+    now: Instant,
+    /// Which server each connection went to.
+    servers: Vec<Ipv4Addr>,
+    /// Steps through the connections in an order that no prefetcher guesses.
+    next: u32,
+}
+
+impl Bench {
+    fn new(case: Case, connections: u32) -> Bench {
+        let connection_limit = (connections as usize * 2).max(1 << 20);
+        let mut director = Director::new(Options { seed: [3, 5], connection_limit, ..Options::default() });
+        let address = IpAddr::V4(VIP);
+        let id = ServiceId::Address(ServiceKey { protocol: Protocol::Tcp, address, port: 80 });
+        let flags = SchedulerFlags::default();
+        let scheduler = SchedulerKind::Wlc;
+        director.add_service(ServiceConfig { id, scheduler, flags, persistence: None, one_packet: false }).unwrap();
+        for server in 1..=SERVERS {
+            let config = DestinationConfig {
+                address: IpAddr::V4(Ipv4Addr::new(10, 1, 0, server)),
+                port: 8080,
+                forwarding: case.forwarding(),
+                weight: 1,
+                upper_threshold: 0,
+                lower_threshold: 0,
+            };
+            director.add_destination(&id, config).unwrap();
+        }
+        let mut bench = Bench { director, case, connections, now: Instant::now(), servers: Vec::new(), next: 0 };
+        bench.fill();
+        bench
+    }
+
+    fn fill(&mut self) {
+        for connection in 0..self.connections {
+            let Verdict::ToServer { address: IpAddr::V4(server) } = self.client_packet(connection, SYN) else {
+                panic!("connection {connection} was refused")
+            };
+            self.servers.push(server);
+            self.client_packet(connection, ACK);
+        }
+    }
+
+    #[inline]
+    fn client_packet(&mut self, connection: u32, flags: u8) -> Verdict {
+        let (client, port) = client(connection);
+        self.send(&mut packet(client, port, VIP, 80, flags))
+    }
+
+    #[inline]
+    fn send(&mut self, packet: &mut [u8]) -> Verdict {
+        let mut frame = Frame { packet, checksum_partial: false, gso_size: 0 };
+        self.director.receive(&mut frame, Ingress { client_hop: HopId(1), mark: 0 }, self.now)
+    }
+
+    fn run(&mut self, packets: u32) {
+        for _ in 0..packets {
+            self.next = self.next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let connection = ((u64::from(self.next) * u64::from(self.connections)) >> 32) as u32;
+            let verdict = match self.case {
+                Case::NatIn | Case::Dr => self.client_packet(connection, ACK),
+                Case::NatOut => self.server_packet(connection),
+                Case::New => self.open_another(),
+                Case::Idle => idle(connection),
+            };
+            assert!(matches!(verdict, Verdict::ToServer { .. } | Verdict::ToClient { .. }), "{verdict:?}");
+        }
+    }
+
+    fn server_packet(&mut self, connection: u32) -> Verdict {
+        let (client, port) = client(connection);
+        let server = self.servers[connection as usize];
+        self.send(&mut packet(server, 8080, client, port, ACK))
+    }
+
+    fn open_another(&mut self) -> Verdict {
+        self.connections += 1;
+        self.client_packet(self.connections - 1, SYN)
+    }
+}
+
+fn idle(connection: u32) -> Verdict {
+    let (client, port) = client(connection);
+    let packet = std::hint::black_box(packet(client, port, VIP, 80, ACK));
+    Verdict::ToClient { hop: HopId(u32::from(packet[30])) }
+}
+
+fn client(connection: u32) -> (Ipv4Addr, u16) {
+    (Ipv4Addr::from_bits(0xac10_0000 + connection / 50_000), 1024 + (connection % 50_000) as u16)
+}
+
+/// A TCP packet of 60 bytes with a right IP checksum.
+#[inline]
+fn packet(source: Ipv4Addr, source_port: u16, destination: Ipv4Addr, destination_port: u16, flags: u8) -> [u8; 60] {
+    let mut packet = [0; 60];
+    packet[..12].copy_from_slice(&[0x45, 0, 0, 60, 0, 1, 0x40, 0, 64, 6, 0, 0]);
+    packet[12..16].copy_from_slice(&source.octets());
+    packet[16..20].copy_from_slice(&destination.octets());
+    let words = packet[..20].as_chunks::<2>().0.iter().map(|word| u32::from(u16::from_be_bytes(*word)));
+    let sum: u32 = words.sum();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    packet[10..12].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
+    packet[20..22].copy_from_slice(&source_port.to_be_bytes());
+    packet[22..24].copy_from_slice(&destination_port.to_be_bytes());
+    packet[32] = 0x50;
+    packet[33] = flags;
+    packet
+}
+
+/// The best of short rounds, in nanoseconds a packet: the one that was interrupted least.
+fn measure(case: Case, connections: u32) -> f64 {
+    const ROUNDS: usize = 60;
+    const PACKETS: u32 = 10_000;
+    let mut bench = Bench::new(case, connections);
+    bench.run(PACKETS);
+    let round = |_| {
+        let start = Instant::now();
+        bench.run(PACKETS);
+        start.elapsed()
+    };
+    let best = (0..ROUNDS).map(round).min().unwrap_or(Duration::ZERO);
+    best.as_nanos() as f64 / f64::from(PACKETS)
+}
+
+fn count(arguments: &[String]) {
+    let [case, connections, packets] = arguments else { panic!("count CASE CONNECTIONS PACKETS") };
+    let case = Case::ALL.iter().find(|(_, name)| name == case).unwrap().0;
+    Bench::new(case, connections.parse().unwrap()).run(packets.parse().unwrap());
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match arguments.split_first() {
+        Some((verb, rest)) if verb == "count" => return count(rest),
+        // `cargo test --benches` runs every benchmark once: it only has to work.
+        Some((flag, _)) if flag == "--test" => return Bench::new(Case::NatIn, 100).run(100),
+        _ => (),
+    }
+    println!("nanoseconds a packet (making the packet included), by connections in the table");
+    println!("{:>10} {:>10} {:>10} {:>10}", "", 1_000, 100_000, 1_000_000);
+    for (case, name) in Case::ALL {
+        print!("{name:>10}");
+        for connections in [1_000, 100_000, 1_000_000] {
+            print!(" {:>10.1}", measure(case, connections));
+        }
+        println!();
+    }
+}
