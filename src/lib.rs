@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod daemonize;
+pub mod dataplane;
 pub mod health;
 pub mod logging;
 pub mod netlink;

@@ -1,0 +1,180 @@
+//! The claim: the host's own stack must neither see nor answer what a virtual service owns.
+//!
+//! The rules live in an nftables table of the `netdev` family whose owner is our netlink socket, so that they go with
+//! the process however it ends. Packet taps run before the ingress hook: the engine sees every packet that the rules
+//! drop. Neither the `nft` program nor a library is needed, only `CAP_NET_ADMIN` in the network namespace and Linux 5.12.
+//!
+//! ICMP is never claimed. Packets are claimed by address *and* port, so that everything else on a virtual address
+//! stays with the host.
+
+mod rules;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+
+use nix::sys::socket::SockProtocol;
+
+use super::Error;
+use super::netlink::Socket;
+use rules::{Batch, SetName, address_key, flow_key};
+
+const ELEMENTS_PER_MESSAGE: usize = 500;
+
+/// One end of flows: protocol, address and port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Flow {
+    /// IP protocol number.
+    pub(super) protocol: u8,
+    /// Virtual address, or a NAT server's.
+    pub(super) address: IpAddr,
+    /// Port in host order; 0 stands for all.
+    pub(super) port: u16,
+}
+
+/// What is claimed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Claims {
+    /// Packets to these belong to the engine.
+    pub(super) services: BTreeSet<Flow>,
+    /// Packets from these, unless to the host itself, belong to the engine.
+    pub(super) servers: BTreeSet<Flow>,
+    /// The host's own addresses.
+    pub(super) own: BTreeSet<IpAddr>,
+}
+
+impl Claims {
+    /// The elements of each set.
+    fn keys(&self) -> Vec<(SetName, bool, BTreeSet<Vec<u8>>)> {
+        let sets = SetName::ALL.iter().flat_map(|name| [(*name, false), (*name, true)]);
+        sets.map(|(name, v6)| (name, v6, self.keys_of(name, v6))).collect()
+    }
+
+    fn keys_of(&self, name: SetName, v6: bool) -> BTreeSet<Vec<u8>> {
+        let flows = |set: &BTreeSet<Flow>, any_port: bool| {
+            let wanted = |f: &&Flow| f.address.is_ipv6() == v6 && (f.port == 0) == any_port;
+            set.iter().filter(wanted).map(flow_key).collect()
+        };
+        match name {
+            SetName::Services => flows(&self.services, false),
+            SetName::ServicesAnyPort => flows(&self.services, true),
+            SetName::Servers => flows(&self.servers, false),
+            SetName::ServersAnyPort => flows(&self.servers, true),
+            SetName::Own => self.own.iter().filter(|a| a.is_ipv6() == v6).map(|a| address_key(*a)).collect(),
+        }
+    }
+}
+
+/// The table in the kernel, as far as the kernel confirmed it.
+#[derive(Debug)]
+pub(super) struct Claim {
+    socket: Socket,
+    table: String,
+    installed: Claims,
+    hooks: BTreeMap<u32, String>,
+}
+
+impl Claim {
+    /// Creates the table, empty.
+    ///
+    /// # Errors
+    /// [`Error::Claim`] with what to do about it.
+    pub(super) fn create() -> Result<Self, Error> {
+        let socket = Socket::open(SockProtocol::NetlinkNetFilter, 0).map_err(|e| refusal("open nfnetlink", &e))?;
+        let table = format!("standfast-{}", std::process::id());
+        let mut claim = Self { socket, table, installed: Claims::default(), hooks: BTreeMap::new() };
+        claim
+            .commit(|batch| {
+                batch.create();
+            })
+            .map_err(|e| refusal("create the nftables table", &e))?;
+        Ok(claim)
+    }
+
+    /// Brings the sets to `wanted`, by differences and in one transaction.
+    ///
+    /// # Errors
+    /// [`Error::Claim`]; the kernel's sets are then as they were.
+    pub(super) fn update(&mut self, wanted: &Claims) -> Result<(), Error> {
+        if self.installed == *wanted {
+            return Ok(());
+        }
+        let (before, after) = (self.installed.keys(), wanted.keys());
+        self.commit(|batch| {
+            for ((name, v6, old), (_, _, new)) in before.iter().zip(&after) {
+                each_chunk(new.difference(old), |keys| batch.elements(true, *name, *v6, keys));
+                each_chunk(old.difference(new), |keys| batch.elements(false, *name, *v6, keys));
+            }
+        })
+        .map_err(|e| refusal("change the nftables sets", &e))?;
+        self.installed = wanted.clone();
+        Ok(())
+    }
+
+    /// Hooks the claim on exactly these interfaces (index and name); one that was renamed is hooked anew in one
+    /// transaction. Gives the indices that are not hooked, with the reason.
+    pub(super) fn hook(&mut self, wanted: &BTreeMap<u32, String>) -> Vec<(u32, Error)> {
+        let gone: Vec<u32> = self.hooks.keys().filter(|i| !wanted.contains_key(i)).copied().collect();
+        for index in gone {
+            self.unhook(index);
+        }
+        wanted.iter().filter_map(|(index, name)| self.hook_one(*index, name).err().map(|e| (*index, e))).collect()
+    }
+
+    fn hook_one(&mut self, index: u32, name: &str) -> Result<(), Error> {
+        if self.hooks.get(&index).is_some_and(|known| known == name) {
+            return Ok(());
+        }
+        let chain = chain_name(index);
+        if self.hooks.contains_key(&index) {
+            let renamed = self.commit(|batch| {
+                batch.unhook(&chain);
+                batch.hook(&chain, name);
+            });
+            if renamed.is_ok() {
+                self.hooks.insert(index, name.to_owned());
+                return Ok(());
+            }
+            self.unhook(index);
+        }
+        self.commit(|batch| batch.hook(&chain, name)).map_err(|e| refusal(&format!("hook interface {name}"), &e))?;
+        self.hooks.insert(index, name.to_owned());
+        Ok(())
+    }
+
+    /// The kernel takes the chain of a vanished interface away by itself, so a refusal means nothing here.
+    fn unhook(&mut self, index: u32) {
+        let chain = chain_name(index);
+        if let Err(error) = self.commit(|batch| batch.unhook(&chain)) {
+            tracing::debug!(%error, index, "claim chain was gone already");
+        }
+        self.hooks.remove(&index);
+    }
+
+    fn commit(&mut self, fill: impl FnOnce(&mut Batch<'_>)) -> io::Result<()> {
+        let mut batch = Batch::new(&self.table);
+        fill(&mut batch);
+        self.socket.exchange(&batch.finish(), |_| ())
+    }
+}
+
+fn chain_name(index: u32) -> String {
+    format!("in{index}")
+}
+
+fn each_chunk<'a>(keys: impl Iterator<Item = &'a Vec<u8>>, mut send: impl FnMut(&[Vec<u8>])) {
+    let keys: Vec<_> = keys.cloned().collect();
+    keys.chunks(ELEMENTS_PER_MESSAGE).for_each(&mut send);
+}
+
+fn refusal(doing: &str, error: &io::Error) -> Error {
+    let advice = match error.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => "CAP_NET_ADMIN is needed in this network namespace".to_owned(),
+        Some(libc::EOPNOTSUPP | libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT | libc::EINVAL | libc::ENOENT) => {
+            "the kernel needs nf_tables with the netdev family (CONFIG_NF_TABLES_NETDEV) and table owners (Linux 5.12)"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    };
+    Error::Claim { doing: doing.to_owned(), advice }
+}

@@ -1,0 +1,315 @@
+//! The nftables messages of the claim, as `include/uapi/linux/netfilter/nf_tables.h` lays them out.
+//!
+//! ```text
+//! table netdev standfast-PID {            # flags owner: goes with the socket
+//!   set services4 { ipv4_addr . inet_proto . inet_service }      (and services6)
+//!   set servers4  { ipv4_addr . inet_proto . inet_service }      (and servers6)
+//!   set anyport-services4, anyport-servers4 { ipv4_addr . inet_proto }
+//!   set own4      { ipv4_addr }                                  (and own6)
+//!   chain claimed {
+//!     meta pkttype != host accept
+//!     ether type ip ip daddr . meta l4proto . th dport @services4 drop
+//!     ether type ip ip saddr . meta l4proto . th sport @servers4 ip daddr != @own4 drop
+//!     (and both without the port, and all of them for ip6)
+//!   }
+//!   chain in2 { type filter hook ingress device eth0 priority -500; jump claimed }
+//! }
+//! ```
+
+use std::net::IpAddr;
+
+use crate::dataplane::netlink::{APPEND, CREATE, EXCLUSIVE, REQUEST, Writer};
+
+use super::Flow;
+
+const BATCH_BEGIN: u16 = 0x10;
+const BATCH_END: u16 = 0x11;
+const SUBSYSTEM: u16 = 10 << 8;
+const NEW_TABLE: u16 = SUBSYSTEM;
+const NEW_CHAIN: u16 = SUBSYSTEM | 3;
+const DELETE_CHAIN: u16 = SUBSYSTEM | 5;
+const NEW_RULE: u16 = SUBSYSTEM | 6;
+const NEW_SET: u16 = SUBSYSTEM | 9;
+const NEW_ELEMENT: u16 = SUBSYSTEM | 12;
+const DELETE_ELEMENT: u16 = SUBSYSTEM | 14;
+
+const FAMILY_NETDEV: u8 = 5;
+const TABLE_OWNER: u32 = 2;
+const INGRESS: u32 = 0;
+const PRIORITY: i32 = -500;
+
+const REGISTER: [u32; 6] = [8, 9, 10, 11, 12, 13];
+const VERDICT_REGISTER: u32 = 0;
+const DROP: u32 = 0;
+const ACCEPT: u32 = 1;
+const JUMP: u32 = (-3i32) as u32;
+
+const LINK_HEADER: u32 = 0;
+const NETWORK_HEADER: u32 = 1;
+const TRANSPORT_HEADER: u32 = 2;
+const META_L4PROTO: u32 = 16;
+const META_PKTTYPE: u32 = 19;
+const EQUAL: u32 = 0;
+const NOT_EQUAL: u32 = 1;
+
+/// `nft`'s numbers for ipv4_addr, ipv6_addr, inet_proto, inet_service: they only make `nft list` readable.
+const TYPE_IPV4: u32 = 7;
+const TYPE_IPV6: u32 = 8;
+const TYPE_PROTOCOL: u32 = 12;
+const TYPE_PORT: u32 = 13;
+
+const COMMON_CHAIN: &str = "claimed";
+
+/// A set of the claim's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::dataplane) enum SetName {
+    /// Virtual services by destination.
+    Services,
+    /// Virtual services of all ports, by destination.
+    ServicesAnyPort,
+    /// NAT servers by source.
+    Servers,
+    /// NAT servers of all ports, by source.
+    ServersAnyPort,
+    /// The host's own addresses.
+    Own,
+}
+
+impl SetName {
+    /// Every set.
+    pub(super) const ALL: [Self; 5] =
+        [Self::Services, Self::ServicesAnyPort, Self::Servers, Self::ServersAnyPort, Self::Own];
+
+    fn text(self, v6: bool) -> &'static str {
+        match (self, v6) {
+            (Self::Services, false) => "services4",
+            (Self::Services, true) => "services6",
+            (Self::ServicesAnyPort, false) => "anyport-services4",
+            (Self::ServicesAnyPort, true) => "anyport-services6",
+            (Self::Servers, false) => "servers4",
+            (Self::Servers, true) => "servers6",
+            (Self::ServersAnyPort, false) => "anyport-servers4",
+            (Self::ServersAnyPort, true) => "anyport-servers6",
+            (Self::Own, false) => "own4",
+            (Self::Own, true) => "own6",
+        }
+    }
+}
+
+/// A transaction: all of it takes effect at once, or nothing.
+#[derive(Debug)]
+pub(in crate::dataplane) struct Batch<'a> {
+    table: &'a str,
+    writer: Writer,
+    sequence: u32,
+}
+
+impl<'a> Batch<'a> {
+    /// Begins a transaction on the table of that name.
+    pub(super) fn new(table: &'a str) -> Self {
+        let mut writer = Writer::default();
+        writer.message(BATCH_BEGIN, REQUEST, 0).raw(&[0, 0, 0, 10]);
+        Self { table, writer, sequence: 0 }
+    }
+
+    /// Ends the transaction.
+    pub(super) fn finish(mut self) -> Writer {
+        self.writer.message(BATCH_END, REQUEST, self.sequence + 1).raw(&[0, 0, 0, 10]);
+        self.writer
+    }
+
+    /// Creates the table, its sets and the chain that all interfaces share.
+    pub(super) fn create(&mut self) {
+        let table = self.table;
+        self.message(NEW_TABLE, CREATE | EXCLUSIVE).string(1, table).be32(2, TABLE_OWNER);
+        for v6 in [false, true] {
+            SetName::ALL.iter().for_each(|name| self.set(*name, v6));
+        }
+        self.message(NEW_CHAIN, CREATE | EXCLUSIVE).string(1, table).string(3, COMMON_CHAIN);
+        self.rule(COMMON_CHAIN, |r| {
+            r.meta(META_PKTTYPE, REGISTER[0]).compare(NOT_EQUAL, REGISTER[0], &[0]).verdict(ACCEPT, None);
+        });
+        for v6 in [false, true] {
+            for name in [SetName::Services, SetName::ServicesAnyPort] {
+                self.rule(COMMON_CHAIN, |r| {
+                    r.flow(name, v6).lookup(name, v6, false).verdict(DROP, None);
+                });
+            }
+            for name in [SetName::Servers, SetName::ServersAnyPort] {
+                self.rule(COMMON_CHAIN, |r| {
+                    r.flow(name, v6).lookup(name, v6, false);
+                    r.address(v6, false).lookup(SetName::Own, v6, true).verdict(DROP, None);
+                });
+            }
+        }
+    }
+
+    /// Hooks the claim on an interface, through a chain of its own.
+    pub(super) fn hook(&mut self, chain: &str, interface: &str) {
+        let table = self.table;
+        self.message(NEW_CHAIN, CREATE).string(1, table).string(3, chain).string(7, "filter").be32(5, ACCEPT).nest(
+            4,
+            |hook| {
+                hook.be32(1, INGRESS).be32(2, PRIORITY as u32).string(3, interface);
+            },
+        );
+        self.rule(chain, |r| {
+            r.verdict(JUMP, Some(COMMON_CHAIN));
+        });
+    }
+
+    /// Takes an interface's chain away.
+    pub(super) fn unhook(&mut self, chain: &str) {
+        let table = self.table;
+        self.message(DELETE_CHAIN, 0).string(1, table).string(3, chain);
+    }
+
+    /// Adds or deletes elements of one set; all of one address family.
+    pub(super) fn elements(&mut self, add: bool, name: SetName, v6: bool, keys: &[Vec<u8>]) {
+        let table = self.table;
+        let kind = if add { NEW_ELEMENT } else { DELETE_ELEMENT };
+        let flags = if add { CREATE } else { 0 };
+        self.message(kind, flags).string(1, table).string(2, name.text(v6)).nest(3, |list| {
+            for key in keys {
+                list.nest(1, |element| {
+                    element.nest(1, |data| {
+                        data.attribute(1, key);
+                    });
+                });
+            }
+        });
+    }
+
+    fn set(&mut self, name: SetName, v6: bool) {
+        let table = self.table;
+        let address = if v6 { (TYPE_IPV6, 16) } else { (TYPE_IPV4, 4) };
+        let (kind, length) = match name {
+            SetName::Own => address,
+            SetName::ServicesAnyPort | SetName::ServersAnyPort => ((address.0 << 6) | TYPE_PROTOCOL, address.1 + 4),
+            SetName::Services | SetName::Servers => {
+                ((address.0 << 12) | (TYPE_PROTOCOL << 6) | TYPE_PORT, address.1 + 8)
+            }
+        };
+        let id = self.sequence + 1;
+        self.message(NEW_SET, CREATE | EXCLUSIVE)
+            .string(1, table)
+            .string(2, name.text(v6))
+            .be32(3, 0)
+            .be32(4, kind)
+            .be32(5, length)
+            .be32(10, id);
+    }
+
+    fn rule(&mut self, chain: &str, expressions: impl FnOnce(&mut Rule<'_>)) {
+        let table = self.table;
+        self.message(NEW_RULE, CREATE | APPEND).string(1, table).string(2, chain).nest(4, |list| {
+            expressions(&mut Rule { list });
+        });
+    }
+
+    fn message(&mut self, kind: u16, flags: u16) -> &mut Writer {
+        self.sequence += 1;
+        self.writer.message(kind, REQUEST | flags, self.sequence).raw(&[FAMILY_NETDEV, 0, 0, 0])
+    }
+}
+
+/// The expressions of one rule.
+struct Rule<'a> {
+    list: &'a mut Writer,
+}
+
+impl Rule<'_> {
+    fn expression(&mut self, name: &str, data: impl FnOnce(&mut Writer)) -> &mut Self {
+        self.list.nest(1, |expression| {
+            expression.string(1, name).nest(2, data);
+        });
+        self
+    }
+
+    /// What the set is looked up by, side by side in the registers: address and protocol, and the port unless all count.
+    fn flow(&mut self, name: SetName, v6: bool) -> &mut Self {
+        let source = matches!(name, SetName::Servers | SetName::ServersAnyPort);
+        let next = if v6 { 4 } else { 1 };
+        self.address(v6, source).meta(META_L4PROTO, REGISTER[next]);
+        if matches!(name, SetName::Services | SetName::Servers) {
+            self.payload(TRANSPORT_HEADER, if source { 0 } else { 2 }, 2, REGISTER[next + 1]);
+        }
+        self
+    }
+
+    /// The frame's type and its source or destination address. Loaded from the link header, the type of a frame
+    /// whose VLAN tag was taken off is that of the tag: such frames belong to the VLAN interface.
+    fn address(&mut self, v6: bool, source: bool) -> &mut Self {
+        let ethertype: [u8; 2] = if v6 { [0x86, 0xdd] } else { [0x08, 0x00] };
+        let (offset, length) = match (v6, source) {
+            (false, true) => (12, 4),
+            (false, false) => (16, 4),
+            (true, true) => (8, 16),
+            (true, false) => (24, 16),
+        };
+        self.payload(LINK_HEADER, 12, 2, REGISTER[0]).compare(EQUAL, REGISTER[0], &ethertype).payload(
+            NETWORK_HEADER,
+            offset,
+            length,
+            REGISTER[0],
+        )
+    }
+
+    fn meta(&mut self, key: u32, register: u32) -> &mut Self {
+        self.expression("meta", |data| {
+            data.be32(2, key).be32(1, register);
+        })
+    }
+
+    fn payload(&mut self, base: u32, offset: u32, length: u32, register: u32) -> &mut Self {
+        self.expression("payload", |data| {
+            data.be32(1, register).be32(2, base).be32(3, offset).be32(4, length);
+        })
+    }
+
+    fn compare(&mut self, operation: u32, register: u32, value: &[u8]) -> &mut Self {
+        self.expression("cmp", |data| {
+            data.be32(1, register).be32(2, operation).nest(3, |operand| {
+                operand.attribute(1, value);
+            });
+        })
+    }
+
+    fn lookup(&mut self, name: SetName, v6: bool, inverted: bool) -> &mut Self {
+        self.expression("lookup", |data| {
+            data.be32(2, REGISTER[0]).string(1, name.text(v6)).be32(5, u32::from(inverted));
+        })
+    }
+
+    fn verdict(&mut self, code: u32, chain: Option<&str>) -> &mut Self {
+        self.expression("immediate", |data| {
+            data.be32(1, VERDICT_REGISTER).nest(2, |value| {
+                value.nest(2, |verdict| {
+                    verdict.be32(1, code);
+                    if let Some(chain) = chain {
+                        verdict.string(2, chain);
+                    }
+                });
+            });
+        })
+    }
+}
+
+/// The element for a flow end: each part fills whole registers. Port 0 stands for all and is left out.
+pub(super) fn flow_key(flow: &Flow) -> Vec<u8> {
+    let mut key = address_key(flow.address);
+    key.extend_from_slice(&[flow.protocol, 0, 0, 0]);
+    if flow.port != 0 {
+        key.extend_from_slice(&flow.port.to_be_bytes());
+        key.extend_from_slice(&[0, 0]);
+    }
+    key
+}
+
+/// The element of `own` for an address.
+pub(super) fn address_key(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(a) => a.octets().to_vec(),
+        IpAddr::V6(a) => a.octets().to_vec(),
+    }
+}

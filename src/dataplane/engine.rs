@@ -1,0 +1,251 @@
+//! From a frame to what is done with it: the director's verdict, carried as far as bytes go.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use standfast_ipvs::{Director, Frame, HopId, IcmpError, Ingress, Verdict};
+
+use super::LOOPBACK;
+use super::command::DriverCounters;
+use super::hops::{Hop, Hops};
+use super::ring::VIRTIO_LEN;
+use super::routes::{Held, Routes};
+use super::size::{Fit, PREFIX, Virtio, fit, fragment, resegment};
+use super::territory::{Territory, destination};
+use super::topology::{Mac, NextHop};
+
+const TARGET: std::ops::Range<usize> = VIRTIO_LEN..VIRTIO_LEN + 6;
+const SENDER: std::ops::Range<usize> = VIRTIO_LEN + 6..VIRTIO_LEN + 12;
+const ETHERTYPE: std::ops::Range<usize> = VIRTIO_LEN + 12..PREFIX;
+const IPV4: [u8; 2] = [0x08, 0x00];
+const IPV6: [u8; 2] = [0x86, 0xdd];
+
+/// An interface that the data plane receives from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Port {
+    /// Its link address.
+    pub(super) mac: Mac,
+    /// Largest IP packet in bytes.
+    pub(super) mtu: usize,
+}
+
+/// Ports by interface index.
+pub(super) type Ports = BTreeMap<u32, Port>;
+
+/// What becomes of a frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Nothing is sent.
+    Discard,
+    /// The frame, rewritten in place, is sent on this interface.
+    Send(u32),
+    /// Other frames are sent in its place.
+    Instead(Vec<Vec<u8>>, u32),
+}
+
+/// The link level of a transmission.
+#[derive(Debug, Clone, Copy)]
+struct Egress {
+    interface: u32,
+    target: Mac,
+    sender: Mac,
+    mtu: usize,
+}
+
+/// The director with what surrounds it on the packet path.
+#[derive(Debug)]
+pub(super) struct Engine {
+    /// Services and connections.
+    pub(super) director: Director,
+    /// The interfaces.
+    pub(super) ports: Arc<Ports>,
+    /// What the claim keeps from the host.
+    pub(super) territory: Territory,
+    /// Counters.
+    pub(super) counters: DriverCounters,
+    /// Addresses whose way the control thread should find; the worker passes them on.
+    pub(super) asks: Vec<IpAddr>,
+    hops: Hops,
+    routes: Routes,
+}
+
+impl Engine {
+    /// An engine that knows no interface yet.
+    pub(super) fn new(director: Director, counters: DriverCounters) -> Self {
+        Self {
+            director,
+            ports: Arc::default(),
+            territory: Territory::default(),
+            counters,
+            asks: Vec::new(),
+            hops: Hops::new(),
+            routes: Routes::default(),
+        }
+    }
+
+    /// Handles a frame (virtio-net header first) that arrived on an interface.
+    pub(super) fn receive(&mut self, bytes: &mut [u8], interface: u32, now: Instant) -> Action {
+        if !self.ports.contains_key(&interface) {
+            return Action::Discard;
+        }
+        let Some(virtio) = Virtio::parse(bytes).filter(|_| is_consistent(bytes)) else { return Action::Discard };
+        self.counters.received += 1;
+        let packet = bytes.get_mut(PREFIX..).unwrap_or_default();
+        if self.territory.is_foreign(packet) {
+            return self.leave_to_host(bytes);
+        }
+        let sender = mac_at(bytes, SENDER);
+        let ingress = self.hops.number(Hop { interface, mac: sender });
+        let packet = trimmed(bytes.get_mut(PREFIX..).unwrap_or_default());
+        let mut frame = Frame { packet, checksum_partial: virtio.partial, gso_size: virtio.segment };
+        let verdict = self.director.receive(&mut frame, Ingress { client_hop: HopId(ingress), mark: 0 }, now);
+        tracing::trace!(interface, ?verdict, "frame");
+        match verdict {
+            Verdict::Pass(_) | Verdict::Local => self.leave_to_host(bytes),
+            Verdict::Drop(_) => Action::Discard,
+            Verdict::ToServer { address } => self.send_towards(bytes, address, ingress, now),
+            Verdict::ToClient { hop } => self.send_to_client(bytes, hop, ingress, now),
+            Verdict::Reply { packet } => self.answer(&packet, ingress),
+        }
+    }
+
+    /// Takes in the way to an address. Gives the frames that waited for it, with the interfaces to send them on.
+    pub(super) fn learn(&mut self, address: IpAddr, next: NextHop, now: Instant) -> Vec<(Vec<u8>, u32)> {
+        let held = self.routes.learn(address, next, now);
+        held.into_iter().flat_map(|held| self.resume(held, address, now)).collect()
+    }
+
+    fn resume(&mut self, mut held: Held, address: IpAddr, now: Instant) -> Vec<(Vec<u8>, u32)> {
+        match self.send_towards(&mut held.bytes, address, held.ingress, now) {
+            Action::Discard => Vec::new(),
+            Action::Send(interface) => vec![(held.bytes, interface)],
+            Action::Instead(frames, interface) => frames.into_iter().map(|f| (f, interface)).collect(),
+        }
+    }
+
+    /// Puts a packet back for the host's own stack, if the claim kept it from it.
+    fn leave_to_host(&mut self, bytes: &mut [u8]) -> Action {
+        if !bytes.get(PREFIX..).is_some_and(|packet| self.territory.covers(packet)) {
+            return Action::Discard;
+        }
+        self.put_back(bytes)
+    }
+
+    fn put_back(&mut self, bytes: &mut [u8]) -> Action {
+        self.counters.reinjected += 1;
+        address_frame(bytes, [0; 6], [0; 6]);
+        Action::Send(LOOPBACK)
+    }
+
+    fn send_to_client(&mut self, bytes: &mut [u8], hop: HopId, ingress: u32, now: Instant) -> Action {
+        let known = self.hops.get(hop.0).and_then(|hop| Some((hop, *self.ports.get(&hop.interface)?)));
+        match (known, bytes.get(PREFIX..).and_then(destination)) {
+            (Some((Hop { interface, mac }, port)), _) => {
+                let egress = Egress { interface, target: mac, sender: port.mac, mtu: port.mtu };
+                self.transmit(bytes, egress, ingress, now)
+            }
+            (None, Some(address)) => self.send_towards(bytes, address, ingress, now),
+            (None, None) => Action::Discard,
+        }
+    }
+
+    fn send_towards(&mut self, bytes: &mut [u8], address: IpAddr, ingress: u32, now: Instant) -> Action {
+        let way = self.routes.way(address, now);
+        if way.ask {
+            self.asks.push(address);
+        }
+        match way.next {
+            NextHop::Via { interface, mac, source, mtu } => {
+                self.transmit(bytes, Egress { interface, target: mac, sender: source, mtu }, ingress, now)
+            }
+            NextHop::Local => self.put_back(bytes),
+            NextHop::Pending => {
+                self.counters.unreachable += u64::from(!self.routes.hold(address, bytes, ingress));
+                Action::Discard
+            }
+            NextHop::Unreachable => {
+                self.counters.unreachable += 1;
+                self.refuse(bytes, IcmpError::HostUnreachable, ingress, now)
+            }
+        }
+    }
+
+    fn transmit(&mut self, bytes: &mut [u8], egress: Egress, ingress: u32, now: Instant) -> Action {
+        let Some(virtio) = Virtio::parse(bytes) else { return Action::Discard };
+        virtio.shorten_headers(bytes);
+        address_frame(bytes, egress.target, egress.sender);
+        match fit(bytes, &virtio, egress.mtu) {
+            Fit::Fits => Action::Send(egress.interface),
+            Fit::TooBig => {
+                self.counters.too_big += 1;
+                let mtu = u16::try_from(egress.mtu).unwrap_or(u16::MAX);
+                self.refuse(bytes, IcmpError::TooBig { mtu }, ingress, now)
+            }
+            Fit::Fragment => {
+                self.counters.fragmented += 1;
+                Action::Instead(fragment(bytes, &virtio, egress.mtu), egress.interface)
+            }
+            Fit::Resegment(payload) => {
+                resegment(bytes, payload);
+                Action::Send(egress.interface)
+            }
+        }
+    }
+
+    /// Answers the sender of a frame that cannot be sent.
+    fn refuse(&mut self, bytes: &[u8], error: IcmpError, ingress: u32, now: Instant) -> Action {
+        let packet = bytes.get(PREFIX..).unwrap_or_default();
+        match self.director.error_reply(packet, error, now) {
+            Some(reply) => self.answer(&reply, ingress),
+            None => Action::Discard,
+        }
+    }
+
+    /// Sends a packet of our own back where a frame came from.
+    fn answer(&self, packet: &[u8], ingress: u32) -> Action {
+        let Some(hop) = self.hops.get(ingress) else { return Action::Discard };
+        let Some(port) = self.ports.get(&hop.interface) else { return Action::Discard };
+        let ethertype = if packet.first().is_some_and(|b| b >> 4 == 6) { IPV6 } else { IPV4 };
+        let frame = [&[0; VIRTIO_LEN][..], &hop.mac, &port.mac, &ethertype, packet].concat();
+        Action::Instead(vec![frame], hop.interface)
+    }
+}
+
+/// Whether the frame's type and the packet's version say the same; the claim goes by the type, the engine by the version.
+fn is_consistent(bytes: &[u8]) -> bool {
+    let version = bytes.get(PREFIX).map(|b| b >> 4);
+    match bytes.get(ETHERTYPE) {
+        Some(kind) if kind == IPV4 => version == Some(4),
+        Some(kind) if kind == IPV6 => version == Some(6),
+        _ => false,
+    }
+}
+
+/// The packet without the padding that short Ethernet frames have. A length that makes no sense changes nothing.
+fn trimmed(packet: &mut [u8]) -> &mut [u8] {
+    let field =
+        |at: usize| packet.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| usize::from(u16::from_be_bytes(*b)));
+    let length = match packet.first().map(|b| b >> 4) {
+        Some(4) => field(2),
+        Some(6) if field(4) > 0 => field(4) + 40,
+        _ => 0,
+    };
+    match length {
+        1.. if length < packet.len() => packet.get_mut(..length).unwrap_or_default(),
+        _ => packet,
+    }
+}
+
+fn mac_at(bytes: &[u8], range: std::ops::Range<usize>) -> Mac {
+    bytes.get(range).and_then(|b| b.first_chunk()).copied().unwrap_or_default()
+}
+
+fn address_frame(bytes: &mut [u8], target: Mac, sender: Mac) {
+    for (range, mac) in [(TARGET, target), (SENDER, sender)] {
+        if let Some(field) = bytes.get_mut(range) {
+            field.copy_from_slice(&mac);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Starting, steering and stopping the data plane.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use standfast_ipvs::Director;
+use tokio::sync::oneshot;
+
+use super::command::{Command, Snapshot};
+use super::control::{Control, Request, Wake};
+use super::packet_socket::{self, RingLayout};
+use super::ring::Ring;
+use super::worker::{Line, Worker};
+use super::{Error, egress, reinjection};
+
+const FRAME_BYTES: u32 = 2048;
+const BLOCK_BYTES: u32 = 1 << 16;
+const SHADOW_CONNECTIONS: usize = 16;
+
+/// How the data plane is started.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The engine's options; the seed is drawn anew.
+    pub engine: standfast_ipvs::Options,
+    /// Slots of the receive ring, 2 KiB each; rounded up to a multiple of 32.
+    pub ring_frames: u32,
+    /// Bytes of large frames that may wait in the receiving socket, and of all frames in the sending one.
+    pub queue_bytes: usize,
+    /// Send past the interfaces' queueing disciplines (`PACKET_QDISC_BYPASS`).
+    pub bypass_qdisc: bool,
+}
+
+impl Default for Options {
+    /// An 8 MiB ring and 32 MiB of queue.
+    fn default() -> Self {
+        Self {
+            engine: standfast_ipvs::Options::default(),
+            ring_frames: 4096,
+            queue_bytes: 32 << 20,
+            bypass_qdisc: true,
+        }
+    }
+}
+
+/// The data plane of this thread's network namespace.
+#[derive(Debug)]
+pub struct Dataplane;
+
+impl Dataplane {
+    /// Opens the sockets, creates the claim and starts the two threads. They belong to the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// [`Error::Socket`] or [`Error::Claim`], with what is missing.
+    pub fn start(options: Options) -> Result<Handle, Error> {
+        let engine = standfast_ipvs::Options { seed: [random(), random()], ..options.engine };
+        let layout = ring_layout(options.ring_frames);
+        let receiver = packet_socket::open_receiver(layout, options.queue_bytes)
+            .map_err(|e| Error::socket("open the receiving packet socket", e))?;
+        let filter_end = receiver.try_clone().map_err(|e| Error::socket("duplicate the packet socket", e))?;
+        let ring = Ring::map(receiver, layout).map_err(|e| Error::socket("map the receive ring", e))?;
+        let egress = egress::open(options.bypass_qdisc, options.queue_bytes)
+            .map_err(|e| Error::socket("open the sending packet socket", e))?;
+        let (requests, requested) = channel();
+        let wake = Wake { requests, event: Arc::new(event()?) };
+        let (orders, ordered) = channel();
+        let line = Line { orders, wake: Arc::new(event()?) };
+        let worker_wake = Arc::clone(&line.wake);
+        let shadow = Director::new(standfast_ipvs::Options { connection_limit: SHADOW_CONNECTIONS, ..engine });
+        let control = Control::open((requested, Arc::clone(&wake.event)), line, filter_end, shadow)?;
+        reinjection::allow();
+        let worker_control = wake.clone();
+        let worker = spawn("dataplane", move || {
+            Worker::new(ring, egress, (ordered, worker_wake), worker_control, || Director::new(engine)).run();
+        })?;
+        let control = spawn("dataplane-ctl", move || control.run()).inspect_err(|_| wake.send(Request::Stop))?;
+        Ok(Handle { wake, threads: Arc::new(Mutex::new(vec![control, worker])) })
+    }
+}
+
+/// A line to the running data plane. Clones steer the same one.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    wake: Wake,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+impl Handle {
+    /// Applies commands in order while forwarding goes on. The answers come when the claim stands and the commands are on their way
+    /// to the worker; with a claim error none of them is carried out. A receiver that fails means that the data plane is stopped.
+    pub fn apply(&self, commands: Vec<Command>) -> oneshot::Receiver<Vec<Result<(), Error>>> {
+        let (reply, answer) = oneshot::channel();
+        self.wake.send(Request::Apply(commands, reply));
+        answer
+    }
+
+    /// Services, destinations and counters.
+    pub fn snapshot(&self) -> oneshot::Receiver<Snapshot> {
+        let (reply, answer) = oneshot::channel();
+        self.wake.send(Request::Snapshot(reply));
+        answer
+    }
+
+    /// Ends both threads and with them the claim; waits for it.
+    pub fn stop(&self) {
+        self.wake.send(Request::Stop);
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the data plane ended by a panic");
+            }
+        }
+    }
+}
+
+fn ring_layout(frames: u32) -> RingLayout {
+    let per_block = BLOCK_BYTES / FRAME_BYTES;
+    let block_count = frames.div_ceil(per_block).clamp(1, 1 << 14);
+    RingLayout { block_size: BLOCK_BYTES, block_count, frame_size: FRAME_BYTES, frame_count: block_count * per_block }
+}
+
+fn event() -> Result<EventFd, Error> {
+    EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+        .map_err(|e| Error::socket("make an event descriptor", e.into()))
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+    spawned.map_err(|e: io::Error| Error::socket("start a thread", e))
+}
+
+/// A number that strangers cannot guess: the standard library keys its hasher from the system's random numbers.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,315 @@
+//! The worker: frames in, verdicts, frames out.
+
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::EventFd;
+use standfast_ipvs::Director;
+use tokio::sync::oneshot;
+
+use super::command::{Command, DriverCounters, ServiceSnapshot, Snapshot};
+use super::control::{Request, Wake};
+use super::egress::{BATCH, Egress, Source};
+use super::engine::{Action, Engine, Ports};
+use super::packet_socket;
+use super::ring::{FETCH, Ring, SlotInfo, VIRTIO_LEN};
+use super::territory::Territory;
+use super::topology::NextHop;
+
+/// The largest frame of IPv4, and of IPv6 without jumbograms.
+const BUFFER_LEN: usize = VIRTIO_LEN + 14 + 4 + 65_536 + 40;
+const PACKET_HOST: u8 = 0;
+const ORDERS_A_TURN: usize = 64;
+
+/// What the control thread tells the worker.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Begin anew, without services.
+    Reset,
+    /// Apply commands that a director like ours has accepted.
+    Commands(Vec<Command>),
+    /// The interfaces.
+    Ports(Arc<Ports>),
+    /// What the claim covers.
+    Territory(Box<Territory>),
+    /// The way to an address.
+    Hop(IpAddr, NextHop),
+    /// Describe yourself.
+    Snapshot(oneshot::Sender<Snapshot>),
+    /// End.
+    Stop,
+}
+
+/// The control thread's end of the line to the worker.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// Orders.
+    pub(super) orders: Sender<Order>,
+    /// Wakes the worker.
+    pub(super) wake: Arc<EventFd>,
+}
+
+impl Line {
+    /// Sends an order. A worker that is gone has been reported already.
+    pub(super) fn send(&self, order: Order) {
+        if self.orders.send(order).is_err() || self.wake.write(1).is_err() {
+            tracing::debug!("the data plane's worker is gone");
+        }
+    }
+}
+
+/// The kernel side of the worker, which outlives a fault of the engine.
+#[derive(Debug)]
+struct Frames {
+    ring: Ring,
+    egress: Egress,
+    buffers: Vec<Vec<u8>>,
+    lengths: [usize; FETCH],
+    infos: Vec<SlotInfo>,
+}
+
+/// The worker's thread.
+pub(super) struct Worker<F> {
+    frames: Frames,
+    orders: Receiver<Order>,
+    wake: Arc<EventFd>,
+    control: Wake,
+    make_director: F,
+}
+
+impl<F: Fn() -> Director> Worker<F> {
+    /// A worker on an open ring and sending socket.
+    pub(super) fn new(
+        ring: Ring,
+        egress: Egress,
+        (orders, wake): (Receiver<Order>, Arc<EventFd>),
+        control: Wake,
+        make_director: F,
+    ) -> Self {
+        let buffers = (0..FETCH).map(|_| vec![0; BUFFER_LEN]).collect();
+        let frames = Frames { ring, egress, buffers, lengths: [0; FETCH], infos: Vec::with_capacity(BATCH) };
+        Self { frames, orders, wake, control, make_director }
+    }
+
+    /// Works until it is told to stop. A panic costs the connections, not the process.
+    pub(super) fn run(mut self) {
+        let mut counters = DriverCounters::default();
+        loop {
+            let mut engine = Engine::new((self.make_director)(), counters);
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.work(&mut engine)));
+            if outcome.is_ok() {
+                return;
+            }
+            counters = DriverCounters { restarts: engine.counters.restarts + 1, ..engine.counters };
+            tracing::error!("the data plane's worker failed on a packet and starts anew: its connections are lost");
+            self.frames.abandon();
+            self.control.send(Request::WorkerRestarted);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn work(&mut self, engine: &mut Engine) {
+        loop {
+            if !self.obey(engine) {
+                return;
+            }
+            let now = Instant::now();
+            let handled = self.frames.batch(engine, now);
+            engine.asks.drain(..).for_each(|address| self.control.send(Request::Resolve(address)));
+            let due = engine.director.poll_timeout();
+            if due.is_some_and(|due| due <= now) {
+                engine.director.handle_timeout(now);
+            } else if handled == 0 {
+                self.wait(due, engine);
+            }
+        }
+    }
+
+    /// Carries out waiting orders; `false` to end.
+    fn obey(&mut self, engine: &mut Engine) -> bool {
+        for _ in 0..ORDERS_A_TURN {
+            match self.orders.try_recv() {
+                Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => break,
+                Ok(order) => self.carry_out(order, engine),
+            }
+        }
+        true
+    }
+
+    fn carry_out(&mut self, order: Order, engine: &mut Engine) {
+        match order {
+            Order::Reset => *engine = Engine::new((self.make_director)(), engine.counters),
+            Order::Commands(commands) => apply(&commands, &mut engine.director),
+            Order::Ports(ports) => engine.ports = ports,
+            Order::Territory(territory) => engine.territory = *territory,
+            Order::Hop(address, next) => {
+                for (frame, interface) in engine.learn(address, next, Instant::now()) {
+                    self.frames.egress.push(Source::Owned(frame), interface);
+                }
+                self.frames.flush(engine);
+            }
+            Order::Snapshot(reply) => {
+                self.frames.count_overflow(engine);
+                if reply.send(snapshot(engine)).is_err() {
+                    tracing::debug!("nobody waits for the snapshot any more");
+                }
+            }
+            Order::Stop => {}
+        }
+    }
+
+    fn wait(&self, due: Option<Instant>, engine: &mut Engine) {
+        let timeout = due.map_or(PollTimeout::NONE, |due| {
+            let wait = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+            PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
+        });
+        let mut ready = [
+            PollFd::new(self.frames.ring.socket(), PollFlags::POLLIN),
+            PollFd::new(self.wake.as_fd(), PollFlags::POLLIN),
+        ];
+        if let Err(error) = poll(&mut ready, timeout) {
+            tracing::debug!(%error, "poll");
+        }
+        let events = ready.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        if events[1].contains(PollFlags::POLLIN)
+            && let Err(error) = self.wake.read()
+        {
+            tracing::trace!(%error, "eventfd");
+        }
+        // An error waits on the socket (an interface went down, for example): reading the statistics clears nothing, the option does.
+        if events[0].contains(PollFlags::POLLERR) {
+            self.frames.clear_error();
+        }
+        self.frames.count_overflow(engine);
+    }
+}
+
+impl Frames {
+    /// Handles the frames that are there, up to a batch; gives their number.
+    fn batch(&mut self, engine: &mut Engine, now: Instant) -> usize {
+        let queued = self.look();
+        if self.infos.is_empty() {
+            return 0;
+        }
+        let fetched = match queued {
+            0 => 0,
+            _ => self.ring.fetch(self.buffers.get_mut(..queued).unwrap_or_default(), &mut self.lengths),
+        };
+        let mut buffer = 0;
+        for ahead in 0..self.infos.len() {
+            let Some(info) = self.infos.get(ahead).copied() else { break };
+            match info.queued {
+                true if buffer < fetched => {
+                    self.handle_buffer(buffer, &info, engine, now);
+                    buffer += 1;
+                }
+                true => engine.counters.oversized += 1,
+                false => self.handle_slot(ahead, info, engine, now),
+            }
+        }
+        self.flush(engine);
+        self.ring.release(self.infos.len());
+        self.infos.len()
+    }
+
+    /// Collects what the ring holds; gives the number of frames that lie in the socket's queue.
+    fn look(&mut self) -> usize {
+        self.infos.clear();
+        let mut queued = 0;
+        while let Some(info) = self.ring.info(self.infos.len()).filter(|_| self.infos.len() < BATCH) {
+            queued += usize::from(info.queued);
+            if queued > FETCH {
+                return FETCH;
+            }
+            self.infos.push(info);
+        }
+        queued
+    }
+
+    fn handle_slot(&mut self, ahead: usize, info: SlotInfo, engine: &mut Engine, now: Instant) {
+        if info.truncated {
+            engine.counters.oversized += 1;
+        } else if is_ours(&info) {
+            let bytes = self.ring.frame_mut(ahead, &info);
+            let action = engine.receive(bytes, info.interface, now);
+            self.depart(action, Source::Slot(ahead, info));
+        }
+    }
+
+    fn handle_buffer(&mut self, number: usize, info: &SlotInfo, engine: &mut Engine, now: Instant) {
+        let length = self.lengths.get(number).copied().unwrap_or_default();
+        let bytes = self.buffers.get_mut(number).and_then(|b| b.get_mut(..length));
+        let Some(bytes) = bytes.filter(|_| length == info.length + VIRTIO_LEN) else {
+            engine.counters.oversized += 1;
+            return;
+        };
+        if is_ours(info) {
+            let action = engine.receive(bytes, info.interface, now);
+            self.depart(action, Source::Buffer(number, length));
+        }
+    }
+
+    fn depart(&mut self, action: Action, source: Source) {
+        match action {
+            Action::Discard => {}
+            Action::Send(interface) => self.egress.push(source, interface),
+            Action::Instead(frames, interface) => {
+                frames.into_iter().for_each(|frame| self.egress.push(Source::Owned(frame), interface));
+            }
+        }
+    }
+
+    fn flush(&mut self, engine: &mut Engine) {
+        self.egress.flush(&self.ring, &self.buffers, &mut engine.counters);
+    }
+
+    /// Gives the frames of a batch that failed back to the kernel, so that they are not tried again.
+    fn abandon(&mut self) {
+        self.egress.clear();
+        self.ring.release(self.infos.len());
+        self.infos.clear();
+    }
+
+    fn count_overflow(&self, engine: &mut Engine) {
+        if let Ok(dropped) = packet_socket::dropped(self.ring.socket()) {
+            engine.counters.overflowed += u64::from(dropped);
+        }
+    }
+
+    fn clear_error(&self) {
+        let error = nix::sys::socket::getsockopt(&self.ring.socket(), nix::sys::socket::sockopt::SocketError);
+        tracing::debug!(?error, "the receiving socket reports an error");
+    }
+}
+
+fn is_ours(info: &SlotInfo) -> bool {
+    info.packet_type == PACKET_HOST && !info.tagged
+}
+
+fn apply(commands: &[Command], director: &mut Director) {
+    for command in commands {
+        if let Err(error) = command.apply(director) {
+            tracing::debug!(%error, ?command, "the worker's director refuses");
+        }
+    }
+}
+
+fn snapshot(engine: &Engine) -> Snapshot {
+    let director = &engine.director;
+    let services = director.services().into_iter().map(|service| ServiceSnapshot {
+        destinations: director.destinations(&service.config.id).unwrap_or_default(),
+        service,
+    });
+    Snapshot {
+        services: services.collect(),
+        connections: director.connection_count(),
+        engine: director.counters().clone(),
+        driver: engine.counters,
+    }
+}

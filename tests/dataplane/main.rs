@@ -1,0 +1,304 @@
+//! The data plane with the kernel around it: packets of real clients through the director to real servers.
+
+#![expect(clippy::unwrap_used, reason = "a test without the test attribute")]
+
+mod site;
+
+use site::{
+    PATIENCE, Site, VIP, VIP6, add_addresses, add_server, add_service, ask_udp, connect, serve_tcp, serve_udp, service,
+    wait_for,
+};
+use standfast::dataplane::{Command, Dataplane, Options};
+use standfast_ipvs::{Forwarding, Protocol};
+use standfast_labkit::{Lab, harness, tests};
+use std::io::{ErrorKind, Read, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+const CHILD: &str = "STANDFAST_DATAPLANE_TEST_CHILD";
+const MEGABYTE: usize = 1 << 20;
+
+fn main() -> ExitCode {
+    if std::env::var_os(CHILD).is_some() {
+        return run_child();
+    }
+    let plain = tests![
+        nat_tcp_is_spread_in_turn,
+        nat_udp_is_spread_in_turn,
+        dr_tcp_is_spread_in_turn,
+        dr_udp_is_spread_in_turn,
+        nat_of_ipv6,
+        nat_carries_bulk_both_ways,
+        dr_carries_bulk_both_ways,
+        the_host_resets_what_has_no_connection,
+        a_local_server_is_reached,
+        everything_else_is_untouched,
+        a_service_moves_in_with_its_address,
+        a_server_that_is_not_there_is_unreachable,
+        an_interface_that_comes_later_is_claimed,
+        a_smaller_link_behind_is_respected,
+        a_refused_command_changes_nothing,
+        a_removed_service_goes_back_to_the_host,
+    ];
+    let with_nft = tests![a_killed_process_leaves_no_claim].map(|t| t.needs(&["nft"]));
+    let with_ethtool = tests![bulk_without_offloads].map(|t| t.needs(&["ethtool"]));
+    harness::main(plain.into_iter().chain(with_nft).chain(with_ethtool))
+}
+
+fn nat_site(protocol: Protocol) -> Site {
+    let site = Site::new();
+    site.answer_through_director();
+    for (server, name) in site.servers.iter().zip(["web1", "web2"]) {
+        match protocol {
+            Protocol::Tcp => serve_tcp(server, "0.0.0.0:8080", name),
+            Protocol::Udp => serve_udp(server, "0.0.0.0:8080", name),
+        }
+    }
+    site.balance(protocol, Forwarding::Nat);
+    site
+}
+
+fn dr_site(protocol: Protocol) -> Site {
+    let site = Site::new();
+    site.share_address();
+    for (server, name) in site.servers.iter().zip(["web1", "web2"]) {
+        match protocol {
+            Protocol::Tcp => serve_tcp(server, "0.0.0.0:80", name),
+            Protocol::Udp => serve_udp(server, "10.0.0.100:80", name),
+        }
+    }
+    site.balance(protocol, Forwarding::Dr);
+    site
+}
+
+fn greetings(site: &Site, count: usize) -> Vec<String> {
+    (0..count).map(|_| site.greeting("10.0.0.100:80").unwrap()).collect()
+}
+
+fn udp_answers(site: &Site, count: usize) -> Vec<String> {
+    let answer = |_| String::from_utf8(ask_udp(&site.client, "10.0.0.100:80", b"?").unwrap()).unwrap();
+    (0..count).map(answer).collect()
+}
+
+fn nat_tcp_is_spread_in_turn() {
+    let site = nat_site(Protocol::Tcp);
+    assert_eq!(greetings(&site, 6), ["web2", "web1", "web2", "web1", "web2", "web1"]);
+    assert_eq!(site.resets_by_host(), 0);
+    let snapshot = site.snapshot();
+    assert_eq!(snapshot.services[0].service.stats.connections, 6);
+    assert!(snapshot.engine.to_client > 0 && snapshot.driver.sent > 0);
+}
+
+fn nat_udp_is_spread_in_turn() {
+    let site = nat_site(Protocol::Udp);
+    assert_eq!(udp_answers(&site, 4), ["web2?", "web1?", "web2?", "web1?"]);
+}
+
+fn dr_tcp_is_spread_in_turn() {
+    let site = dr_site(Protocol::Tcp);
+    assert_eq!(greetings(&site, 6), ["web2", "web1", "web2", "web1", "web2", "web1"]);
+    assert_eq!(site.resets_by_host(), 0);
+    assert_eq!(site.snapshot().engine.to_client, 0);
+}
+
+fn dr_udp_is_spread_in_turn() {
+    let site = dr_site(Protocol::Udp);
+    assert_eq!(udp_answers(&site, 4), ["web2?", "web1?", "web2?", "web1?"]);
+}
+
+fn nat_of_ipv6() {
+    let site = Site::new();
+    site.answer_through_director();
+    serve_tcp(&site.servers[0], "[::]:8080", "web1");
+    serve_udp(&site.servers[0], "[::]:8080", "web1");
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let id = service(protocol, VIP6, 80);
+        site.apply(vec![add_service(id), add_server(id, "fd01::1", 8080, Forwarding::Nat)]);
+    }
+    site.transfer("[fd00::100]:80", 2 * MEGABYTE, 2 * MEGABYTE);
+    assert_eq!(ask_udp(&site.client, "[fd00::100]:80", b"?").unwrap(), b"web1?");
+    assert_eq!(site.resets_by_host(), 0);
+}
+
+fn nat_carries_bulk_both_ways() {
+    let site = nat_site(Protocol::Tcp);
+    site.transfer("10.0.0.100:80", 10 * MEGABYTE, 10 * MEGABYTE);
+    let driver = site.snapshot().driver;
+    let carried = 20 * MEGABYTE as u64;
+    assert!(driver.received < carried / 1448, "superpackets stay whole: {driver:?}");
+    assert_eq!((driver.oversized, site.resets_by_host()), (0, 0), "{driver:?}");
+}
+
+fn dr_carries_bulk_both_ways() {
+    let site = dr_site(Protocol::Tcp);
+    site.transfer("10.0.0.100:80", 10 * MEGABYTE, 10 * MEGABYTE);
+    assert_eq!(site.snapshot().driver.oversized, 0);
+}
+
+fn bulk_without_offloads() {
+    let site = nat_site(Protocol::Tcp);
+    for host in [&site.client, &site.servers[0], &site.servers[1], &site.director] {
+        host.run_checked("ethtool", "-K eth0 tso off gso off gro off tx off").unwrap();
+    }
+    for host in [&site.servers[0], &site.servers[1], &site.director] {
+        host.run_checked("ethtool", "-K eth1 tso off gso off gro off tx off").unwrap();
+    }
+    site.transfer("10.0.0.100:80", 3 * MEGABYTE, 3 * MEGABYTE);
+}
+
+/// A packet that belongs to no connection is the host's, who answers as it would without us.
+fn the_host_resets_what_has_no_connection() {
+    let site = nat_site(Protocol::Tcp);
+    let mut stream = site.connect("10.0.0.100:80").unwrap();
+    stream.read_exact(&mut [0; 4]).unwrap();
+    site.plane.stop();
+    let again = site.director.enter(|| Dataplane::start(Options::default())).unwrap().unwrap();
+    let id = service(Protocol::Tcp, VIP, 80);
+    let commands = vec![add_service(id), add_server(id, "10.1.0.1", 8080, Forwarding::Nat)];
+    assert!(again.apply(commands).blocking_recv().unwrap().iter().all(Result::is_ok));
+    stream.write_all(b"anybody there?").unwrap();
+    assert_eq!(stream.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(site.resets_by_host(), 1);
+    again.stop();
+}
+
+/// `sorry_server 127.0.0.1`, under a strict source check too.
+fn a_local_server_is_reached() {
+    let site = Site::prepared(|director| {
+        add_addresses(director);
+        director.sysctl("net.ipv4.conf.all.rp_filter", "1").unwrap();
+    });
+    serve_tcp(&site.director, "0.0.0.0:80", "sorr");
+    serve_udp(&site.director, "10.0.0.100:80", "sorr");
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let id = service(protocol, VIP, 80);
+        site.apply(vec![add_service(id), add_server(id, "127.0.0.1", 80, Forwarding::Dr)]);
+    }
+    site.transfer("10.0.0.100:80", 10 * MEGABYTE, 10 * MEGABYTE);
+    assert_eq!(ask_udp(&site.client, "10.0.0.100:80", b"?").unwrap(), b"sorr?");
+    assert!(site.snapshot().engine.local > 0);
+}
+
+fn everything_else_is_untouched() {
+    let site = nat_site(Protocol::Tcp);
+    site.director.sysctl("net.ipv4.ip_forward", "1").unwrap();
+    serve_tcp(&site.director, "0.0.0.0:22", "sshd");
+    serve_tcp(&site.servers[0], "0.0.0.0:22", "sshd");
+    assert_eq!(site.greeting("10.0.0.100:22").unwrap(), "sshd", "another port of the virtual address");
+    assert_eq!(site.greeting("10.1.0.1:22").unwrap(), "sshd", "another port of a server, through the director");
+    assert_eq!(site.greeting("10.1.0.1:8080").unwrap(), "web1", "a server without the service, through the director");
+    site.transfer("10.1.0.1:8080", MEGABYTE, MEGABYTE);
+    let mut check = connect(&site.director, "10.1.0.1:8080").unwrap();
+    check.read_exact(&mut [0; 4]).unwrap();
+    site.client.run_checked("ping", "-c 2 -i 0.1 -W 2 10.0.0.100").unwrap();
+    assert_eq!(greetings(&site, 2).len(), 2);
+}
+
+/// A backup director has the service but not the address; IPVS leaves such packets alone, and so do we.
+fn a_service_moves_in_with_its_address() {
+    let site = Site::prepared(|_| ());
+    site.answer_through_director();
+    serve_tcp(&site.servers[0], "0.0.0.0:8080", "web1");
+    let id = service(Protocol::Tcp, VIP, 80);
+    site.apply(vec![add_service(id), add_server(id, "10.1.0.1", 8080, Forwarding::Nat)]);
+    site.client.ip(&format!("neigh replace {VIP} lladdr {} dev eth0", link_address(&site))).unwrap();
+    let address = "10.0.0.100:80".parse().unwrap();
+    let attempt = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(300)).map(drop);
+    assert_eq!(site.client.enter(attempt).unwrap().unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(site.snapshot().engine.to_server, 0);
+    assert!(site.snapshot().driver.reinjected > 0);
+    add_addresses(&site.director);
+    assert_eq!(site.greeting("10.0.0.100:80").unwrap(), "web1");
+    assert_eq!(site.resets_by_host(), 0);
+}
+
+fn link_address(site: &Site) -> String {
+    let listing = site.director.run_checked("ip", "-o link show dev eth0").unwrap();
+    let mut words = listing.split_whitespace().skip_while(|w| *w != "link/ether");
+    words.nth(1).unwrap().to_owned()
+}
+
+fn a_server_that_is_not_there_is_unreachable() {
+    let site = Site::new();
+    let id = service(Protocol::Tcp, VIP, 80);
+    site.apply(vec![add_service(id), add_server(id, "10.1.0.77", 8080, Forwarding::Nat)]);
+    let start = Instant::now();
+    let refused = site.connect("10.0.0.100:80").unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::HostUnreachable, "{refused}");
+    assert!(start.elapsed() < Duration::from_secs(7), "{:?}", start.elapsed());
+    site.servers[0].ip("addr add 10.1.0.77/24 dev eth1").unwrap();
+    site.answer_through_director();
+    serve_tcp(&site.servers[0], "0.0.0.0:8080", "web1");
+    wait_for("the server to be found", || site.greeting("10.0.0.100:80").is_ok_and(|name| name == "web1"));
+}
+
+fn an_interface_that_comes_later_is_claimed() {
+    let site = nat_site(Protocol::Tcp);
+    site.front.plug(&site.director, "late0").unwrap();
+    site.director.ip("link set eth0 down").unwrap();
+    site.director.ip("addr flush dev eth0").unwrap();
+    site.director.ip("addr add 10.0.0.2/24 dev late0").unwrap();
+    site.director.ip(&format!("addr add {VIP}/32 dev late0")).unwrap();
+    site.client.ip("neigh flush dev eth0").unwrap();
+    assert_eq!(greetings(&site, 2), ["web2", "web1"]);
+    site.director.ip("link set late0 down").unwrap();
+    site.director.ip("link set late0 name later0").unwrap();
+    site.director.ip("link set later0 up").unwrap();
+    assert_eq!(greetings(&site, 2), ["web2", "web1"]);
+    assert_eq!(site.resets_by_host(), 0);
+}
+
+fn a_smaller_link_behind_is_respected() {
+    let site = nat_site(Protocol::Tcp);
+    for host in [&site.director, &site.servers[0], &site.servers[1]] {
+        host.ip("link set eth1 mtu 1400").unwrap();
+    }
+    // The servers' own MTU would keep the segments small: only the director's link is small.
+    for server in &site.servers {
+        server.ip("link set eth1 mtu 1500").unwrap();
+    }
+    site.transfer("10.0.0.100:80", 3 * MEGABYTE, 3 * MEGABYTE);
+    let driver = site.snapshot().driver;
+    assert!(driver.too_big > 0, "{driver:?}");
+    assert_eq!(driver.refused, 0, "{driver:?}");
+}
+
+fn a_refused_command_changes_nothing() {
+    let site = nat_site(Protocol::Tcp);
+    let id = service(Protocol::Tcp, VIP, 80);
+    let results = site.try_apply(vec![add_service(id), Command::RemoveService(service(Protocol::Tcp, VIP, 81))]);
+    assert!(results.iter().all(Result::is_err), "{results:?}");
+    assert_eq!(greetings(&site, 2), ["web2", "web1"]);
+}
+
+fn a_removed_service_goes_back_to_the_host() {
+    let site = nat_site(Protocol::Tcp);
+    assert_eq!(greetings(&site, 1), ["web2"]);
+    site.apply(vec![Command::RemoveService(service(Protocol::Tcp, VIP, 80))]);
+    assert_eq!(site.connect("10.0.0.100:80").unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    serve_tcp(&site.director, "0.0.0.0:80", "host");
+    assert_eq!(site.greeting("10.0.0.100:80").unwrap(), "host");
+}
+
+fn a_killed_process_leaves_no_claim() {
+    let lab = Lab::new("kill").unwrap();
+    let host = lab.host("director").unwrap();
+    let mut command = host.command(std::env::current_exe().unwrap());
+    let mut process = host.start_command(command.env(CHILD, "1")).unwrap();
+    wait_for("the child to claim", || process.output().contains("claimed"));
+    let rules = || host.run_checked("nft", "list ruleset").unwrap();
+    assert!(rules().contains("10.0.0.100 . tcp . 80"), "{}", rules());
+    process.kill();
+    wait_for("the claim to go with its process", || rules().trim().is_empty());
+}
+
+/// The process that is killed above.
+fn run_child() -> ExitCode {
+    let plane = Dataplane::start(Options::default()).unwrap();
+    let results = plane.apply(vec![add_service(service(Protocol::Tcp, VIP, 80))]).blocking_recv().unwrap();
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    println!("claimed");
+    std::thread::sleep(PATIENCE * 4);
+    plane.stop();
+    ExitCode::SUCCESS
+}
