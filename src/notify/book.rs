@@ -1,9 +1,9 @@
 //! Who wants to be told what: the checked scripts and mail wishes of a configuration, by name.
 
 use super::State;
-use super::command::{Command, ScriptPolicy};
-use super::names::{real_server_name, virtual_server_name};
-use standfast_parser::model::{Config, Fifo, Notify, RealServer, VirtualServer};
+use super::command::ScriptPolicy;
+use standfast_checkers::script::Command;
+use standfast_parser::model::{Config, Fifo, Notify};
 use std::collections::HashMap;
 
 /// Scripts and mail wish of an instance or a group.
@@ -46,43 +46,11 @@ impl Scripts {
     }
 }
 
-/// Scripts and mail wish of a real or virtual server.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct ServerScripts {
-    up: Option<Command>,
-    down: Option<Command>,
-    pub(super) smtp_alert: bool,
-}
-
-impl ServerScripts {
-    fn of_real(server: &RealServer, policy: &mut ScriptPolicy) -> Self {
-        Self {
-            up: policy.prepare_optional(server.notify_up.as_ref()),
-            down: policy.prepare_optional(server.notify_down.as_ref()),
-            smtp_alert: server.smtp_alert,
-        }
-    }
-
-    fn of_virtual(server: &VirtualServer, policy: &mut ScriptPolicy) -> Self {
-        Self {
-            up: policy.prepare_optional(server.quorum_up.as_ref()),
-            down: policy.prepare_optional(server.quorum_down.as_ref()),
-            smtp_alert: server.smtp_alert,
-        }
-    }
-
-    pub(super) fn of(&self, up: bool) -> Option<&Command> {
-        if up { self.up.as_ref() } else { self.down.as_ref() }
-    }
-}
-
-/// Everything that wants to be told something. Building it checks every notification script of the configuration.
+/// Everything that wants to be told something. Building it checks the notification scripts of instances, groups and FIFOs.
 #[derive(Debug, Clone, Default)]
 pub struct Book {
     pub(super) instances: HashMap<String, Scripts>,
     pub(super) groups: HashMap<String, Scripts>,
-    pub(super) virtual_servers: HashMap<String, ServerScripts>,
-    pub(super) real_servers: HashMap<(String, String), ServerScripts>,
     pub(super) fifo_scripts: HashMap<String, Command>,
     pub(super) no_email_faults: bool,
 }
@@ -100,20 +68,10 @@ impl Book {
             let scripts = Scripts::new(&group.notify, group.smtp_alert, policy);
             book.groups.insert(group.name.clone(), scripts);
         }
-        config.virtual_servers.iter().for_each(|server| book.add_server(server, policy));
         let globals = &config.globals;
         let fifos = [&globals.notify_fifo, &globals.vrrp_notify_fifo, &globals.lvs_notify_fifo];
         fifos.into_iter().flatten().for_each(|fifo| book.add_fifo(fifo, policy));
         book
-    }
-
-    fn add_server(&mut self, server: &VirtualServer, policy: &mut ScriptPolicy) {
-        let name = virtual_server_name(server);
-        self.virtual_servers.insert(name.clone(), ServerScripts::of_virtual(server, policy));
-        for real in &server.real_servers {
-            let key = (name.clone(), real_server_name(real.address, server.protocol));
-            self.real_servers.insert(key, ServerScripts::of_real(real, policy));
-        }
     }
 
     fn add_fifo(&mut self, fifo: &Fifo, policy: &mut ScriptPolicy) {

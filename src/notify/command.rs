@@ -2,6 +2,7 @@
 
 use crate::users::{Account, PREFERRED_USER};
 use nix::unistd::{AccessFlags, access};
+use standfast_checkers::script;
 use standfast_parser::model::{Globals, Script};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -21,6 +22,20 @@ pub struct Command {
     pub account: Account,
     /// The command as written, for log lines.
     pub text: String,
+}
+
+impl Command {
+    /// The same for the runner of the checkers' crate, without a limit of time.
+    #[must_use]
+    pub fn for_checkers(&self) -> script::Command {
+        let program = self.argv.first().cloned().unwrap_or_default();
+        let command = script::Command::new(program).with_arguments(self.argv.iter().skip(1).cloned());
+        // Setting what is set already would drop supplementary groups, which an unprivileged user namespace forbids.
+        if self.account == Account::own() {
+            return command;
+        }
+        command.with_identity(Some(self.account.uid), Some(self.account.gid))
+    }
 }
 
 /// What came of a script.
@@ -50,6 +65,14 @@ pub enum Problem {
     /// Somebody but root could change what root would run, and `enable_script_security` is set.
     #[error("Unsafe permissions found for script '{0}' - disabling.")]
     Insecure(String),
+}
+
+impl Problem {
+    /// Whether permissions are the reason.
+    #[must_use]
+    pub fn is_insecure(&self) -> bool {
+        matches!(self, Self::Insecure(_))
+    }
 }
 
 /// Rules for scripts of one configuration, and what was found while applying them.
@@ -97,9 +120,9 @@ impl ScriptPolicy {
     }
 
     /// Checks one script; `None` when there is none or it may not run.
-    pub fn prepare_optional(&mut self, script: Option<&Script>) -> Option<Command> {
+    pub fn prepare_optional(&mut self, script: Option<&Script>) -> Option<script::Command> {
         match self.prepare(script?) {
-            Outcome::Ready(command) => Some(command),
+            Outcome::Ready(command) => Some(command.for_checkers()),
             Outcome::Disabled(_) => None,
         }
     }

@@ -3,8 +3,7 @@
 //! Scripts start in the order of the calls and run side by side, as keepalived's do: one that hangs holds back nobody. A script
 //! outlives the daemon if it must (`notify_stop` is there to be run to its end).
 
-use super::command::Command;
-use crate::users::Account;
+use standfast_checkers::script::Command;
 use std::io;
 use std::process::Stdio;
 use std::time::Duration;
@@ -25,14 +24,14 @@ impl Launcher {
     /// Starts a command with more arguments behind its own. What goes wrong is logged.
     pub fn launch(&self, command: &Command, more: &[&str]) {
         if self.running.len() >= LIMIT {
-            warn!("{LIMIT} notify scripts are still running - not starting `{}`", command.text);
+            warn!("{LIMIT} notify scripts are still running - not starting `{}`", command.program());
             return;
         }
         match start(command, more) {
             Ok(child) => {
-                self.running.spawn(finish(child, command.text.clone()));
+                self.running.spawn(finish(child, command.program().to_owned()));
             }
-            Err(error) => warn!("Cannot run notify script `{}`: {error}", command.text),
+            Err(error) => warn!("Cannot run notify script `{}`: {error}", command.program()),
         }
     }
 
@@ -46,25 +45,24 @@ impl Launcher {
 }
 
 fn start(command: &Command, more: &[&str]) -> io::Result<Child> {
-    let Some((program, arguments)) = command.argv.split_first() else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    let mut process = tokio::process::Command::new(program);
-    process.args(arguments).args(more);
+    let mut process = tokio::process::Command::new(command.program());
+    process.args(command.arguments()).args(more);
     process.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     process.env_remove("IFS").env_remove("LD_PRELOAD").env_remove("LD_LIBRARY_PATH").env_remove("NOTIFY_SOCKET");
-    // Setting what is set already would drop supplementary groups, which an unprivileged user namespace forbids.
-    if command.account != Account::own() {
-        process.uid(command.account.uid).gid(command.account.gid);
+    if let Some(uid) = command.uid {
+        process.uid(uid);
+    }
+    if let Some(gid) = command.gid {
+        process.gid(gid);
     }
     process.spawn()
 }
 
-async fn finish(mut child: Child, text: String) {
+async fn finish(mut child: Child, program: String) {
     match child.wait().await {
         Ok(status) if status.success() => {}
-        Ok(status) => debug!("notify script `{text}`: {status}"),
-        Err(error) => warn!("notify script `{text}`: {error}"),
+        Ok(status) => debug!("notify script `{program}`: {status}"),
+        Err(error) => warn!("notify script `{program}`: {error}"),
     }
 }
 
@@ -74,8 +72,7 @@ mod tests {
     use std::time::Instant;
 
     fn shell(text: &str) -> Command {
-        let argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), text.to_owned(), "script".to_owned()];
-        Command { argv, account: Account::own(), text: text.to_owned() }
+        Command::new("/bin/sh").with_arguments(["-c", text, "script"])
     }
 
     #[tokio::test]
@@ -107,9 +104,8 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_start_is_only_logged() {
         let launcher = Launcher::default();
-        let command = Command { argv: vec!["/no/such".into()], account: Account::own(), text: "/no/such".into() };
-        launcher.launch(&command, &[]);
-        launcher.launch(&Command { argv: Vec::new(), ..command }, &[]);
+        launcher.launch(&Command::new("/no/such"), &[]);
+        launcher.launch(&Command::new(""), &[]);
         assert!(launcher.settle(Duration::from_secs(1)).await);
     }
 }

@@ -8,15 +8,14 @@ pub mod launcher;
 pub mod mail;
 
 mod book;
-mod names;
 
 pub use book::Book;
-pub use names::{real_server_name, virtual_server_name};
 
 use book::Scripts;
 use fifo::Fifo;
 use launcher::Launcher;
 use mail::{Mail, Postman, Settings};
+use standfast_checkers::script::Command;
 use standfast_parser::model::{Config, Fifo as FifoConfig};
 use std::collections::HashMap;
 use std::path::Path;
@@ -91,26 +90,49 @@ pub enum Event {
         priority: u8,
     },
     /// A real server came or went.
-    RealServer {
-        /// Virtual server, as [`virtual_server_name`] writes it.
-        virtual_server: String,
-        /// Real server, as [`real_server_name`] writes it.
-        real_server: String,
-        /// Whether it is in service now.
+    Server {
+        /// Virtual server: `[10.0.0.100]:tcp:80`.
+        service: String,
+        /// Real server: `[10.1.0.1]:tcp:80`.
+        server: String,
+        /// Whether it is in service.
         up: bool,
-        /// Body of the mail; none is sent without.
-        mail: Option<String>,
+        /// `notify_up` or `notify_down`.
+        script: Option<Command>,
     },
     /// A virtual server gained or lost its quorum.
-    VirtualServer {
-        /// Virtual server, as [`virtual_server_name`] writes it.
-        virtual_server: String,
-        /// Whether it has its quorum now.
+    Quorum {
+        /// Virtual server.
+        service: String,
+        /// Whether it has its quorum.
         up: bool,
-        /// Body of the mail; none is sent without.
-        mail: Option<String>,
+        /// `quorum_up` or `quorum_down`.
+        script: Option<Command>,
+    },
+    /// A mail about a real server is wanted.
+    ServerMail {
+        /// Virtual server.
+        service: String,
+        /// Real server.
+        server: String,
+        /// Whether it is in service.
+        up: bool,
+        /// Body.
+        body: String,
+    },
+    /// A mail about the quorum of a virtual server is wanted.
+    QuorumMail {
+        /// Virtual server.
+        service: String,
+        /// Whether it has its quorum.
+        up: bool,
+        /// Body.
+        body: String,
     },
 }
+
+/// keepalived ends the records of servers with a NUL byte behind the newline.
+const SERVER_RECORD_END: &str = "\n\0";
 
 /// Which readers a record is for, besides those of the global FIFO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,11 +191,20 @@ impl Notifier {
             Event::Group { name, state } => self.group(name, *state),
             Event::LowerPriorityReceived { name, priority } => self.lower_priority(name, *priority),
             Event::PriorityChanged { name, master, priority } => self.priority_changed(name, *master, *priority),
-            Event::RealServer { virtual_server, real_server, up, mail } => {
-                self.real_server(virtual_server, real_server, *up, mail.as_deref());
+            Event::Server { service, server, up, script } => {
+                self.launch(script.as_ref());
+                self.record(Audience::Lvs, &format!("RS {server} {service} {}{SERVER_RECORD_END}", up_word(*up)));
             }
-            Event::VirtualServer { virtual_server, up, mail } => {
-                self.virtual_server(virtual_server, *up, mail.as_deref());
+            Event::Quorum { service, up, script } => {
+                self.launch(script.as_ref());
+                self.record(Audience::Lvs, &format!("VS {service} {}{SERVER_RECORD_END}", up_word(*up)));
+            }
+            Event::ServerMail { service, server, up, body } => {
+                let subject = format!("Realserver {server} of virtual server {service} - {}", up_word(*up));
+                self.send(Mail { subject, body: body.clone() });
+            }
+            Event::QuorumMail { service, up, body } => {
+                self.send(Mail { subject: format!("Virtualserver {service} - {}", up_word(*up)), body: body.clone() });
             }
         }
     }
@@ -204,9 +235,7 @@ impl Notifier {
     }
 
     fn lower_priority(&mut self, name: &str, priority: u8) {
-        if let Some(command) = self.book.instances.get(name).and_then(|scripts| scripts.lower_priority.as_ref()) {
-            self.launcher.launch(command, &[]);
-        }
+        self.launch(self.book.instances.get(name).and_then(|scripts| scripts.lower_priority.as_ref()));
         self.record(Audience::Vrrp, &format!("INSTANCE \"{name}\" MASTER_RX_LOWER_PRI {priority}\n"));
     }
 
@@ -217,30 +246,9 @@ impl Notifier {
         }
     }
 
-    fn real_server(&mut self, virtual_server: &str, real_server: &str, up: bool, mail: Option<&str>) {
-        let key = (virtual_server.to_owned(), real_server.to_owned());
-        let scripts = self.book.real_servers.get(&key).cloned().unwrap_or_default();
-        if let Some(command) = scripts.of(up) {
+    fn launch(&self, command: Option<&Command>) {
+        if let Some(command) = command {
             self.launcher.launch(command, &[]);
-        }
-        let word = up_word(up);
-        // keepalived ends the records of servers with a NUL byte behind the newline.
-        self.record(Audience::Lvs, &format!("RS {real_server} {virtual_server} {word}\n\0"));
-        if let Some(body) = mail.filter(|_| scripts.smtp_alert) {
-            let subject = format!("Realserver {real_server} of virtual server {virtual_server} - {word}");
-            self.send(Mail { subject, body: body.to_owned() });
-        }
-    }
-
-    fn virtual_server(&mut self, virtual_server: &str, up: bool, mail: Option<&str>) {
-        let scripts = self.book.virtual_servers.get(virtual_server).cloned().unwrap_or_default();
-        if let Some(command) = scripts.of(up) {
-            self.launcher.launch(command, &[]);
-        }
-        let word = up_word(up);
-        self.record(Audience::Lvs, &format!("VS {virtual_server} {word}\n\0"));
-        if let Some(body) = mail.filter(|_| scripts.smtp_alert) {
-            self.send(Mail { subject: format!("Virtualserver {virtual_server} - {word}"), body: body.to_owned() });
         }
     }
 

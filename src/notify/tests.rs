@@ -69,9 +69,9 @@ async fn records_reach_the_fifos_of_their_kind() {
     notifier.handle(&Event::Group { name: "G1".into(), state: State::Master });
     notifier.handle(&Event::LowerPriorityReceived { name: "VI_1".into(), priority: 150 });
     notifier.handle(&Event::PriorityChanged { name: "VI_1".into(), master: true, priority: 140 });
-    let (virtual_server, real_server) = ("[10.0.0.1]:tcp:80".to_owned(), "[10.1.0.1]:tcp:80".to_owned());
-    notifier.handle(&Event::RealServer { virtual_server: virtual_server.clone(), real_server, up: false, mail: None });
-    notifier.handle(&Event::VirtualServer { virtual_server, up: true, mail: None });
+    let (service, server) = ("[10.0.0.1]:tcp:80".to_owned(), "[10.1.0.1]:tcp:80".to_owned());
+    notifier.handle(&Event::Server { service: service.clone(), server, up: false, script: None });
+    notifier.handle(&Event::Quorum { service, up: true, script: None });
     let vrrp = "INSTANCE \"VI_1\" MASTER 150\nGROUP \"G1\" MASTER 0\nINSTANCE \"VI_1\" MASTER_RX_LOWER_PRI 150\n";
     let lvs = "RS [10.1.0.1]:tcp:80 [10.0.0.1]:tcp:80 DOWN\n\0VS [10.0.0.1]:tcp:80 UP\n\0";
     for (name, expected) in [("all", format!("{vrrp}{lvs}")), ("vrrp", vrrp.into()), ("lvs", lvs.into())] {
