@@ -1,0 +1,283 @@
+//! `keepalived.data`, `keepalived_parent.data` and `keepalived_check.data`.
+
+use super::Sources;
+use super::text::{address_line, enabled, quoted, seconds, tristate, true_false, yes_no};
+use crate::health::ServiceReport;
+use crate::logging::clock::dump_time;
+use standfast_parser::model::{Auth, Config, Garp, Globals, Notify, Script, VirtualAddress, VrrpInstance};
+use standfast_vrrp::priority::Ballot;
+use standfast_vrrp::{Family, RouterView, State};
+use std::fmt::{Display, Write as _};
+use std::time::{Duration, SystemTime};
+
+/// Lines ` name = value` below headings.
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn heading(&mut self, text: &str) {
+        let _ = writeln!(self.text, "------< {text} >------");
+    }
+
+    fn row(&mut self, indent: usize, name: &str, value: impl Display) {
+        let _ = writeln!(self.text, "{:indent$}{name} = {value}", "");
+    }
+
+    fn line(&mut self, indent: usize, text: impl Display) {
+        let _ = writeln!(self.text, "{:indent$}{text}", "");
+    }
+}
+
+/// The global definitions.
+#[must_use]
+pub fn global_data(config: &Config, host: &str) -> String {
+    let mut page = Page::default();
+    globals(&mut page, &config.globals, host);
+    page.text
+}
+
+/// The global definitions and the state of every pool.
+#[must_use]
+pub fn check_data(config: &Config, host: &str, services: &[ServiceReport]) -> String {
+    let mut page = Page::default();
+    globals(&mut page, &config.globals, host);
+    page.heading("LVS Topology");
+    for service in services {
+        page.row(1, "VIP", &service.service);
+        page.row(3, "Quorum", if service.quorum { "up" } else { "down" });
+        page.row(3, "Sorry server in use", yes_no(service.sorry_serves));
+        for (name, alive, weight) in &service.servers {
+            page.row(3, "Real server", format!("{name}, weight {weight}, {}", if *alive { "alive" } else { "dead" }));
+        }
+    }
+    page.text
+}
+
+/// The global definitions, every instance, the groups and the interfaces.
+#[must_use]
+pub fn vrrp_data(sources: &Sources<'_>) -> String {
+    let mut page = Page::default();
+    globals(&mut page, &sources.config.globals, sources.host);
+    page.heading("VRRP Topology");
+    for router in &sources.views.routers {
+        instance(&mut page, sources, router);
+    }
+    groups(&mut page, sources);
+    interfaces(&mut page, sources);
+    page.text
+}
+
+fn globals(page: &mut Page, globals: &Globals, host: &str) {
+    page.heading("Global definitions");
+    page.row(1, "Network namespace", globals.net_namespace.as_deref().unwrap_or("(default)"));
+    page.row(1, "Router ID", globals.router_id.as_deref().unwrap_or(host));
+    mail(page, globals, host);
+    page.row(1, "Default smtp_alert", tristate(globals.smtp_alert));
+    page.row(1, "Default smtp_alert_vrrp", tristate(globals.smtp_alert_vrrp));
+    page.row(1, "Default smtp_alert_checker", tristate(globals.smtp_alert_checker));
+    page.row(1, "Checkers log all failures", true_false(globals.checker_log_all_failures));
+    page.row(1, "Dynamic interfaces", true_false(globals.dynamic_interfaces));
+    if let Some(interface) = &globals.default_interface {
+        page.row(1, "Default interface", interface);
+    }
+    page.row(1, "VRRP IPv4 mcast group", globals.vrrp_mcast_group4);
+    page.row(1, "VRRP IPv6 mcast group", globals.vrrp_mcast_group6);
+    announcements(page, 1, &globals.garp, "Gratuitous ARP refresh timer");
+    page.row(1, "Send advert after receive lower priority advert", true_false(!globals.lower_prio_no_advert));
+    page.row(1, "Send advert after receive higher priority advert", true_false(globals.higher_prio_send_advert));
+    page.row(1, "Gratuitous ARP interval", decimal(globals.garp_interval));
+    page.row(1, "Gratuitous NA interval", decimal(globals.gna_interval));
+    page.row(1, "VRRP default protocol version", globals.vrrp_version.unwrap_or(2));
+    page.row(1, "VRRP skip check advert addresses", true_false(globals.vrrp_skip_check_adv_addr));
+    page.row(1, "VRRP strict mode", true_false(globals.vrrp_strict));
+    page.line(1, format_args!("Script security {}", enabled(globals.enable_script_security)));
+}
+
+fn mail(page: &mut Page, globals: &Globals, host: &str) {
+    let Some(server) = &globals.smtp_server else { return };
+    page.row(1, "Smtp server", &server.host);
+    page.row(1, "Smtp server port", server.port);
+    page.row(1, "Smtp HELO name", globals.smtp_helo_name.as_deref().unwrap_or(host));
+    page.row(1, "Smtp server connection timeout", globals.smtp_connect_timeout.as_secs());
+    if let Some(from) = &globals.notification_email_from {
+        page.row(1, "Email notification from", from);
+    }
+    for address in &globals.notification_email {
+        page.row(1, "Email notification", address);
+    }
+}
+
+fn announcements(page: &mut Page, indent: usize, garp: &Garp, refresh: &str) {
+    page.row(indent, "Gratuitous ARP delay", garp.delay.as_secs());
+    page.row(indent, "Gratuitous ARP repeat", garp.repeat);
+    page.row(indent, refresh, garp.refresh.as_secs());
+    page.row(indent, "Gratuitous ARP refresh repeat", garp.refresh_repeat);
+    page.row(indent, "Gratuitous ARP lower priority delay", garp.lower_prio_delay.as_secs());
+    page.row(indent, "Gratuitous ARP lower priority repeat", garp.lower_prio_repeat);
+}
+
+fn instance(page: &mut Page, sources: &Sources<'_>, router: &RouterView) {
+    page.row(1, "VRRP Instance", &*router.name);
+    page.row(3, "VRRP Version", router.version.number());
+    state(page, sources, router);
+    let config = sources.config.instances.iter().find(|instance| *instance.name == *router.name);
+    if let Some(config) = config {
+        settings(page, sources, router, config);
+    }
+    for vote in &router.votes {
+        let effect = match vote.ballot() {
+            Ballot::Adjust(amount) => format!("{amount:+}"),
+            Ballot::Fault => "fault".to_owned(),
+            Ballot::Pending => "waiting".to_owned(),
+        };
+        page.row(3, "Tracked", format!("{}, weight {}, effect {effect}", vote.tracker, vote.weight));
+    }
+}
+
+fn state(page: &mut Page, sources: &Sources<'_>, router: &RouterView) {
+    page.row(3, "State", router.state);
+    if let Some((address, priority)) = router.master {
+        page.row(3, "Master router", address);
+        page.row(3, "Master priority", priority);
+    }
+    page.row(3, "Wantstate", if router.wants_master { State::Master } else { router.state });
+    if let Some(last) = router.last_transition() {
+        let time = sources.time_of(last.at);
+        page.row(3, "Last transition", format!("{} ({})", seconds(time), dump_time(time)));
+        page.row(3, "Reason", &last.reason);
+    }
+    if let Some((at, reason)) = router.next() {
+        let time: SystemTime = sources.time_of(at);
+        page.row(3, "Read timeout", format!("{} ({})", seconds(time), dump_time(time)));
+        page.row(3, "Waiting for", reason);
+    }
+    page.row(3, "Master down timer", format!("{} usecs", router.master_down.as_micros()));
+    page.row(3, "Interface", sources.views.interface_name(router.link));
+    if let Some(address) = router.source {
+        page.row(3, "Using src_ip", address);
+    }
+}
+
+fn settings(page: &mut Page, sources: &Sources<'_>, router: &RouterView, config: &VrrpInstance) {
+    if config.unicast_peers.is_empty() {
+        let globals = &sources.config.globals;
+        let group: &dyn Display =
+            if router.family == Family::V4 { &globals.vrrp_mcast_group4 } else { &globals.vrrp_mcast_group6 };
+        page.line(3, format_args!("Multicast address {group}"));
+    }
+    announcements(page, 3, &config.garp, "Gratuitous ARP refresh");
+    page.row(3, "Down timer adverts", config.down_timer_adverts);
+    page.row(3, "Send advert after receive lower priority advert", true_false(!config.lower_prio_no_advert));
+    page.row(3, "Send advert after receive higher priority advert", true_false(config.higher_prio_send_advert));
+    page.row(3, "Virtual Router ID", router.vrid);
+    page.row(3, "Priority", router.base_priority);
+    page.row(3, "Effective priority", router.effective_priority);
+    page.row(3, "Total priority", router.effective_priority);
+    page.row(3, "Advert interval", interval(config.advert_int, config.version));
+    page.row(3, "Accept", enabled(config.accept));
+    page.row(3, "Preempt", enabled(config.preempt));
+    if !config.preempt_delay.is_zero() {
+        page.row(3, "Preempt delay", format!("{} secs", decimal(config.preempt_delay)));
+    }
+    page.row(3, "Authentication type", authentication(&config.auth));
+    let set = router.state == State::Master;
+    let interface = sources.views.interface_name(router.link);
+    addresses(page, "Virtual IP", &config.addresses, interface, set);
+    addresses(page, "Virtual IP Excluded", &config.excluded_addresses, interface, set);
+    peers(page, config);
+    page.row(3, "Using smtp notification", yes_no(config.smtp_alert));
+    scripts(page, &config.notify);
+}
+
+/// The password itself is nobody's business.
+fn authentication(auth: &Auth) -> &'static str {
+    match auth {
+        Auth::None => "none",
+        Auth::Pass(_) => "SIMPLE_PASSWORD",
+        Auth::Ah(_) => "IPSEC_AH",
+    }
+}
+
+fn addresses(page: &mut Page, name: &str, list: &[VirtualAddress], interface: &str, set: bool) {
+    if list.is_empty() {
+        return;
+    }
+    page.line(3, format_args!("{name} ({}):", list.len()));
+    for address in list {
+        page.line(5, address_line(address, interface, set));
+    }
+}
+
+fn peers(page: &mut Page, config: &VrrpInstance) {
+    if config.unicast_peers.is_empty() {
+        return;
+    }
+    page.line(3, format_args!("Unicast Peer ({}):", config.unicast_peers.len()));
+    for peer in &config.unicast_peers {
+        page.line(5, peer);
+    }
+}
+
+fn scripts(page: &mut Page, notify: &Notify) {
+    page.row(3, "Notify deleted", if notify.deleted.is_some() { "Deleted" } else { "Fault" });
+    let all: [(&str, &Option<Script>); 7] = [
+        ("Backup state transition script", &notify.backup),
+        ("Master state transition script", &notify.master),
+        ("Fault state transition script", &notify.fault),
+        ("Stop state transition script", &notify.stop),
+        ("Deleted state transition script", &notify.deleted),
+        ("Master rx lower priority script", &notify.master_rx_lower_pri),
+        ("Generic state transition script", &notify.any),
+    ];
+    for (name, script) in all {
+        if let Some(script) = script {
+            page.row(3, name, quoted(script));
+        }
+    }
+    page.row(3, "Notify priority changes", true_false(notify.priority_changes));
+}
+
+fn groups(page: &mut Page, sources: &Sources<'_>) {
+    if sources.views.groups.is_empty() {
+        return;
+    }
+    page.heading("VRRP Sync groups");
+    for group in &sources.views.groups {
+        page.row(1, "VRRP Sync Group", format!("{}, {}", group.name, group.state));
+        for member in &group.members {
+            if let Some(router) = sources.views.routers.iter().find(|router| router.id == *member) {
+                page.line(5, &router.name);
+            }
+        }
+    }
+}
+
+fn interfaces(page: &mut Page, sources: &Sources<'_>) {
+    page.heading("Interfaces");
+    for (_, name, interface) in &sources.views.links {
+        page.row(1, "Name", name);
+        let Some(interface) = interface else {
+            page.row(3, "State", "absent");
+            continue;
+        };
+        page.row(3, "index", interface.index);
+        for found in &interface.addresses {
+            let family = if found.address.is_ipv4() { "IPv4" } else { "IPv6" };
+            page.row(3, &format!("{family} address"), found.address);
+        }
+        let up = if interface.up { "UP" } else { "DOWN" };
+        let running = if interface.running { "RUNNING" } else { "not RUNNING" };
+        page.row(3, "State", format!("{up}, {running}"));
+        page.row(3, "MTU", interface.mtu);
+    }
+}
+
+fn decimal(time: Duration) -> String {
+    format!("{}.{:06}", time.as_secs(), time.subsec_micros())
+}
+
+fn interval(time: Duration, version: u8) -> String {
+    if version == 3 { format!("{} milli-sec", time.as_millis()) } else { format!("{} sec", time.as_secs()) }
+}

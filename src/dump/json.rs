@@ -1,0 +1,138 @@
+//! `keepalived.json`.
+
+use super::Sources;
+use super::text::{address_line, quoted};
+use serde_json::{Map, Value, json};
+use standfast_parser::model::{Script, VrrpInstance};
+use standfast_vrrp::{RouterView, State, Statistics};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// An array with `data` and `stats` of every instance.
+#[must_use]
+pub fn vrrp_json(sources: &Sources<'_>) -> String {
+    let instances: Vec<Value> = sources.views.routers.iter().map(|router| instance(sources, router)).collect();
+    Value::Array(instances).to_string()
+}
+
+fn instance(sources: &Sources<'_>, router: &RouterView) -> Value {
+    let config = sources.config.instances.iter().find(|instance| *instance.name == *router.name);
+    let mut data = state(sources, router);
+    if let Some(config) = config {
+        settings(&mut data, sources, router, config);
+    }
+    json!({ "data": data, "stats": statistics(&router.statistics) })
+}
+
+fn state(sources: &Sources<'_>, router: &RouterView) -> Map<String, Value> {
+    let transition = router.last_transition().map_or(UNIX_EPOCH, |last| sources.time_of(last.at));
+    let since = transition.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let wanted = if router.wants_master { State::Master } else { router.state };
+    let value = json!({
+        "iname": &*router.name,
+        "ifp_ifname": sources.views.interface_name(router.link),
+        "master_priority": router.master.map_or(0, |(_, priority)| priority),
+        "last_transition": since.as_secs_f64(),
+        "vrid": router.vrid,
+        "base_priority": router.base_priority,
+        "effective_priority": router.effective_priority,
+        "vipset": router.state == State::Master,
+        "adver_int": interval(router.advert_interval),
+        "master_adver_int": interval(router.master_interval),
+        "state": number(router.state),
+        "wantstate": number(wanted),
+        "version": router.version.number(),
+    });
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// Whole seconds are whole numbers, as version 2 has them.
+fn interval(time: Duration) -> Value {
+    if time.subsec_nanos() == 0 { json!(time.as_secs()) } else { json!(time.as_secs_f64()) }
+}
+
+/// keepalived's numbers of the states.
+fn number(state: State) -> u8 {
+    match state {
+        State::Init => 0,
+        State::Backup => 1,
+        State::Master => 2,
+        State::Fault => 3,
+        State::Stop => 98,
+        State::Deleted => 97,
+    }
+}
+
+fn settings(data: &mut Map<String, Value>, sources: &Sources<'_>, router: &RouterView, config: &VrrpInstance) {
+    let interface = sources.views.interface_name(router.link);
+    let set = router.state == State::Master;
+    let addresses = |list: &[standfast_parser::model::VirtualAddress]| -> Vec<String> {
+        list.iter().map(|address| address_line(address, interface, set)).collect()
+    };
+    let garp = &config.garp;
+    let settings = json!({
+        "dont_track_primary": u8::from(config.dont_track_primary),
+        "skip_check_adv_addr": u8::from(config.skip_check_adv_addr),
+        "strict_mode": u8::from(config.strict),
+        "vmac_ifname": "",
+        "garp_delay": garp.delay.as_secs(),
+        "garp_refresh": garp.refresh.as_secs(),
+        "garp_rep": garp.repeat,
+        "garp_refresh_rep": garp.refresh_repeat,
+        "garp_lower_prio_delay": garp.lower_prio_delay.as_secs(),
+        "garp_lower_prio_rep": garp.lower_prio_repeat,
+        "lower_prio_no_advert": u8::from(config.lower_prio_no_advert),
+        "higher_prio_send_advert": u8::from(config.higher_prio_send_advert),
+        "promote_secondaries": false,
+        "accept": u8::from(config.accept),
+        "nopreempt": !config.preempt,
+        "preempt_delay": config.preempt_delay.as_secs(),
+        "smtp_alert": config.smtp_alert,
+        "notify_deleted": config.notify.deleted.is_some(),
+        "vips": addresses(&config.addresses),
+    });
+    if let Value::Object(settings) = settings {
+        data.extend(settings);
+    }
+    if !config.excluded_addresses.is_empty() {
+        data.insert("evips".to_owned(), json!(addresses(&config.excluded_addresses)));
+    }
+    for (name, script) in scripts(config) {
+        data.insert(name.to_owned(), Value::String(quoted(script)));
+    }
+}
+
+fn scripts(config: &VrrpInstance) -> impl Iterator<Item = (&'static str, &Script)> {
+    let notify = &config.notify;
+    let all = [
+        ("script_backup", &notify.backup),
+        ("script_master", &notify.master),
+        ("script_fault", &notify.fault),
+        ("script_stop", &notify.stop),
+        ("script_deleted", &notify.deleted),
+        ("script", &notify.any),
+        ("script_master_rx_lower_pri", &notify.master_rx_lower_pri),
+    ];
+    all.into_iter().filter_map(|(name, script)| Some((name, script.as_ref()?)))
+}
+
+fn statistics(counters: &Statistics) -> Value {
+    json!({
+        "advert_rcvd": counters.adverts_received,
+        "advert_sent": counters.adverts_sent,
+        "become_master": counters.became_master,
+        "release_master": counters.released_master,
+        "packet_len_err": counters.length_errors,
+        "advert_interval_err": counters.interval_errors,
+        "ip_ttl_err": counters.ttl_errors,
+        "invalid_type_rcvd": counters.type_errors,
+        "addr_list_err": counters.address_errors,
+        "invalid_authtype": counters.unknown_authentication,
+        "authtype_mismatch": counters.authentication_mismatches,
+        "auth_failure": counters.authentication_failures,
+        "pri_zero_rcvd": counters.priority_zero_received,
+        "pri_zero_sent": counters.priority_zero_sent,
+    })
+}
