@@ -1,15 +1,22 @@
 //! The standfast daemon as a library: everything that owns sockets, netlink, clocks, signals and processes.
 
+pub mod check;
 pub mod cli;
 pub mod config;
+pub mod configuration;
 pub mod daemonize;
 pub mod dataplane;
+pub mod dump;
 pub mod health;
 pub mod logging;
+pub mod machine;
 pub mod netlink;
 pub mod notify;
 pub mod pidfile;
+pub mod run;
 pub mod signals;
+pub mod supervisor;
+pub mod track;
 pub mod translate;
 pub mod users;
 pub mod vrrp;

@@ -1,3 +1,7 @@
 //! The standfast daemon.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    standfast::run::main(std::env::args_os())
+}

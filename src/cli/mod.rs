@@ -73,8 +73,6 @@ pub struct Options {
     pub umask: Option<u32>,
     /// `-V`.
     pub keep_addresses: bool,
-    /// `-I`.
-    pub keep_services: bool,
     /// `-R`.
     pub dont_respawn: bool,
     /// `-d`.
@@ -226,7 +224,6 @@ impl State {
             Meaning::NoSyslog => options.no_syslog = true,
             Meaning::Umask => options.umask = Some(umask(name, value)?),
             Meaning::DontReleaseVrrp => options.keep_addresses = true,
-            Meaning::DontReleaseIpvs => options.keep_services = true,
             Meaning::DontRespawn => options.dont_respawn = true,
             Meaning::DontFork => options.foreground = true,
             Meaning::DumpConf => options.dump_config = true,
@@ -248,6 +245,7 @@ impl State {
             | Meaning::All
             | Meaning::BfdPidFile
             | Meaning::AddressMonitoring
+            | Meaning::DontReleaseIpvs
             | Meaning::Snmp
             | Meaning::SnmpAgentSocket => options.without_effect.push(row.long),
         }

@@ -1,0 +1,70 @@
+//! The configuration of a start or a reload: read, checked against this machine, reported to the log.
+
+use crate::cli::Options;
+use crate::config::{self, Loaded};
+use crate::machine;
+use crate::run::Exit;
+use standfast_parser::{Diagnostic, Severity, SourceMap};
+use tracing::{error, info, warn};
+
+/// Findings beyond this number are counted, not logged.
+const LOG_LIMIT: usize = 500;
+
+/// Reads the configuration that the options name, and adds what this machine has to say about it.
+#[must_use]
+pub fn read(options: &Options) -> Loaded {
+    let id = options.config_id.clone().unwrap_or_else(machine::short_host_name);
+    let mut loaded = config::load(&options.config_path(), &id);
+    if loaded.verdict().daemon.is_none() {
+        let found = machine::check_interfaces(&loaded.config);
+        loaded.diagnostics.extend(found);
+    }
+    loaded
+}
+
+/// Reads a configuration to run it and logs what there is to say.
+///
+/// # Errors
+/// The exit status with which a start must end.
+pub fn load(options: &Options) -> Result<Loaded, Exit> {
+    info!("Configuration file {}", options.config_path().display());
+    let loaded = read(options);
+    log(&loaded);
+    match loaded.verdict().daemon {
+        Some(6) => Err(Exit::NoConfig),
+        Some(code) => Err(Exit::Code(code)),
+        None if options.require_all_files && misses_a_file(&loaded) => Err(Exit::NoConfig),
+        None => Ok(loaded),
+    }
+}
+
+/// Whether an included file is missing, which `-e` does not forgive.
+#[must_use]
+pub fn misses_a_file(loaded: &Loaded) -> bool {
+    loaded.diagnostics.iter().any(|found| found.code == "missing-include")
+}
+
+fn log(loaded: &Loaded) {
+    for found in loaded.diagnostics.iter().take(LOG_LIMIT) {
+        let line = one_line(found, &loaded.sources);
+        match found.severity {
+            Severity::Fatal => error!("{line}"),
+            Severity::Note => info!("{line}"),
+            _ => warn!("{line}"),
+        }
+    }
+    if let Some(more) = loaded.diagnostics.len().checked_sub(LOG_LIMIT).filter(|more| *more > 0) {
+        warn!("{more} more findings in the configuration are not logged; --config-test shows all");
+    }
+    for keyword in &loaded.not_acted_on {
+        info!("{}: {} is accepted and has no effect", loaded.sources.locate(keyword.span), keyword.keyword);
+    }
+}
+
+/// `file:line:column: error: message (help)`.
+fn one_line(found: &Diagnostic, sources: &SourceMap) -> String {
+    let place = found.span.map(|span| format!("{}: ", sources.locate(span))).unwrap_or_default();
+    let suggestion = found.suggestion.as_ref().map(|text| format!(" - did you mean `{text}`?")).unwrap_or_default();
+    let help = found.help.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
+    format!("{place}{}: {}{suggestion}{help}", found.severity.as_str(), found.message)
+}

@@ -1,0 +1,151 @@
+//! What a configuration means on this machine: its name, its interfaces, its users and scripts.
+
+use crate::cli::Options;
+use crate::health::{Ids, Plan};
+use crate::notify::Book;
+use crate::notify::command::ScriptPolicy;
+use crate::track::{self, ScriptTracker};
+use crate::translate;
+use crate::vrrp::VrrpSetup;
+use nix::net::if_::if_nametoindex;
+use standfast_parser::model::{Config, VrrpInstance};
+use standfast_parser::span::Span;
+use standfast_parser::{Diagnostic, Severity, Weight};
+use tracing::warn;
+
+/// The full name of the host, or `localhost` where it has none.
+#[must_use]
+pub fn host_name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// The name of the host up to its first dot.
+#[must_use]
+pub fn short_host_name() -> String {
+    let name = host_name();
+    name.split_once('.').map_or(name.clone(), |(short, _)| short.to_owned())
+}
+
+/// What the instances say about interfaces that do not exist here. Without `dynamic_interfaces`, keepalived does not start with
+/// an instance on such an interface.
+#[must_use]
+pub fn check_interfaces(config: &Config) -> Vec<Diagnostic> {
+    let dynamic = config.globals.dynamic_interfaces;
+    config.instances.iter().flat_map(|instance| check_instance(instance, dynamic)).collect()
+}
+
+fn check_instance(instance: &VrrpInstance, dynamic: bool) -> Vec<Diagnostic> {
+    let missing = |name: &str| if_nametoindex(name).is_err();
+    let mut found = Vec::new();
+    if let Some(interface) = instance.interface.as_deref().filter(|name| missing(name)) {
+        let text = format!("interface {interface} for vrrp_instance {} doesn't exist", instance.name);
+        found.push(if dynamic {
+            finding(Severity::Note, Weight::Silent, format!("{text}; it will be used when it comes"), instance.span)
+        } else {
+            let help = "create it first, or say `dynamic_interfaces` in global_defs";
+            Diagnostic { help: Some(help.to_owned()), ..finding(Severity::Fatal, Weight::Counts, text, instance.span) }
+        });
+    }
+    if dynamic {
+        return found;
+    }
+    for tracked in instance.track_interfaces.iter().filter(|tracked| missing(&tracked.name)) {
+        let text = format!("track_interface {} of vrrp_instance {} doesn't exist", tracked.name, instance.name);
+        found.push(finding(Severity::Error, Weight::Counts, text, instance.span));
+    }
+    for address in instance.addresses.iter().chain(&instance.excluded_addresses) {
+        if let Some(device) = address.dev.as_deref().filter(|name| missing(name)) {
+            let text = format!("interface {device} of address {} doesn't exist", address.address);
+            found.push(finding(Severity::Error, Weight::Counts, text, address.span));
+        }
+    }
+    found
+}
+
+fn finding(severity: Severity, weight: Weight, message: String, span: Span) -> Diagnostic {
+    Diagnostic { span: Some(span), ..Diagnostic::new(severity, weight, "missing-interface", message) }
+}
+
+/// A configuration turned into what each part is told.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The configuration without track scripts that may not run.
+    pub config: Config,
+    /// Who is told by which script.
+    pub book: Book,
+    /// Scripts that are watched.
+    pub trackers: Vec<ScriptTracker>,
+    /// For VRRP; empty when it does not run.
+    pub setup: VrrpSetup,
+    /// For health checking and forwarding; empty when it does not run.
+    pub plan: Plan,
+    /// What there is to say about scripts, in keepalived's words.
+    pub notes: Vec<String>,
+    /// Whether root runs scripts that are not secured.
+    pub security_violated: bool,
+}
+
+impl Prepared {
+    /// Whether there is nothing to do at all.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.setup.routers.is_empty() && self.plan.services.is_empty()
+    }
+
+    /// Logs what was found about scripts; the pools log their warnings themselves.
+    pub fn log(&self) {
+        self.notes.iter().for_each(|note| warn!("{note}"));
+    }
+}
+
+/// Turns configurations of this machine into orders for the parts.
+#[derive(Debug)]
+pub struct Machine {
+    /// Full name of the host.
+    pub host: String,
+    ids: Ids,
+    vrrp: bool,
+    checkers: bool,
+    keep_addresses: bool,
+}
+
+impl Machine {
+    /// For a daemon with these options.
+    #[must_use]
+    pub fn new(options: &Options) -> Self {
+        Self {
+            host: host_name(),
+            ids: Ids::default(),
+            vrrp: options.subsystems.vrrp,
+            checkers: options.subsystems.checkers,
+            keep_addresses: options.keep_addresses,
+        }
+    }
+
+    /// Prepares a configuration. Parts that do not run on this command line get nothing to do.
+    pub fn prepare(&mut self, mut config: Config) -> Prepared {
+        if !self.vrrp {
+            config.instances.clear();
+            config.sync_groups.clear();
+            config.scripts.clear();
+        }
+        if !self.checkers {
+            config.virtual_servers.clear();
+        }
+        let mut policy = ScriptPolicy::new(&config.globals);
+        let (trackers, disabled) = track::prepare(&mut config, &mut policy);
+        let book = Book::new(&config, &mut policy);
+        let plan = Plan::new(&config, &mut self.ids, &mut |script| policy.prepare_optional(Some(script)));
+        let setup = self.vrrp_setup(&config);
+        let security_violated = policy.violated();
+        let mut notes = policy.into_notes();
+        notes.extend(disabled);
+        Prepared { config, book, trackers, setup, plan, notes, security_violated }
+    }
+
+    fn vrrp_setup(&self, config: &Config) -> VrrpSetup {
+        let scripts = config.scripts.iter().map(|script| script.name.clone()).collect();
+        VrrpSetup { keep_addresses: self.keep_addresses, ..translate::vrrp::setup(config, &scripts) }
+    }
+}

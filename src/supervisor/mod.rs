@@ -1,0 +1,316 @@
+//! The life of the daemon: starts the parts, passes on what one has to say to another, reloads, stops.
+//!
+//! One task runs it. It waits for signals and events only; scripts, mails and checks are tasks of their own, VRRP and the data
+//! plane threads of their own.
+
+mod dumps;
+mod events;
+mod ready;
+mod services;
+mod virtual_routers;
+
+use crate::cli::Options;
+use crate::configuration;
+use crate::health::HealthEvent;
+use crate::machine::{Machine, Prepared};
+use crate::notify::Notifier;
+use crate::pidfile::PidFile;
+use crate::run::Exit;
+use crate::signals::{Request, Signals};
+use crate::vrrp::VrrpEvent;
+use events::Translator;
+use services::Services;
+use standfast_parser::model::Config;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tracing::{error, info, warn};
+use virtual_routers::VirtualRouters;
+
+/// Limits of the steps of a stop.
+const VRRP_PATIENCE: Duration = Duration::from_secs(3);
+const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
+const NOTIFY_PATIENCE: Duration = Duration::from_secs(2);
+/// Tasks that are still blocked in the system when everything else is done.
+const RUNTIME_PATIENCE: Duration = Duration::from_millis(100);
+/// Pace of looking whether every part is alive.
+const LIVENESS: Duration = Duration::from_secs(1);
+
+/// The locked pid files, removed when the daemon ends.
+#[derive(Debug)]
+pub struct PidFiles {
+    /// Of the daemon.
+    pub main: PidFile,
+    /// Of VRRP, if it may run.
+    pub vrrp: Option<PidFile>,
+    /// Of health checking, if it may run.
+    pub checkers: Option<PidFile>,
+    /// Where the virtual addresses are remembered, so that a restart after a crash removes them.
+    pub memory: PathBuf,
+}
+
+/// Runs the daemon until it is told to stop. Makes threads: nothing may fork afterwards.
+pub fn run(options: &Options, config: Config, pid_files: PidFiles) -> Exit {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("worker").enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!("Cannot start worker threads: {error}");
+            return Exit::Failure;
+        }
+    };
+    let exit = runtime.block_on(live(options, config, pid_files));
+    runtime.shutdown_timeout(RUNTIME_PATIENCE);
+    exit
+}
+
+async fn live(options: &Options, config: Config, mut pid_files: PidFiles) -> Exit {
+    // First of all, so that no signal of an impatient service manager ends a half-started daemon.
+    let signals = match Signals::register(options.ignore_sigint) {
+        Ok(signals) => signals,
+        Err(error) => {
+            error!("Cannot handle signals: {error}");
+            return Exit::Failure;
+        }
+    };
+    for file in [Some(&mut pid_files.main), pid_files.vrrp.as_mut(), pid_files.checkers.as_mut()].into_iter().flatten()
+    {
+        if let Err(error) = file.write() {
+            warn!("{error}");
+        }
+    }
+    match Supervisor::start(options, config, pid_files) {
+        Ok(supervisor) => supervisor.live(signals).await,
+        Err(exit) => exit,
+    }
+}
+
+/// The parts that run, and what they have to say.
+struct Supervisor<'a> {
+    options: &'a Options,
+    machine: Machine,
+    config: Config,
+    notifier: Notifier,
+    translator: Translator,
+    routers: Option<VirtualRouters>,
+    services: Option<Services>,
+    inbox: Inbox,
+    outbox: Outbox,
+    pid_files: PidFiles,
+}
+
+/// Where events of the parts go; kept to be handed to parts that start later.
+#[derive(Clone)]
+struct Outbox {
+    vrrp: UnboundedSender<VrrpEvent>,
+    health: UnboundedSender<HealthEvent>,
+    scripts: UnboundedSender<(String, bool)>,
+}
+
+struct Inbox {
+    vrrp: UnboundedReceiver<VrrpEvent>,
+    health: UnboundedReceiver<HealthEvent>,
+    scripts: UnboundedReceiver<(String, bool)>,
+}
+
+fn mailboxes() -> (Outbox, Inbox) {
+    let (vrrp, vrrp_events) = unbounded_channel();
+    let (health, health_events) = unbounded_channel();
+    let (scripts, script_events) = unbounded_channel();
+    (Outbox { vrrp, health, scripts }, Inbox { vrrp: vrrp_events, health: health_events, scripts: script_events })
+}
+
+/// What the loop goes on with.
+enum Next {
+    Live,
+    Stop(Exit),
+}
+
+impl<'a> Supervisor<'a> {
+    fn start(options: &'a Options, config: Config, pid_files: PidFiles) -> Result<Self, Exit> {
+        let mut machine = Machine::new(options);
+        let prepared = machine.prepare(config);
+        prepared.log();
+        if prepared.is_idle() {
+            warn!("Warning - keepalived has no configuration to run");
+        }
+        let notifier = Notifier::new(&prepared.config, prepared.book.clone(), &machine.host);
+        let (outbox, inbox) = mailboxes();
+        let mut supervisor = Self {
+            options,
+            machine,
+            config: Config::default(),
+            notifier,
+            translator: Translator::default(),
+            routers: None,
+            services: None,
+            inbox,
+            outbox,
+            pid_files,
+        };
+        supervisor.apply(prepared)?;
+        info!("Startup complete");
+        ready::tell("READY=1");
+        Ok(supervisor)
+    }
+
+    async fn live(mut self, mut signals: Signals) -> Exit {
+        let mut look = tokio::time::interval(LIVENESS);
+        loop {
+            let next = tokio::select! {
+                biased;
+                request = signals.next() => self.obey(request).await,
+                Some(event) = self.inbox.vrrp.recv() => self.vrrp_event(&event),
+                Some((name, up)) = self.inbox.scripts.recv() => self.script_event(name, up),
+                Some(event) = self.inbox.health.recv() => self.health_event(event),
+                _ = look.tick() => self.look().await,
+            };
+            if let Next::Stop(exit) = next {
+                self.stop().await;
+                return exit;
+            }
+        }
+    }
+
+    async fn obey(&mut self, request: Request) -> Next {
+        match request {
+            Request::Stop => return Next::Stop(Exit::Ok),
+            Request::Reload => self.reload().await,
+            Request::DumpData => self.dump_data().await,
+            Request::DumpStats => self.dump_stats().await,
+            Request::DumpJson => self.dump_json().await,
+        }
+        Next::Live
+    }
+
+    /// Reads the configuration again and applies the differences; whatever is wrong with it leaves everything as it is.
+    async fn reload(&mut self) {
+        info!("Reloading ...");
+        ready::tell("RELOADING=1");
+        crate::logging::reopen();
+        match configuration::load(self.options) {
+            Ok(loaded) => {
+                self.reload_with(loaded.config);
+            }
+            Err(_) => error!("The configuration is not applied; what runs goes on unchanged"),
+        }
+        ready::tell("READY=1");
+    }
+
+    fn reload_with(&mut self, config: Config) {
+        let prepared = self.machine.prepare(config);
+        prepared.log();
+        if let Err(reason) = self.acceptable(&prepared) {
+            error!("{reason}; what runs goes on unchanged");
+            return;
+        }
+        self.notifier.reconfigure(&prepared.config, prepared.book.clone(), &self.machine.host);
+        match self.apply(prepared) {
+            Ok(()) => info!("Reload complete"),
+            Err(_) => error!("A part of the configuration could not be started, see above"),
+        }
+    }
+
+    /// What a start would refuse is refused before anything is touched.
+    fn acceptable(&self, prepared: &Prepared) -> Result<(), String> {
+        if prepared.config.globals.net_namespace != self.config.globals.net_namespace {
+            return Err("net_namespace cannot be changed by a reload".to_owned());
+        }
+        match &self.routers {
+            Some(routers) => routers.accepts(&prepared.setup),
+            None => Ok(()),
+        }
+    }
+
+    /// Brings the parts in line with a configuration: starts what is needed for the first time, else passes it on.
+    fn apply(&mut self, prepared: Prepared) -> Result<(), Exit> {
+        let Prepared { config, setup, trackers, plan, .. } = prepared;
+        self.config = config;
+        match &mut self.routers {
+            Some(routers) => routers.reconfigure(setup, trackers),
+            None if setup.routers.is_empty() => {}
+            None => self.routers = Some(VirtualRouters::start(setup, trackers, &self.pid_files.memory, &self.outbox)?),
+        }
+        match &mut self.services {
+            Some(services) => services.load(plan, &self.config),
+            None if plan.services.is_empty() => {}
+            None => self.services = Some(Services::start(plan, &self.config, &self.outbox)),
+        }
+        Ok(())
+    }
+
+    fn vrrp_event(&mut self, event: &VrrpEvent) -> Next {
+        if let Some(event) = self.translator.vrrp(event) {
+            self.notifier.handle(&event);
+        }
+        // The thread restarts itself after a panic; that it ended means that the system refuses something that it needs.
+        let ended = matches!(event, VrrpEvent::Ended { error: Some(_) });
+        if ended {
+            self.routers = None;
+        }
+        self.unless_no_respawn(ended || matches!(event, VrrpEvent::Restarted { .. }))
+    }
+
+    fn unless_no_respawn(&self, died: bool) -> Next {
+        if died && self.options.dont_respawn {
+            error!("A part of the daemon died and --dont-respawn is set - stopping");
+            return Next::Stop(Exit::Failure);
+        }
+        Next::Live
+    }
+
+    fn script_event(&mut self, name: String, up: bool) -> Next {
+        if let Some(routers) = &self.routers {
+            routers.script_changed(name, up);
+        }
+        Next::Live
+    }
+
+    fn health_event(&mut self, event: HealthEvent) -> Next {
+        self.notifier.handle(&events::of_health(event));
+        Next::Live
+    }
+
+    /// Restarts what has died without a word.
+    async fn look(&mut self) -> Next {
+        let mut died = false;
+        if self.options.subsystems.vrrp && self.routers.is_none() && !self.config.instances.is_empty() {
+            died = true;
+            let setup = self.machine.prepare(self.config.clone());
+            self.routers =
+                VirtualRouters::start(setup.setup, setup.trackers, &self.pid_files.memory, &self.outbox).ok();
+        }
+        if self.services.as_ref().is_some_and(|services| !services.are_alive()) {
+            died = true;
+            error!("Health checking has died - restarting it");
+            if let Some(services) = self.services.take() {
+                services.stop(HEALTH_PATIENCE).await;
+            }
+            let plan = self.machine.prepare(self.config.clone()).plan;
+            self.services = Some(Services::start(plan, &self.config, &self.outbox));
+        }
+        self.unless_no_respawn(died)
+    }
+
+    /// VRRP first, so that the other router takes over while the rest is cleared away.
+    async fn stop(mut self) {
+        info!("Stopping");
+        ready::tell("STOPPING=1");
+        if let Some(routers) = self.routers.take()
+            && !routers.stop(VRRP_PATIENCE).await
+        {
+            warn!("VRRP did not stop in time - virtual addresses may be left");
+        }
+        while let Ok(event) = self.inbox.vrrp.try_recv() {
+            self.vrrp_event(&event);
+        }
+        if let Some(services) = self.services.take() {
+            services.stop(HEALTH_PATIENCE).await;
+        }
+        while let Ok(event) = self.inbox.health.try_recv() {
+            self.health_event(event);
+        }
+        self.notifier.finish(NOTIFY_PATIENCE).await;
+    }
+}

@@ -1,0 +1,118 @@
+//! Health checking and forwarding: the checkers, their pools, and the table that follows them.
+
+use super::Outbox;
+use crate::dataplane::{self, Dataplane};
+use crate::health::{Health, Plan, Table, TableChange};
+use standfast_ipvs::Timeouts;
+use standfast_parser::model::{Config, LvsTimeouts};
+use std::time::Duration;
+use tracing::{error, warn};
+
+pub(super) struct Services {
+    health: Health,
+    engine: Option<dataplane::Handle>,
+}
+
+impl Services {
+    /// Starts the data plane and the checkers. Where the data plane cannot start, servers are still checked and told about.
+    pub(super) fn start(plan: Plan, config: &Config, outbox: &Outbox) -> Self {
+        let engine = match Dataplane::start(dataplane::Options::default()) {
+            Ok(engine) => Some(engine),
+            Err(problem) => {
+                error!(target: "healthcheck", "Nothing will be forwarded: {problem}");
+                None
+            }
+        };
+        let table: Box<dyn Table> = match &engine {
+            Some(engine) => Box::new(Engine(engine.clone())),
+            None => Box::new(NoTable),
+        };
+        let services = Self { health: Health::start(plan, table, outbox.health.clone()), engine };
+        services.set_timeouts(config.globals.lvs_timeouts);
+        services
+    }
+
+    pub(super) fn load(&self, plan: Plan, config: &Config) {
+        self.set_timeouts(config.globals.lvs_timeouts);
+        self.health.load(plan);
+    }
+
+    pub(super) fn are_alive(&self) -> bool {
+        self.health.is_alive()
+    }
+
+    pub(super) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Ends the checks, empties the table, ends the data plane.
+    pub(super) async fn stop(self, patience: Duration) {
+        if tokio::time::timeout(patience, self.health.stop()).await.is_err() {
+            warn!(target: "healthcheck", "Health checking did not stop in time");
+        }
+        if let Some(engine) = self.engine {
+            let stopping = tokio::task::spawn_blocking(move || engine.stop());
+            if tokio::time::timeout(patience, stopping).await.is_err() {
+                warn!(target: "healthcheck", "The data plane did not stop in time");
+            }
+        }
+    }
+
+    fn set_timeouts(&self, timeouts: LvsTimeouts) {
+        if let Some(engine) = &self.engine {
+            carry_out(engine, vec![dataplane::Command::SetTimeouts(timeouts_of(timeouts))]);
+        }
+    }
+}
+
+fn timeouts_of(configured: LvsTimeouts) -> Timeouts {
+    let default = Timeouts::default();
+    Timeouts {
+        tcp: configured.tcp.unwrap_or(default.tcp),
+        tcp_fin: configured.tcpfin.unwrap_or(default.tcp_fin),
+        udp: configured.udp.unwrap_or(default.udp),
+    }
+}
+
+/// The embedded engine as the pools' table.
+struct Engine(dataplane::Handle);
+
+impl Table for Engine {
+    fn apply(&self, changes: Vec<TableChange>) {
+        carry_out(&self.0, changes.into_iter().map(command_of).collect());
+    }
+}
+
+/// Where the data plane could not start, pools go on for those who are told about them.
+struct NoTable;
+
+impl Table for NoTable {
+    fn apply(&self, _: Vec<TableChange>) {}
+}
+
+fn command_of(change: TableChange) -> dataplane::Command {
+    match change {
+        TableChange::AddService(service) => dataplane::Command::AddService(service),
+        TableChange::EditService(service) => dataplane::Command::EditService(service),
+        TableChange::RemoveService(service) => dataplane::Command::RemoveService(service),
+        TableChange::AddDestination(service, server) => dataplane::Command::AddDestination(service, server),
+        TableChange::EditDestination(service, server) => dataplane::Command::EditDestination(service, server),
+        TableChange::RemoveDestination(service, server) => {
+            dataplane::Command::RemoveDestination { service, address: server.ip(), port: server.port() }
+        }
+    }
+}
+
+/// Gives orders and logs the refusals when they come, without waiting for them.
+fn carry_out(engine: &dataplane::Handle, commands: Vec<dataplane::Command>) {
+    let answers = engine.apply(commands.clone());
+    tokio::spawn(async move {
+        // A sender that vanished is a data plane that was stopped.
+        let answers = answers.await.unwrap_or_default();
+        for (command, answer) in commands.iter().zip(answers) {
+            if let Err(problem) = answer {
+                error!(target: "healthcheck", "The forwarding table refuses {command:?}: {problem}");
+            }
+        }
+    });
+}
