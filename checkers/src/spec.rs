@@ -201,6 +201,28 @@ pub struct DnsSpec {
     pub name: String,
 }
 
+impl DnsSpec {
+    /// The record type that keepalived asks for by default.
+    pub const SOA: u16 = 6;
+
+    /// The number of a record type that keepalived's `type` knows by name.
+    pub fn type_number(name: &str) -> Option<u16> {
+        let number = match name {
+            "A" => 1,
+            "NS" => 2,
+            "CNAME" => 5,
+            "SOA" => Self::SOA,
+            "MX" => 15,
+            "TXT" => 16,
+            "AAAA" => 28,
+            "RRSIG" => 46,
+            "DNSKEY" => 48,
+            _ => return None,
+        };
+        Some(number)
+    }
+}
+
 /// `UDP_CHECK`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UdpSpec {

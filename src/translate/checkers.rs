@@ -4,9 +4,12 @@ use super::names;
 use standfast_checkers::pool::{PoolChecker, PoolConfig, ServerConfig, ServerId, SorryConfig};
 use standfast_checkers::script::Command;
 use standfast_checkers::{
-    CheckerId, CheckerSpec, ConnectSpec, HttpProtocol, HttpSpec, HttpUrl, JudgeSettings, MiscSpec, ProbeSpec,
+    CheckerId, CheckerSpec, ConnectSpec, DnsSpec, HttpProtocol, HttpSpec, HttpUrl, JudgeSettings, MiscSpec, ProbeSpec,
+    SmtpSpec, UdpReply, UdpSpec,
 };
-use standfast_parser::model::{self, Checker, CheckerKind, HttpCheck, MiscCheck, RealServer, Script, VirtualServer};
+use standfast_parser::model::{
+    self, Checker, CheckerKind, HttpCheck, MiscCheck, RealServer, Script, UdpCheck, VirtualServer,
+};
 
 /// Makes a script of the file a command that may run; `None` drops it.
 pub type Prepare<'a> = dyn FnMut(&Script) -> Option<Command> + 'a;
@@ -69,13 +72,19 @@ fn probe(checker: &Checker, prepare: &mut Prepare<'_>) -> Option<ProbeSpec> {
         CheckerKind::Tcp => Some(ProbeSpec::Tcp(connect(checker))),
         CheckerKind::Http(check) => Some(ProbeSpec::Http(http(checker, check))),
         CheckerKind::Misc(check) => misc(check, prepare),
+        CheckerKind::Smtp { helo_name } => {
+            Some(ProbeSpec::Smtp(SmtpSpec { connect: connect(checker), helo_name: helo_name.clone() }))
+        }
+        CheckerKind::Dns { record, name } => Some(ProbeSpec::Dns(DnsSpec {
+            connect: connect(checker),
+            // As keepalived: an unknown type leaves the default.
+            record_type: DnsSpec::type_number(record).unwrap_or(DnsSpec::SOA),
+            name: name.clone(),
+        })),
+        CheckerKind::Ping => Some(ProbeSpec::Ping(connect(checker))),
+        CheckerKind::Udp(check) => Some(ProbeSpec::Udp(udp(checker, check))),
         // The parser lists these among the keywords that are not acted on.
-        CheckerKind::Smtp { .. }
-        | CheckerKind::Dns { .. }
-        | CheckerKind::Ping
-        | CheckerKind::Udp(_)
-        | CheckerKind::File(_)
-        | CheckerKind::Bfd(_) => None,
+        CheckerKind::File(_) | CheckerKind::Bfd(_) => None,
     }
 }
 
@@ -114,7 +123,82 @@ fn http(checker: &Checker, check: &HttpCheck) -> HttpSpec {
     }
 }
 
+fn udp(checker: &Checker, check: &UdpCheck) -> UdpSpec {
+    let reply = check.require_reply.as_ref().map(|bytes| UdpReply {
+        pattern: bytes.iter().map(|byte| byte.unwrap_or_default()).collect(),
+        ignored_bits: bytes.iter().map(|byte| if byte.is_none() { u8::MAX } else { 0 }).collect(),
+        min_length: check.min_reply_length,
+        max_length: check.max_reply_length,
+    });
+    UdpSpec { connect: connect(checker), payload: check.payload.clone(), reply }
+}
+
 fn misc(check: &MiscCheck, prepare: &mut Prepare<'_>) -> Option<ProbeSpec> {
     let command = prepare(&check.script)?.with_timeout(check.timeout);
     Some(ProbeSpec::Misc(MiscSpec { command, dynamic: check.dynamic }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn checker(kind: CheckerKind) -> Checker {
+        Checker {
+            connect: "10.1.0.1:53".parse().unwrap(),
+            bind: Some("10.1.0.254:0".parse().unwrap()),
+            bind_if: Some("eth1".to_owned()),
+            fwmark: Some(7),
+            connect_timeout: Duration::from_secs(2),
+            delay_loop: Duration::from_secs(3),
+            warmup: None,
+            retry: 1,
+            delay_before_retry: Duration::from_secs(1),
+            alpha: false,
+            log_all_failures: false,
+            kind,
+            span: Default::default(),
+        }
+    }
+
+    fn probe_of(kind: CheckerKind) -> Option<ProbeSpec> {
+        probe(&checker(kind), &mut |_| None)
+    }
+
+    fn expected_connect() -> ConnectSpec {
+        ConnectSpec {
+            bind_ip: Some("10.1.0.254".parse().unwrap()),
+            bind_if: Some("eth1".to_owned()),
+            fwmark: Some(7),
+            ..ConnectSpec::new("10.1.0.1:53".parse().unwrap(), Duration::from_secs(2))
+        }
+    }
+
+    #[test]
+    fn connection_options_reach_every_kind() {
+        let connect = expected_connect();
+        assert_eq!(probe_of(CheckerKind::Tcp), Some(ProbeSpec::Tcp(connect.clone())));
+        assert_eq!(probe_of(CheckerKind::Ping), Some(ProbeSpec::Ping(connect.clone())));
+        let helo_name = "checker".to_owned();
+        let smtp = SmtpSpec { connect: connect.clone(), helo_name: helo_name.clone() };
+        assert_eq!(probe_of(CheckerKind::Smtp { helo_name }), Some(ProbeSpec::Smtp(smtp)));
+        for (record, record_type) in [("AAAA", 28), ("NONSENSE", 6)] {
+            let dns = DnsSpec { connect: connect.clone(), record_type, name: "example.com".to_owned() };
+            let kind = CheckerKind::Dns { record: record.to_owned(), name: "example.com".to_owned() };
+            assert_eq!(probe_of(kind), Some(ProbeSpec::Dns(dns)));
+        }
+    }
+
+    #[test]
+    fn wildcards_of_a_udp_reply_become_ignored_bits() {
+        let check = UdpCheck {
+            payload: Some(vec![1, 2]),
+            require_reply: Some(vec![Some(0xab), None]),
+            min_reply_length: 1,
+            max_reply_length: 9,
+        };
+        let reply = UdpReply { pattern: vec![0xab, 0], ignored_bits: vec![0, 0xff], min_length: 1, max_length: 9 };
+        let udp = UdpSpec { connect: expected_connect(), payload: Some(vec![1, 2]), reply: Some(reply) };
+        assert_eq!(probe_of(CheckerKind::Udp(check)), Some(ProbeSpec::Udp(udp)));
+    }
 }

@@ -71,7 +71,7 @@ impl<'t> Builder<'t> {
             return;
         }
         if let Some(block) = checker_block(item.name()) {
-            if !matches!(item.name(), "TCP_CHECK" | "HTTP_GET" | "SSL_GET" | "MISC_CHECK") {
+            if matches!(item.name(), "FILE_CHECK" | "BFD_CHECK") {
                 self.not_acted_on(&table::REAL_SERVER, item);
             }
             draft.checkers.extend(self.checker(item, block));
