@@ -3,16 +3,20 @@
 mod destination_hash;
 mod fixed;
 mod least;
+mod locality;
+mod maglev;
 mod round_robin;
 mod source_hash;
 #[cfg(test)]
 mod tests;
+mod twos;
 mod weighted_round_robin;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use crate::hash::Seed;
 use crate::service::Destination;
 
 /// The algorithms by ipvsadm's names.
@@ -38,10 +42,18 @@ pub enum SchedulerKind {
     Fo,
     /// Weighted overflow: the heaviest with fewer active connections than weight.
     Ovf,
+    /// Locality-based least connections.
+    Lblc,
+    /// Locality-based least connections with replication.
+    Lblcr,
+    /// Maglev hashing.
+    Mh,
+    /// Power of two choices.
+    Twos,
 }
 
 impl SchedulerKind {
-    const NAMES: [(SchedulerKind, &'static str); 10] = [
+    const NAMES: [(SchedulerKind, &'static str); 14] = [
         (SchedulerKind::Rr, "rr"),
         (SchedulerKind::Wrr, "wrr"),
         (SchedulerKind::Lc, "lc"),
@@ -52,6 +64,10 @@ impl SchedulerKind {
         (SchedulerKind::Dh, "dh"),
         (SchedulerKind::Fo, "fo"),
         (SchedulerKind::Ovf, "ovf"),
+        (SchedulerKind::Lblc, "lblc"),
+        (SchedulerKind::Lblcr, "lblcr"),
+        (SchedulerKind::Mh, "mh"),
+        (SchedulerKind::Twos, "twos"),
     ];
 
     /// ipvsadm's name.
@@ -59,7 +75,7 @@ impl SchedulerKind {
         Self::NAMES.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
 
-    pub(crate) fn build(self, flags: SchedulerFlags, _seed: [u64; 2]) -> Box<dyn Schedule> {
+    pub(crate) fn build(self, flags: SchedulerFlags, seed: [u64; 2]) -> Box<dyn Schedule> {
         match self {
             SchedulerKind::Rr => Box::new(round_robin::RoundRobin::default()),
             SchedulerKind::Wrr => Box::new(weighted_round_robin::WeightedRoundRobin::default()),
@@ -71,6 +87,10 @@ impl SchedulerKind {
             SchedulerKind::Dh => Box::new(destination_hash::DestinationHash::default()),
             SchedulerKind::Fo => Box::new(fixed::FailOver),
             SchedulerKind::Ovf => Box::new(fixed::Overflow),
+            SchedulerKind::Lblc => Box::new(locality::Locality::new(Seed(seed))),
+            SchedulerKind::Lblcr => Box::new(locality::Replicated::new(Seed(seed))),
+            SchedulerKind::Mh => Box::new(maglev::Maglev::new(flags)),
+            SchedulerKind::Twos => Box::new(twos::Twos::new(Seed(seed))),
         }
     }
 }

@@ -5,7 +5,11 @@
 #[cfg(test)]
 mod packets;
 #[cfg(test)]
+mod persistence;
+#[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod services;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

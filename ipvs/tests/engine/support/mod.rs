@@ -3,6 +3,7 @@
 
 pub mod build;
 pub mod describe;
+pub mod world;
 
 /// The folded ones' complement sum, computed the slow way.
 pub fn sum(bytes: &[u8], initial: u32) -> u16 {
