@@ -1,5 +1,6 @@
 //! Connections and persistence templates: what one is, where they are kept, and when they end.
 
+pub(crate) mod fragments;
 mod index;
 pub(crate) mod state;
 pub(crate) mod table;

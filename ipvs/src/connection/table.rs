@@ -1,5 +1,6 @@
 //! The connection table of one address family.
 
+use super::fragments::{Datagram, Fragments};
 use super::index::Index;
 use super::state::State;
 use super::wheel::Wheel;
@@ -17,6 +18,7 @@ pub(crate) struct Table<A> {
     index: Index,
     wheel: Wheel,
     seed: Seed,
+    fragments: Fragments<A>,
     free: u32,
     live: usize,
     limit: usize,
@@ -30,6 +32,7 @@ impl<A: Address> Table<A> {
             index: Index::new(limit * 2),
             wheel: Wheel::new(),
             seed: Seed(seed),
+            fragments: Fragments::new(Seed(seed)),
             free: NONE,
             live: 0,
             limit,
@@ -136,6 +139,19 @@ impl<A: Address> Table<A> {
     /// Live entries in the order of their memory.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Connection<A>> {
         self.entries.iter().filter(|entry| entry.destination != NONE)
+    }
+
+    /// Remembers the connection of a datagram whose first fragment was seen.
+    pub(crate) fn remember_fragments(&mut self, datagram: Datagram<A>, id: u32, direction: Direction, now: u32) {
+        if let Some(connection) = self.entries.get(id as usize) {
+            self.fragments.remember(datagram, (id, direction), connection, now);
+        }
+    }
+
+    /// The connection of a later fragment.
+    pub(crate) fn find_fragment(&mut self, datagram: &Datagram<A>, now: u32) -> Option<(u32, Direction)> {
+        let entries = &self.entries;
+        self.fragments.find(datagram, |id| entries.get(id as usize), now)
     }
 
     /// A seeded hash of one address.

@@ -2,12 +2,12 @@
 
 use super::path::Path;
 use crate::address::Address;
-use crate::connection::{Connection, Direction, Key, Method};
+use crate::connection::{Connection, Direction, Method};
 use crate::forward::icmp;
 use crate::forward::nat::{self, End};
 use crate::packet::icmp::{IcmpError, ReplyBuffer};
 use crate::packet::segment::Segment;
-use crate::packet::{Frame, Header};
+use crate::packet::{Fragment, Frame, Header};
 use crate::service::Protocol;
 use crate::verdict::{Decision, DropReason, PassReason};
 
@@ -25,7 +25,7 @@ impl<A: Address> Path<'_, A> {
         if header.ttl <= 1 {
             return Err(Decision::Drop(DropReason::TtlExpired));
         }
-        self.count_icmp(&connection, direction, header.end)?;
+        self.count_related(&connection, direction, header.end)?;
         A::decrement_ttl(frame.packet);
         if connection.method == Method::Nat {
             icmp::translate(frame.packet, header, &quote, &connection, direction);
@@ -46,7 +46,13 @@ impl<A: Address> Path<'_, A> {
         Ok(())
     }
 
-    fn count_icmp(&mut self, of: &Connection<A>, direction: Direction, bytes: usize) -> Result<(), Decision> {
+    /// Counts a packet that is no segment of its own.
+    pub(super) fn count_related(
+        &mut self,
+        of: &Connection<A>,
+        direction: Direction,
+        bytes: usize,
+    ) -> Result<(), Decision> {
         match direction {
             Direction::FromServer => self.core.count_out(of.destination, bytes),
             Direction::FromClient if self.core.count_in(of.destination, bytes) => (),
@@ -71,18 +77,10 @@ impl<A: Address> Path<'_, A> {
 
     /// Undoes the translation of a packet; gives the virtual address if there was one.
     fn restore(&mut self, packet: &mut [u8]) -> Option<A> {
-        let header = A::parse_quoted(packet).ok()?;
+        let header = A::parse_quoted(packet).ok().filter(|header| !matches!(header.fragment, Fragment::Later(_)))?;
         let protocol = Protocol::from_number(header.protocol)?;
         let segment = Segment::parse(protocol, packet.get(header.l4..)?).ok()?;
-        let key = Key {
-            source: header.source,
-            destination: header.destination,
-            source_port: segment.source_port,
-            destination_port: segment.destination_port,
-            protocol: header.protocol,
-            template: false,
-        };
-        let (id, direction) = self.table.find(&key.reversed())?;
+        let (id, direction) = self.table.find(&segment.key(&header).reversed())?;
         let connection = self.table.get(id)?;
         let (end, to) = match direction {
             Direction::FromServer => (End::Destination, (connection.service, connection.service_port)),

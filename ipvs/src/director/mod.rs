@@ -2,6 +2,7 @@
 
 mod clock;
 mod connections;
+mod fragments;
 mod icmp;
 mod limiter;
 mod path;

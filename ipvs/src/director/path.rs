@@ -3,12 +3,12 @@
 use super::Core;
 use crate::address::Address;
 use crate::connection::table::Table;
-use crate::connection::{Connection, Direction, Key, Method, tcp::View};
+use crate::connection::{Connection, Direction, Method, tcp::View};
 use crate::forward::nat::{self, End};
 use crate::packet::checksum::Change;
 use crate::packet::icmp::IcmpError;
 use crate::packet::segment::{Segment, TcpFlags};
-use crate::packet::{Frame, Header, Ingress};
+use crate::packet::{Fragment, Frame, Header, Ingress};
 use crate::service::Protocol;
 use crate::verdict::{Decision, DropReason, PassReason};
 
@@ -39,17 +39,6 @@ pub(super) struct Target<A> {
 }
 
 impl<A: Address> Packet<'_, '_, A> {
-    pub(super) fn key(&self) -> Key<A> {
-        Key {
-            source: self.header.source,
-            destination: self.header.destination,
-            source_port: self.segment.source_port,
-            destination_port: self.segment.destination_port,
-            protocol: self.header.protocol,
-            template: false,
-        }
-    }
-
     fn intact(&self) -> Result<(), Decision> {
         match A::header_intact(self.frame.packet, self.header.l4) {
             true => Ok(()),
@@ -82,20 +71,28 @@ impl<'a, A: Address> Path<'a, A> {
     #[inline]
     pub(super) fn receive(&mut self, frame: &mut Frame<'_>, ingress: Ingress) -> Decision {
         let header = match A::parse(frame.packet) {
-            Ok(header) if header.fragment => return Decision::Pass(PassReason::Fragment),
             Ok(header) => header,
             Err(reason) => return Decision::Pass(reason),
         };
-        let decision = match Protocol::from_number(header.protocol) {
-            Some(protocol) => self.transport(frame, header, protocol, ingress),
-            None if header.protocol == A::ICMP => self.icmp(frame, &header),
-            None => Err(Decision::Pass(PassReason::OtherProtocol)),
+        let decision = match header.fragment {
+            Fragment::Whole => self.whole(frame, header, ingress),
+            Fragment::First(id) => self.first_fragment(frame, header, ingress, id),
+            Fragment::Later(id) => self.later_fragment(frame, &header, id),
         };
         decision.unwrap_or_else(|decision| decision)
     }
 
     #[inline]
-    fn transport(
+    fn whole(&mut self, frame: &mut Frame<'_>, header: Header<A>, ingress: Ingress) -> Result<Decision, Decision> {
+        match Protocol::from_number(header.protocol) {
+            Some(protocol) => self.transport(frame, header, protocol, ingress),
+            None if header.protocol == A::ICMP => self.icmp(frame, &header),
+            None => Err(Decision::Pass(PassReason::OtherProtocol)),
+        }
+    }
+
+    #[inline]
+    pub(super) fn transport(
         &mut self,
         frame: &mut Frame<'_>,
         header: Header<A>,
@@ -105,7 +102,7 @@ impl<'a, A: Address> Path<'a, A> {
         let l4 = frame.packet.get(header.l4..header.end).unwrap_or_default();
         let segment = Segment::parse(protocol, l4).map_err(Decision::Pass)?;
         let mut packet = Packet { frame, header, segment, ingress };
-        match self.find_live(&packet.key()) {
+        match self.find_live(&packet.segment.key(&packet.header)) {
             Some((id, Direction::FromClient)) => self.client_packet(id, &mut packet),
             Some((id, Direction::FromServer)) => self.server_packet(id, &mut packet),
             None => self.unknown(&mut packet),

@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::connection::{Connection, Direction, Key};
 use crate::forward::nat::pseudo_sum;
-use crate::packet::{Header, checksum, read, write};
+use crate::packet::{Fragment, Header, checksum, read, write};
 use crate::service::Protocol;
 
 /// Length of the header before the quoted packet.
@@ -26,7 +26,10 @@ pub(crate) fn quote<A: Address>(packet: &[u8], header: &Header<A>) -> Option<Quo
     let quoted = packet.get(start..header.end)?;
     let inner = A::parse_quoted(quoted).ok()?;
     Protocol::from_number(inner.protocol)?;
-    if !A::ICMP_ERRORS.contains(kind) || inner.fragment || inner.source != header.destination {
+    if !A::ICMP_ERRORS.contains(kind)
+        || matches!(inner.fragment, Fragment::Later(_))
+        || inner.source != header.destination
+    {
         return None;
     }
     let key = Key {

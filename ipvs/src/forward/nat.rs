@@ -2,8 +2,8 @@
 
 use crate::address::Address;
 use crate::packet::checksum::{Change, delta};
-use crate::packet::segment::{Segment, mend_checksum};
-use crate::packet::{Header, write};
+use crate::packet::segment::{Coverage, Segment, mend_checksum};
+use crate::packet::{Fragment, Header, write};
 use crate::service::Protocol;
 
 /// Which end of the packet is rewritten.
@@ -29,6 +29,11 @@ pub(crate) fn rewrite<A: Address>(
     change: Change,
     partial: bool,
 ) {
+    let coverage = match (partial, header.fragment) {
+        (true, _) => Coverage::Partial,
+        (false, Fragment::Whole) => Coverage::Packet,
+        (false, _) => Coverage::Datagram,
+    };
     let (source, destination, at) = match end {
         End::Source => (address, header.destination, 0),
         End::Destination => (header.source, address, 2),
@@ -40,7 +45,7 @@ pub(crate) fn rewrite<A: Address>(
     let stop = header.end.min(packet.len());
     let Some(l4) = packet.get_mut(header.l4..stop) else { return };
     write(l4, at, port);
-    mend_checksum(protocol, l4, change, partial, |length| pseudo_sum(source, destination, header.protocol, length));
+    mend_checksum(protocol, l4, change, coverage, |length| pseudo_sum(source, destination, header.protocol, length));
 }
 
 /// As `rewrite`, for a packet whose change of checksums is not known yet and whose checksum is whole.

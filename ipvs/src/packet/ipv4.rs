@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::checksum;
 use super::icmp::{IcmpError, ReplyBuffer};
-use super::{Header, word, write};
+use super::{Fragment, Header, word, write};
 use crate::verdict::PassReason;
 
 pub(crate) const SOURCE: usize = 12;
@@ -42,8 +42,18 @@ pub(crate) fn parse_quoted(packet: &[u8]) -> Result<Header<Ipv4Addr>, PassReason
         ttl: fixed[TTL],
         l4,
         end,
-        fragment: word([fixed[6], fixed[7]]) & 0x3fff != 0,
+        fragment: fragment(fixed),
     })
+}
+
+#[inline]
+fn fragment(fixed: &[u8; HEADER]) -> Fragment {
+    let identification = u32::from(word([fixed[4], fixed[5]]));
+    match word([fixed[6], fixed[7]]) & 0x3fff {
+        0 => Fragment::Whole,
+        0x2000 => Fragment::First(identification),
+        _ => Fragment::Later(identification),
+    }
 }
 
 #[inline]
@@ -91,7 +101,7 @@ pub(crate) fn error(
     error: IcmpError,
     id: u16,
 ) -> Option<ReplyBuffer> {
-    if !may_be_answered(packet, header) {
+    if !may_be_answered(header) {
         return None;
     }
     let quote = packet.get(..header.end.min(packet.len()).min(ERROR_LENGTH - HEADER - 8))?;
@@ -105,8 +115,8 @@ pub(crate) fn error(
     Some(reply)
 }
 
-fn may_be_answered(packet: &[u8], header: &Header<Ipv4Addr>) -> bool {
-    let later_fragment = packet.get(6..8).is_none_or(|bytes| word([bytes[0], bytes[1]]) & 0x1fff != 0);
+fn may_be_answered(header: &Header<Ipv4Addr>) -> bool {
+    let later_fragment = matches!(header.fragment, Fragment::Later(_));
     let source = header.source;
     let single = !(source.is_unspecified() || source.is_broadcast() || source.is_multicast() || source.is_loopback());
     let to_group = header.destination.is_multicast() || header.destination.is_broadcast();

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use super::checksum;
 use super::icmp::{IcmpError, ReplyBuffer};
-use super::{Header, word, write};
+use super::{Fragment, Header, word, write};
 use crate::address::Address;
 use crate::verdict::PassReason;
 
@@ -39,7 +39,7 @@ pub(crate) fn parse_quoted(packet: &[u8]) -> Result<Header<Ipv6Addr>, PassReason
         ttl: fixed[HOP_LIMIT],
         l4: HEADER,
         end,
-        fragment: false,
+        fragment: Fragment::Whole,
     };
     skip_extensions(packet, &mut header)?;
     if header.l4 > end || header.l4 > packet.len() {
@@ -59,24 +59,36 @@ fn skip_extensions(packet: &[u8], header: &mut Header<Ipv6Addr>) -> Result<(), P
         let next = packet.get(header.l4).ok_or(PassReason::Malformed)?;
         header.protocol = *next;
         header.l4 += length;
+        // What follows the fragment header of a later fragment is payload.
+        if matches!(header.fragment, Fragment::Later(_)) {
+            return Ok(());
+        }
     }
     Err(PassReason::Malformed)
 }
 
 /// The length of the extension header at `l4`, or none if it is a transport header.
 fn extension_length(packet: &[u8], header: &mut Header<Ipv6Addr>) -> Result<Option<usize>, PassReason> {
-    let fields: Option<&[u8; 4]> = packet.get(header.l4..).and_then(|rest| rest.first_chunk());
+    let fields: Option<&[u8; 8]> = packet.get(header.l4..).and_then(|rest| rest.first_chunk());
     match (header.protocol, fields) {
         (0 | 60, Some(fields)) => Ok(Some(8 + usize::from(fields[1]) * 8)),
         // A routing header with segments left: the destination is only a stop on the way.
         (43, Some(fields)) if fields[3] == 0 => Ok(Some(8 + usize::from(fields[1]) * 8)),
         (44, Some(fields)) => {
-            header.fragment |= word([fields[2], fields[3]]) & 0xfff9 != 0;
-            // Only the first fragment goes on with the transport header.
-            Ok((word([fields[2], fields[3]]) & 0xfff8 == 0).then_some(8))
+            header.fragment = fragment(fields);
+            Ok(Some(8))
         }
         (0 | 43 | 44 | 60, _) => Err(PassReason::Malformed),
         _ => Ok(None),
+    }
+}
+
+fn fragment(fields: &[u8; 8]) -> Fragment {
+    let identification = u32::from_be_bytes([fields[4], fields[5], fields[6], fields[7]]);
+    match word([fields[2], fields[3]]) & 0xfff9 {
+        0 => Fragment::Whole,
+        1 => Fragment::First(identification),
+        _ => Fragment::Later(identification),
     }
 }
 
@@ -124,4 +136,58 @@ fn ip_header(source: Ipv6Addr, destination: Ipv6Addr, payload: usize) -> [u8; HE
     header[SOURCE..SOURCE + 16].copy_from_slice(&source.octets());
     header[DESTINATION..DESTINATION + 16].copy_from_slice(&destination.octets());
     header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A packet of UDP from fd00::1 to fd00::2 behind these extension headers, each with the protocol of the next.
+    fn packet(first: u8, extensions: &[&[u8]]) -> Vec<u8> {
+        let payload: Vec<u8> = extensions.concat().into_iter().chain([0; 8]).collect();
+        let mut packet = vec![0x60, 0, 0, 0, 0, payload.len() as u8, first, 64];
+        for last in [1, 2] {
+            packet.extend(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last).octets());
+        }
+        packet.extend(payload);
+        packet
+    }
+
+    fn parsed(first: u8, extensions: &[&[u8]]) -> Result<(u8, usize, Fragment), PassReason> {
+        parse(&packet(first, extensions)).map(|header| (header.protocol, header.l4, header.fragment))
+    }
+
+    const HOP_BY_HOP_THEN_FRAGMENT: &[u8] = &[44, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    const OPTIONS_THEN_UDP: &[u8] = &[17, 0, 1, 4, 0, 0, 0, 0];
+
+    #[test]
+    fn extension_headers_are_skipped() {
+        assert_eq!(parsed(17, &[]), Ok((17, 40, Fragment::Whole)));
+        assert_eq!(parsed(60, &[OPTIONS_THEN_UDP]), Ok((17, 48, Fragment::Whole)));
+    }
+
+    #[test]
+    fn fragments_are_told_apart() {
+        let fragment = |offset_and_more: u8| [17, 0, 0, offset_and_more, 0, 0, 1, 2];
+        let parsed = |offset_and_more| parsed(0, &[HOP_BY_HOP_THEN_FRAGMENT, &fragment(offset_and_more)]);
+        assert_eq!(parsed(0), Ok((17, 64, Fragment::Whole)), "an atomic fragment is the whole datagram");
+        assert_eq!(parsed(1), Ok((17, 64, Fragment::First(0x102))));
+        assert_eq!(parsed(8), Ok((17, 64, Fragment::Later(0x102))));
+    }
+
+    #[test]
+    fn a_stop_on_the_way_is_not_the_destination() {
+        let routing = |segments_left: u8| [17, 0, 0, segments_left, 0, 0, 0, 0];
+        assert_eq!(parsed(43, &[&routing(1)]), Err(PassReason::Malformed));
+        assert_eq!(parsed(43, &[&routing(0)]), Ok((17, 48, Fragment::Whole)));
+    }
+
+    #[test]
+    fn what_lies_about_its_length_is_malformed() {
+        assert_eq!(parsed(60, &[&[17, 200, 0, 0, 0, 0, 0, 0]]), Err(PassReason::Malformed));
+        assert_eq!(parsed(0, &[[0; 8].as_slice(); 9]), Err(PassReason::Malformed), "too many extension headers");
+        let mut cut = packet(17, &[]);
+        cut.pop();
+        assert_eq!(parse(&cut), Err(PassReason::Malformed));
+    }
 }

@@ -43,7 +43,15 @@ pub(crate) struct Header<A> {
     pub(crate) l4: usize,
     /// Where the packet ends.
     pub(crate) end: usize,
-    pub(crate) fragment: bool,
+    pub(crate) fragment: Fragment,
+}
+
+/// Which part of a datagram a packet is, with the datagram's identification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fragment {
+    Whole,
+    First(u32),
+    Later(u32),
 }
 
 #[inline]

@@ -1,7 +1,9 @@
 //! The transport header: ports, flags and checksums of TCP and UDP.
 
 use super::checksum::{self, Change};
-use super::{read, word, write};
+use super::{Header, read, word, write};
+use crate::address::Address;
+use crate::connection::Key;
 use crate::service::Protocol;
 use crate::verdict::PassReason;
 
@@ -34,6 +36,19 @@ impl TcpFlags {
 }
 
 impl Segment {
+    /// What this segment's connection is looked up by.
+    #[inline]
+    pub(crate) fn key<A: Address>(&self, header: &Header<A>) -> Key<A> {
+        Key {
+            source: header.source,
+            destination: header.destination,
+            source_port: self.source_port,
+            destination_port: self.destination_port,
+            protocol: header.protocol,
+            template: false,
+        }
+    }
+
     /// Reads the transport header at the start of `l4`.
     #[inline]
     pub(crate) fn parse(protocol: Protocol, l4: &[u8]) -> Result<Segment, PassReason> {
@@ -58,15 +73,25 @@ impl Segment {
     }
 }
 
-/// Mends the checksum of the transport header at the start of `l4` after a change; a `partial` one holds only the
-/// pseudo header's sum. `pseudo` is that sum as rewritten, for a UDP datagram that carries no checksum and gets one, as
-/// under IPVS.
+/// What a transport checksum covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coverage {
+    /// The packet that it is in.
+    Packet,
+    /// More than the fragment that it is in.
+    Datagram,
+    /// Only the pseudo header, and it is not complemented.
+    Partial,
+}
+
+/// Mends the checksum of the transport header at the start of `l4` after a change. `pseudo` is the pseudo header's sum
+/// as rewritten, for a UDP datagram that carries no checksum and gets one, as under IPVS.
 #[inline]
 pub(crate) fn mend_checksum(
     protocol: Protocol,
     l4: &mut [u8],
     change: Change,
-    partial: bool,
+    coverage: Coverage,
     pseudo: impl FnOnce(usize) -> u32,
 ) {
     let at = match protocol {
@@ -75,11 +100,12 @@ pub(crate) fn mend_checksum(
     };
     let Some(field) = read(l4, at) else { return };
     let whole = u32::from(change.addresses) + u32::from(change.ports);
-    let mended = match (partial, protocol, field) {
-        (true, ..) => checksum::update_partial(field, change.addresses),
-        (false, Protocol::Udp, 0) => computed(l4, pseudo(l4.len())),
-        (false, Protocol::Udp, _) => some(checksum::update(field, whole)),
-        (false, ..) => checksum::update(field, whole),
+    let mended = match (coverage, protocol, field) {
+        (Coverage::Partial, ..) => checksum::update_partial(field, change.addresses),
+        (Coverage::Packet, Protocol::Udp, 0) => computed(l4, pseudo(l4.len())),
+        (Coverage::Datagram, Protocol::Udp, 0) => 0,
+        (_, Protocol::Udp, _) => some(checksum::update(field, whole)),
+        (_, Protocol::Tcp, _) => checksum::update(field, whole),
     };
     write(l4, at, mended);
 }

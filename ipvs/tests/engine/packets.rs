@@ -186,4 +186,4 @@ macro_rules! fixtures {
     };
 }
 
-fixtures! { nat_basic nat_icmp nat_no_connection nat_mtu no_destination dr ipv6 persistence }
+fixtures! { nat_basic nat_icmp nat_no_connection nat_mtu no_destination dr ipv6 persistence fragments }

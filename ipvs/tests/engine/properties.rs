@@ -263,6 +263,8 @@ const TEMPLATES: &[&str] = &[
      TCP 80>1000 [S] seq 1 ack 1 win 1 data 0}",
     "IP 10.1.0.9>10.0.0.1 ttl 64 tos 0x0 id 1 ICMP 11.0 rest 0x500 {IP 10.0.0.1>10.1.0.1 ttl 64 tos 0x0 id 1 \
      TCP 1000>80 [S] seq 1 ack 1 win 1 data 0}",
+    "IP 10.0.0.1>10.0.0.100 len 60 ttl 64 tos 0x0 id 7 MF UDP 1000>53 len 90",
+    "IP 10.0.0.1>10.0.0.100 len 68 ttl 64 tos 0x0 id 7 off 40 proto 17 fragment 48 bytes",
     "IP6 fd00::1>fd00::100 hlim 64 tc/fl 60000000 TCP 1000>80 [S] seq 1 ack 0 win 1 data 9",
     "IP6 fd00::1>fd00::100 hlim 64 tc/fl 60000000 ICMP6 2.0 rest 0x500 {IP6 fd00::100>fd00::1 hlim 64 tc/fl 60000000 \
      TCP 80>1000 [S] seq 1 ack 1 win 1 data 0}",

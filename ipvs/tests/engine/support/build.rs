@@ -46,11 +46,14 @@ pub fn packet(text: &str) -> Vec<u8> {
     let total = words.number("len").filter(|_| words.0[0] == "IP" && words.0[2] == "len").map(|length| length as usize);
     let mut packet = ip_header(&words);
     let header = packet.len();
-    if words.has("ICMP") || words.has("ICMP6") {
+    if words.has("fragment") {
+        packet.extend(vec![0; words.number("fragment").unwrap() as usize]);
+    } else if words.has("ICMP") || words.has("ICMP6") {
         icmp(&mut packet, &words, quoted, total);
     } else {
         transport(&mut packet, &words, total);
     }
+    packet.truncate(total.unwrap_or(packet.len()));
     finish(&mut packet, header, &words, total);
     packet
 }
@@ -69,6 +72,9 @@ fn ip_header(words: &Words<'_>) -> Vec<u8> {
 }
 
 fn protocol(words: &Words<'_>) -> u8 {
+    if let Some(number) = words.number("proto") {
+        return number as u8;
+    }
     let known = [("TCP", 6), ("UDP", 17), ("ICMP", 1), ("ICMP6", 58)];
     known.iter().find(|(name, _)| words.has(name)).unwrap_or_else(|| panic!("{:?}: which protocol?", words.0)).1
 }
@@ -77,6 +83,7 @@ fn v4_header(words: &Words<'_>) -> Vec<u8> {
     let mut header = vec![0x45, words.number("tos").unwrap_or(0) as u8, 0, 0];
     header.extend((words.number("id").unwrap_or(0) as u16).to_be_bytes());
     let fragment: u16 = if words.has("DF") { 0x4000 } else { 0 } | if words.has("MF") { 0x2000 } else { 0 };
+    let fragment = fragment | (words.number("off").unwrap_or(0) / 8) as u16;
     header.extend(fragment.to_be_bytes());
     header.extend([words.number("ttl").unwrap() as u8, protocol(words), 0, 0]);
     header

@@ -10,6 +10,10 @@ pub fn packet(packet: &[u8]) -> String {
     let l4 = header_length(packet);
     let (head, protocol) = if packet[0] >> 4 == 4 { v4(packet) } else { v6(packet) };
     let rest = match protocol {
+        _ if offset(packet) > 0 => {
+            let offset = offset(packet);
+            format!("off {offset} proto {protocol} fragment {} bytes", end(packet) - l4)
+        }
         6 => tcp(packet, l4),
         17 => udp(packet, l4),
         _ => icmp(packet, l4, protocol),
@@ -47,10 +51,16 @@ fn end(packet: &[u8]) -> usize {
     if packet[0] >> 4 == 4 { usize::from(word(packet, 2)) } else { 40 + usize::from(word(packet, 4)) }
 }
 
-/// The verdict on a checksum, empty for a packet cut short.
+/// Where a fragment belongs.
+fn offset(packet: &[u8]) -> u16 {
+    if packet[0] >> 4 == 4 { (word(packet, 6) & 0x1fff) * 8 } else { 0 }
+}
+
+/// The verdict on a checksum, empty for a packet cut short and for a fragment.
 fn verdict(packet: &[u8], l4: usize, protocol: u8) -> &'static str {
     let end = end(packet);
-    if packet.len() < end {
+    let fragment = packet[0] >> 4 == 4 && word(packet, 6) & 0x3fff != 0;
+    if packet.len() < end || fragment {
         return "";
     }
     match sum(&packet[l4..end], pseudo(packet, protocol, end - l4)) {
