@@ -78,7 +78,10 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod file_tests {
     use super::*;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 

@@ -120,7 +120,14 @@ pub fn init(options: &Options) -> io::Result<()> {
     let subscriber = tracing_subscriber::registry().with(LogLayer { detail: options.log_detail });
     // A second logger in one process (tests) keeps the first.
     let _ = tracing::subscriber::set_global_default(subscriber);
+    std::panic::set_hook(Box::new(log_panic));
     problem
+}
+
+/// A daemon's standard error is closed; a fault of ours must still be seen.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    tracing::error!("panicked in thread {}: {panic}", thread.name().unwrap_or("without name"));
 }
 
 /// Hands the destinations to a thread of their own. Call after the last fork, once.
@@ -151,8 +158,11 @@ pub fn reopen() {
 fn write(entry: Entry) {
     if let Some(queue) = QUEUE.get() {
         queue.push(entry);
-    } else if let Some(sinks) = DIRECT.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-        sinks.write(&entry);
+    } else if let Ok(mut sinks) = DIRECT.try_lock() {
+        // Locked means that writing itself panicked and this is the news of it.
+        if let Some(sinks) = sinks.as_mut() {
+            sinks.write(&entry);
+        }
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Scripts {
     pub(super) any: Option<Command>,
     pub(super) priority_changes: bool,
     pub(super) smtp_alert: bool,
+    /// No longer in the configuration.
+    leaving: bool,
 }
 
 impl Scripts {
@@ -32,7 +34,13 @@ impl Scripts {
             any: policy.prepare_optional(notify.any.as_ref()),
             priority_changes: notify.priority_changes,
             smtp_alert,
+            leaving: false,
         }
+    }
+
+    /// Without `notify_deleted`, keepalived tells of an instance that a reload removed as if it had a fault.
+    pub(super) fn told(&self, state: State) -> State {
+        if state == State::Deleted && self.deleted.is_none() { State::Fault } else { state }
     }
 
     pub(super) fn of(&self, state: State) -> Option<&Command> {
@@ -72,6 +80,16 @@ impl Book {
         let fifos = [&globals.notify_fifo, &globals.vrrp_notify_fifo, &globals.lvs_notify_fifo];
         fifos.into_iter().flatten().for_each(|fifo| book.add_fifo(fifo, policy));
         book
+    }
+
+    /// Keeps what `former` says about those who are leaving, because their end is still to be told.
+    pub(super) fn keep_leaving(&mut self, former: Self) {
+        for (name, scripts) in former.instances.into_iter().filter(|(_, scripts)| !scripts.leaving) {
+            self.instances.entry(name).or_insert(Scripts { leaving: true, ..scripts });
+        }
+        for (name, scripts) in former.groups.into_iter().filter(|(_, scripts)| !scripts.leaving) {
+            self.groups.entry(name).or_insert(Scripts { leaving: true, ..scripts });
+        }
     }
 
     fn add_fifo(&mut self, fifo: &Fifo, policy: &mut ScriptPolicy) {

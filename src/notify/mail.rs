@@ -22,6 +22,9 @@ const PARALLEL: usize = 4;
 /// keepalived allows its time-out to every step of the conversation; a whole one has so many.
 const STEPS: u32 = 3;
 
+/// RFC 5322 section 2.1.1 allows lines of 998 characters.
+const SUBJECT_LIMIT: usize = 900;
+
 /// What a mail says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
@@ -76,7 +79,7 @@ impl Settings {
         let mut headers = Headers::new();
         headers.set(Date::new(now));
         headers.set(header::From::from(Mailboxes::from(self.from.clone())));
-        headers.set(Subject::from(one_line(&format!("[{}] {}", self.router_id, mail.subject))));
+        headers.insert_raw(subject(&one_line(&format!("[{}] {}", self.router_id, mail.subject))));
         headers.set(Mailer);
         headers.set(header::To::from(self.to.iter().cloned().collect::<Mailboxes>()));
         format!("{headers}\r\n{}\r\n", one_line(&mail.body))
@@ -105,6 +108,14 @@ impl Settings {
 
 fn with_source(error: &lettre::transport::smtp::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
+
+/// keepalived never folds its subjects, and filters look for them in one line; only what must be encoded is.
+fn subject(text: &str) -> HeaderValue {
+    if text.is_ascii() && text.len() < SUBJECT_LIMIT {
+        return HeaderValue::dangerous_new_pre_encoded(Subject::name(), text.to_owned(), text.to_owned());
+    }
+    Subject::from(text.to_owned()).display()
 }
 
 /// `a@b`, `Name <a@b>`, or a bare local name, which is completed with the host.

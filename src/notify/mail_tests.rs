@@ -148,6 +148,15 @@ fn names_cannot_add_headers_or_lines() {
 }
 
 #[test]
+fn long_subjects_stay_on_one_line() {
+    let subject = "Realserver [2001:db8:aaaa::1:21]:tcp:80 of virtual server [2001:db8:aaaa::2:100]:tcp:80 - DOWN";
+    let text = settings(&globals(25)).compose(&Mail { subject: subject.into(), ..mail() }, SystemTime::UNIX_EPOCH);
+    assert!(text.contains(&format!("\r\nSubject: [LAB] {subject}\r\n")), "{text}");
+    let strange = settings(&globals(25)).compose(&Mail { subject: "Ä".into(), ..mail() }, SystemTime::UNIX_EPOCH);
+    assert!(strange.contains("Subject: [LAB] =?utf-8?"), "{strange}");
+}
+
+#[test]
 fn defaults_come_from_the_host() {
     let bare = Globals { router_id: None, smtp_helo_name: None, notification_email_from: None, ..globals(25) };
     let settings = settings(&bare);

@@ -173,7 +173,7 @@ impl Notifier {
     }
 
     /// Goes on with another configuration. FIFOs whose path stays are kept open.
-    pub fn reconfigure(&mut self, config: &Config, book: Book, host: &str) {
+    pub fn reconfigure(&mut self, config: &Config, mut book: Book, host: &str) {
         let (mail, notes) = Settings::new(&config.globals, host);
         notes.iter().for_each(|note| warn!("{note}"));
         self.mail = mail.map(Arc::new);
@@ -181,6 +181,7 @@ impl Notifier {
         replace(&mut self.global_fifo, globals.notify_fifo.as_ref(), &book, &self.launcher);
         replace(&mut self.vrrp_fifo, globals.vrrp_notify_fifo.as_ref(), &book, &self.launcher);
         replace(&mut self.lvs_fifo, globals.lvs_notify_fifo.as_ref(), &book, &self.launcher);
+        book.keep_leaving(std::mem::take(&mut self.book));
         self.book = book;
     }
 
@@ -216,6 +217,7 @@ impl Notifier {
     }
 
     fn instance(&mut self, name: &str, state: State, priority: u8) {
+        let state = self.book.instances.get(name).map_or(state, |scripts| scripts.told(state));
         if let Some(scripts) = self.book.instances.get(name) {
             let arguments = ["INSTANCE", name, state.word(), &priority.to_string()];
             run_state_scripts(&self.launcher, scripts, state, arguments);
@@ -226,6 +228,7 @@ impl Notifier {
     }
 
     fn group(&mut self, name: &str, state: State) {
+        let state = self.book.groups.get(name).map_or(state, |scripts| scripts.told(state));
         if let Some(scripts) = self.book.groups.get(name) {
             run_state_scripts(&self.launcher, scripts, state, ["GROUP", name, state.word(), "0"]);
         }

@@ -58,6 +58,30 @@ async fn state_scripts_start_before_the_general_one_and_get_no_arguments() {
 }
 
 #[tokio::test]
+async fn what_a_reload_removed_is_told_by_its_old_scripts_as_a_fault_or_as_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let say = |word: &str| Some(script(format!("echo {word} \"$@\" >> {}", out.display())));
+    let plain = Notify { fault: say("fault"), ..Notify::default() };
+    let aware = Notify { deleted: say("deleted"), fault: say("fault"), ..Notify::default() };
+    let config = Config {
+        globals: globals(),
+        sync_groups: vec![group("plain", plain), group("aware", aware)],
+        ..Config::default()
+    };
+    let mut notifier = notifier(&config);
+    let empty = Config { globals: globals(), ..Config::default() };
+    notifier.reconfigure(&empty, Book::default(), "host.example");
+    for name in ["plain", "aware"] {
+        notifier.handle(&Event::Group { name: name.into(), state: State::Deleted });
+        assert!(notifier.launcher.settle(Duration::from_secs(20)).await);
+    }
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "fault\ndeleted\n");
+    notifier.reconfigure(&empty, Book::default(), "host.example");
+    assert!(notifier.book.groups.is_empty());
+}
+
+#[tokio::test]
 async fn records_reach_the_fifos_of_their_kind() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();

@@ -34,6 +34,14 @@ impl Supervisor<'_> {
         write("keepalived.json", &dump::vrrp_json(&self.sources(&views)));
     }
 
+    /// `--dump-conf`.
+    pub(super) async fn log_configuration(&self) {
+        let views = self.views().await;
+        for line in dump::vrrp_data(&self.sources(&views)).lines() {
+            info!("{line}");
+        }
+    }
+
     async fn views(&self) -> Views {
         match &self.routers {
             Some(routers) => routers.views().await,

@@ -19,11 +19,14 @@ use crate::run::Exit;
 use crate::signals::{Request, Signals};
 use crate::vrrp::VrrpEvent;
 use events::Translator;
+use futures::FutureExt as _;
 use services::Services;
 use standfast_parser::model::Config;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Interval;
 use tracing::{error, info, warn};
 use virtual_routers::VirtualRouters;
 
@@ -33,6 +36,10 @@ const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
 const NOTIFY_PATIENCE: Duration = Duration::from_secs(2);
 /// Tasks that are still blocked in the system when everything else is done.
 const RUNTIME_PATIENCE: Duration = Duration::from_millis(100);
+/// Pause after a fault of the supervisor itself, so that one that repeats does not burn the processor.
+const FAULT_PAUSE: Duration = Duration::from_millis(100);
+/// Pause between two attempts to start VRRP where the system refuses what it needs.
+const RESTART_PAUSE: Duration = Duration::from_secs(5);
 /// Pace of looking whether every part is alive.
 const LIVENESS: Duration = Duration::from_secs(1);
 
@@ -98,6 +105,8 @@ struct Supervisor<'a> {
     inbox: Inbox,
     outbox: Outbox,
     pid_files: PidFiles,
+    /// When VRRP may be started again, if it does not run.
+    restart_at: Instant,
 }
 
 /// Where events of the parts go; kept to be handed to parts that start later.
@@ -148,6 +157,7 @@ impl<'a> Supervisor<'a> {
             inbox,
             outbox,
             pid_files,
+            restart_at: Instant::now(),
         };
         supervisor.apply(prepared)?;
         info!("Startup complete");
@@ -156,20 +166,31 @@ impl<'a> Supervisor<'a> {
     }
 
     async fn live(mut self, mut signals: Signals) -> Exit {
+        if self.options.dump_config {
+            self.log_configuration().await;
+        }
         let mut look = tokio::time::interval(LIVENESS);
         loop {
-            let next = tokio::select! {
-                biased;
-                request = signals.next() => self.obey(request).await,
-                Some(event) = self.inbox.vrrp.recv() => self.vrrp_event(&event),
-                Some((name, up)) = self.inbox.scripts.recv() => self.script_event(name, up),
-                Some(event) = self.inbox.health.recv() => self.health_event(event),
-                _ = look.tick() => self.look().await,
-            };
-            if let Next::Stop(exit) = next {
-                self.stop().await;
-                return exit;
+            // A fault in one turn must not take the addresses away; the hook of the log has told of it.
+            match AssertUnwindSafe(self.turn(&mut signals, &mut look)).catch_unwind().await {
+                Ok(Next::Live) => {}
+                Ok(Next::Stop(exit)) => {
+                    self.stop().await;
+                    return exit;
+                }
+                Err(_) => tokio::time::sleep(FAULT_PAUSE).await,
             }
+        }
+    }
+
+    async fn turn(&mut self, signals: &mut Signals, look: &mut Interval) -> Next {
+        tokio::select! {
+            biased;
+            request = signals.next() => self.obey(request).await,
+            Some(event) = self.inbox.vrrp.recv() => self.vrrp_event(&event),
+            Some((name, up)) = self.inbox.scripts.recv() => self.script_event(name, up),
+            Some(event) = self.inbox.health.recv() => self.health_event(event),
+            _ = look.tick() => self.look().await,
         }
     }
 
@@ -274,9 +295,10 @@ impl<'a> Supervisor<'a> {
 
     /// Restarts what has died without a word.
     async fn look(&mut self) -> Next {
-        let mut died = false;
-        if self.options.subsystems.vrrp && self.routers.is_none() && !self.config.instances.is_empty() {
+        let mut died = self.routers.as_mut().is_some_and(VirtualRouters::revive_scripts);
+        if self.routers.is_none() && !self.config.instances.is_empty() && self.restart_at <= Instant::now() {
             died = true;
+            self.restart_at = Instant::now() + RESTART_PAUSE;
             let setup = self.machine.prepare(self.config.clone());
             self.routers =
                 VirtualRouters::start(setup.setup, setup.trackers, &self.pid_files.memory, &self.outbox).ok();

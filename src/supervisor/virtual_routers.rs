@@ -55,6 +55,10 @@ impl VirtualRouters {
         self.thread.set_tracker(TrackerName::Script(name), status);
     }
 
+    pub(super) fn revive_scripts(&mut self) -> bool {
+        self.scripts.revive()
+    }
+
     pub(super) async fn views(&self) -> Views {
         self.thread.views().await
     }

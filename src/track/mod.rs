@@ -115,6 +115,21 @@ impl ScriptTrackers {
         }
     }
 
+    /// Starts again what has ended, which only a fault of ours can make happen; true when there was any.
+    pub fn revive(&mut self) -> bool {
+        let dead: Vec<ScriptTracker> = self
+            .watched
+            .values()
+            .filter(|watched| watched.task.is_finished())
+            .map(|watched| watched.tracker.clone())
+            .collect();
+        for tracker in &dead {
+            let watched = self.watch(tracker.clone(), self.watched.get(&tracker.name));
+            self.watched.insert(tracker.name.clone(), watched);
+        }
+        !dead.is_empty()
+    }
+
     /// The states that are known, by name.
     #[must_use]
     pub fn states(&self) -> BTreeMap<String, Option<bool>> {

@@ -1,0 +1,96 @@
+use super::*;
+use crate::vrrp::Views;
+use standfast_parser::{MemoryLoader, Options, parse};
+use standfast_vrrp::{Link, Node, NodeConfig, RouterConfig};
+use std::time::Duration;
+
+const FILE: &str = "global_defs {
+    router_id LAB
+}
+vrrp_instance VI_1 {
+    interface eth0
+    virtual_router_id 51
+    priority 150
+    authentication {
+        auth_type PASS
+        auth_pass secret77
+    }
+    virtual_ipaddress {
+        10.9.9.9/24 label eth0:1
+    }
+    notify \"/run/n.sh A\"
+}
+";
+
+/// The file's configuration and a node with a router of the same name.
+fn state() -> (Config, Views) {
+    let parsed = parse(&MemoryLoader::single("k.conf", FILE), Path::new("k.conf"), &Options::default());
+    let router = RouterConfig { priority: 150, ..RouterConfig::new("VI_1", Link(1), 51) };
+    let node = Node::new(NodeConfig { routers: vec![router], ..NodeConfig::default() }, Instant::now());
+    let links = vec![(Link(1), "eth0".to_owned(), None)];
+    (parsed.config, Views { routers: node.views(), groups: node.group_views(), links })
+}
+
+fn dumps() -> (String, String, String) {
+    let (config, views) = state();
+    let sources = Sources { config: &config, views: &views, host: "host", now: (Instant::now(), SystemTime::now()) };
+    (vrrp_data(&sources), vrrp_json(&sources), vrrp_stats(&views))
+}
+
+#[test]
+fn the_data_file_has_keepalived_s_lines() {
+    let (data, _, _) = dumps();
+    for line in [
+        "------< Global definitions >------",
+        " Router ID = LAB",
+        "------< VRRP Topology >------",
+        " VRRP Instance = VI_1",
+        "   State = INIT",
+        "   Interface = eth0",
+        "   Multicast address 224.0.0.18",
+        "   Virtual Router ID = 51",
+        "   Priority = 150",
+        "   Advert interval = 1 sec",
+        "   Authentication type = SIMPLE_PASSWORD",
+        "   Virtual IP (1):",
+        "     10.9.9.9/24 dev eth0 scope global label eth0:1",
+        "   Generic state transition script = '/run/n.sh' 'A'",
+    ] {
+        assert!(data.lines().any(|found| found == line), "{line} is missing in:\n{data}");
+    }
+}
+
+#[test]
+fn no_dump_shows_a_password() {
+    let (data, json, stats) = dumps();
+    assert!(![data, json, stats].iter().any(|text| text.contains("secret77")));
+}
+
+#[test]
+fn the_json_file_is_an_array_of_data_and_stats() {
+    let (_, json, _) = dumps();
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let data = &value[0]["data"];
+    assert_eq!((data["iname"].as_str(), data["vrid"].as_u64()), (Some("VI_1"), Some(51)));
+    assert_eq!(data["adver_int"], serde_json::json!(1));
+    assert_eq!(data["vips"][0], "10.9.9.9/24 dev eth0 scope global label eth0:1");
+    assert_eq!(value[0]["stats"]["become_master"], 0);
+}
+
+#[test]
+fn the_stats_file_has_keepalived_s_layout() {
+    let (_, _, stats) = dumps();
+    let head = "VRRP Instance: VI_1\n  Advertisements:\n    Received: 0\n    Sent: 0\n  Became master: 0\n";
+    assert!(stats.starts_with(head), "{stats}");
+    assert!(stats.ends_with("  Priority Zero:\n    Received: 0\n    Sent: 0\n"), "{stats}");
+}
+
+#[test]
+fn instants_become_times_of_day_on_both_sides_of_the_present() {
+    let (config, views) = state();
+    let (now, time) = (Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
+    let sources = Sources { config: &config, views: &views, host: "host", now: (now, time) };
+    let second = Duration::from_secs(1);
+    assert_eq!(sources.time_of(now + second), time + second);
+    assert_eq!(sources.time_of(now - second), time - second);
+}

@@ -1,0 +1,153 @@
+//! The command line from outside: what it prints, where, and how it ends. Needs no rights and no namespace.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests do not carry the test attribute")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn run(directory: &Path, arguments: &[&str]) -> Ended {
+    let program = env!("CARGO_BIN_EXE_standfast");
+    let output = Command::new(program).args(arguments).current_dir(directory).stdin(Stdio::null()).output();
+    let Output { status, stdout, stderr } = output.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ended { code: status.code().unwrap_or(-1), out: text(stdout), err: text(stderr) }
+}
+
+fn test_of(configuration: &str) -> Ended {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("k.conf"), configuration).unwrap();
+    run(directory.path(), &["-t", "-f", "k.conf"])
+}
+
+/// An instance on an interface that may come later, so that the test runs on any machine.
+fn instance(lines: &str) -> String {
+    format!(
+        "global_defs {{\n    dynamic_interfaces\n    script_user root\n    enable_script_security\n}}\n\
+         vrrp_instance VI_1 {{\n    interface nosuch0\n{lines}    virtual_ipaddress {{\n        10.77.0.200/24\n    }}\n}}\n"
+    )
+}
+
+#[test]
+fn help_and_version_go_to_standard_error() {
+    let here = Path::new(".");
+    for option in ["-h", "--help", "-v", "--version", "--vers"] {
+        let ended = run(here, &[option]);
+        assert_eq!((ended.code, ended.out.as_str()), (0, ""), "{option}");
+        assert!(
+            ended.err.contains("--use-file") || ended.err.contains(env!("CARGO_PKG_VERSION")),
+            "{option}: {}",
+            ended.err
+        );
+    }
+}
+
+#[test]
+fn signal_numbers_go_to_standard_output() {
+    for (name, number) in [("STOP", "15\n"), ("RELOAD", "1\n"), ("DATA", "10\n"), ("STATS", "12\n"), ("JSON", "36\n")] {
+        let ended = run(Path::new("."), &[&format!("--signum={name}")]);
+        assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (0, number, ""), "{name}");
+    }
+}
+
+#[test]
+fn faults_of_the_command_line_end_as_keepalived_does() {
+    for (arguments, code, words) in [
+        (&["--bogus"][..], 1, "unknown option --bogus"),
+        (&["-Z"], 1, "unknown option -Z"),
+        (&["-f"], 1, "option -f needs a value"),
+        (&["--signum=NONE"], 1, "`NONE` is not"),
+        (&["-n", "-u", "777777"], 1, "`777777` is not"),
+        (&["-n", "a", "b"], 0, "Unexpected argument(s): a b"),
+    ] {
+        let ended = run(Path::new("."), arguments);
+        assert_eq!(ended.code, code, "{arguments:?}: {}", ended.err);
+        assert!(ended.err.contains(words), "{arguments:?}: {}", ended.err);
+    }
+}
+
+/// keepalived 2.2.7's own exit codes for the same faults.
+#[test]
+fn the_configuration_test_has_keepalived_s_codes() {
+    let vrid = "    virtual_router_id 51\n";
+    let with = |line: &str| instance(&format!("{vrid}    {line}\n"));
+    for (name, configuration, code) in [
+        ("good", instance(vrid), 0),
+        ("empty", String::new(), 0),
+        ("unknown keyword", with("bogus_word 7"), 5),
+        ("unknown block", format!("nonsense {{\n    a 1\n}}\n{}", instance(vrid)), 5),
+        ("missing brace", instance(vrid).trim_end().trim_end_matches('}').to_owned(), 5),
+        ("extra brace", format!("{}}}\n", instance(vrid)), 5),
+        ("no virtual_router_id", instance(""), 5),
+        ("virtual_router_id 300", instance("    virtual_router_id 300\n"), 5),
+        ("priority 300", with("priority 300"), 5),
+        ("priority without a value", with("priority"), 2),
+        ("advert_int 0", with("advert_int 0"), 5),
+        ("unknown state", with("state FOO"), 5),
+        ("nopreempt of a master", with("state MASTER\n    nopreempt"), 5),
+        ("unterminated quote", with("priority \"100"), 2),
+        ("missing script", with("notify /no/such/script.sh"), 0),
+        ("missing include", format!("include /no/such/file.conf\n{}", instance(vrid)), 0),
+    ] {
+        let ended = test_of(&configuration);
+        assert_eq!(ended.code, code, "{name}: {}", ended.err);
+        assert_eq!(ended.out, "", "{name}");
+        assert!(code == 0 || !ended.err.is_empty(), "{name} says nothing");
+    }
+}
+
+#[test]
+fn a_missing_interface_is_an_error_of_the_test() {
+    let ended = test_of(&instance("    virtual_router_id 51\n").replace("    dynamic_interfaces\n", ""));
+    assert_eq!(ended.code, 5, "{}", ended.err);
+    assert!(ended.err.contains("interface nosuch0 for vrrp_instance VI_1 doesn't exist"), "{}", ended.err);
+}
+
+#[test]
+fn findings_name_file_line_and_column() {
+    let ended = test_of(&instance("    virtual_router_id 51\n    bogus_word 7\n"));
+    assert!(ended.err.contains("k.conf:9:5"), "{}", ended.err);
+}
+
+#[test]
+fn scripts_of_root_without_script_security_are_code_6() {
+    let open = instance("    virtual_router_id 51\n    notify /bin/true\n").replace("    enable_script_security\n", "");
+    let ended = test_of(&open);
+    assert_eq!(ended.code, 6, "{}", ended.err);
+    assert!(ended.err.contains("SECURITY VIOLATION"), "{}", ended.err);
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_never_good() {
+    let directory = tempfile::tempdir().unwrap();
+    for bad in ["missing.conf", "."] {
+        assert_eq!(run(directory.path(), &["-t", "-f", bad]).code, 6, "{bad}");
+    }
+}
+
+#[test]
+fn findings_can_go_to_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("k.conf"), "bogus_word 1\n").unwrap();
+    for option in ["-tfindings", "--config-test=findings"] {
+        let ended = run(directory.path(), &[option, "--use-file", "k.conf"]);
+        assert_eq!((ended.code, ended.err.as_str()), (5, ""), "{option}");
+        assert!(fs::read_to_string(directory.path().join("findings")).unwrap().contains("bogus_word"), "{option}");
+        fs::remove_file(directory.path().join("findings")).unwrap();
+    }
+}
+
+#[test]
+fn a_daemon_without_a_configuration_ends_with_code_6() {
+    let directory = tempfile::tempdir().unwrap();
+    let ended = run(directory.path(), &["-nlG", "-f", "missing.conf", "-p", "p", "-r", "r", "-c", "c"]);
+    assert_eq!(ended.code, 6, "{}", ended.err);
+    assert!(ended.err.contains("missing.conf") && ended.err.contains("Stopped Standfast"), "{}", ended.err);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
