@@ -14,6 +14,7 @@ pub mod netlink;
 pub mod notify;
 pub mod pidfile;
 pub mod run;
+pub mod scheduling;
 pub mod signals;
 pub mod supervisor;
 pub mod track;

@@ -51,6 +51,17 @@ impl AddressSpec {
         self.peer.map_or(self.prefix_len, |(_, prefix_len)| prefix_len)
     }
 
+    /// Whether both are IPv4 addresses of the same network, of which the kernel makes one the primary.
+    pub(super) fn is_sibling(&self, other: &Self) -> bool {
+        let network = |spec: &Self| match spec.address {
+            IpAddr::V4(address) if spec.peer.is_none() => {
+                ipnet::Ipv4Net::new(address, spec.prefix_len).ok().map(|net| net.trunc())
+            }
+            _ => None,
+        };
+        self.address != other.address && network(self).is_some_and(|own| network(other) == Some(own))
+    }
+
     /// `RTM_NEWADDR`, refused by the kernel with `EEXIST` if the address stands already.
     pub(super) fn add(&self, index: u32) -> NetlinkMessage<RouteNetlinkMessage> {
         let mut message = self.common(index);

@@ -17,8 +17,10 @@ pub use announce::Pace;
 pub use interface::{Interface, InterfaceAddress};
 pub use packet::PacketSocket;
 
+use crate::scheduling::Scheduling;
 use std::io;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -55,6 +57,9 @@ pub struct Options {
     pub memory: Option<PathBuf>,
 }
 
+/// Before the thread begins again after a failure.
+const RESTART_PAUSE: Duration = Duration::from_millis(10);
+
 enum Command {
     Subscribe(Subscriber),
     Snapshot(SyncSender<Vec<Arc<Interface>>>),
@@ -62,10 +67,23 @@ enum Command {
     Remember(Vec<AddressSpec>),
     Forget,
     SetPace(Pace),
-    SetAddresses { owner: Arc<str>, addresses: Arc<[AddressSpec]> },
-    ClearAddresses { owner: Arc<str>, addresses: Arc<[AddressSpec]> },
-    Announce { owner: Arc<str>, addresses: Arc<[AddressSpec]>, rounds: u32 },
+    Schedule(Scheduling),
+    SetAddresses {
+        owner: Arc<str>,
+        addresses: Arc<[AddressSpec]>,
+    },
+    ClearAddresses {
+        owner: Arc<str>,
+        addresses: Arc<[AddressSpec]>,
+    },
+    Announce {
+        owner: Arc<str>,
+        addresses: Arc<[AddressSpec]>,
+        rounds: u32,
+    },
     Barrier(SyncSender<()>),
+    #[cfg(test)]
+    Panic,
 }
 
 /// Gives commands to the netlink thread, which ends with the last handle.
@@ -86,20 +104,37 @@ pub fn start(options: Options) -> io::Result<Handle> {
     Ok(Handle { commands })
 }
 
-fn run(options: Options, commands: UnboundedReceiver<Command>, ready: &SyncSender<io::Result<()>>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return drop(ready.send(Err(error))),
-    };
-    runtime.block_on(async {
-        match worker::Worker::open(options).await {
-            Ok(worker) => {
-                let _ = ready.send(Ok(()));
-                worker.run(commands).await;
-            }
-            Err(error) => drop(ready.send(Err(error))),
+fn run(options: Options, mut commands: UnboundedReceiver<Command>, ready: &SyncSender<io::Result<()>>) {
+    let mut estate = worker::Estate::new(options);
+    let mut ready = Some(ready);
+    loop {
+        let life = catch_unwind(AssertUnwindSafe(|| live(&mut estate, &mut commands, &mut ready)));
+        match life {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => match ready.take() {
+                Some(ready) => return drop(ready.send(Err(error))),
+                None => tracing::error!(target: "vrrp", "the netlink thread begins again: {error}"),
+            },
+            Err(_) => tracing::error!(target: "vrrp", "the netlink thread panicked and begins again"),
         }
-    });
+        std::thread::sleep(RESTART_PAUSE);
+    }
+}
+
+fn live(
+    estate: &mut worker::Estate,
+    commands: &mut UnboundedReceiver<Command>,
+    ready: &mut Option<&SyncSender<io::Result<()>>>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut worker = worker::Worker::open(estate).await?;
+        match ready.take() {
+            Some(ready) => drop(ready.send(Ok(()))),
+            None => worker.tell_all(),
+        }
+        worker.run(commands).await
+    })
 }
 
 impl Handle {
@@ -131,6 +166,11 @@ impl Handle {
         self.give(Command::Forget);
     }
 
+    /// Applies real-time priority to the thread.
+    pub fn schedule(&self, scheduling: Scheduling) {
+        self.give(Command::Schedule(scheduling));
+    }
+
     /// Sets the pauses between announcements.
     pub fn set_pace(&self, pace: Pace) {
         self.give(Command::SetPace(pace));
@@ -159,10 +199,32 @@ impl Handle {
         answer.recv_timeout(bound).is_ok()
     }
 
-    /// The thread lives as long as a handle does, unless it panicked; then there is nobody to serve the command.
+    /// The thread lives as long as a handle does.
     fn give(&self, command: Command) {
         if self.commands.send(command).is_err() {
             tracing::error!(target: "vrrp", "the netlink thread has ended; a command is lost");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_panic_loses_neither_subscribers_nor_commands() {
+        let handle = start(Options::default()).expect("a thread");
+        let (told, events) = channel();
+        handle.subscribe(Box::new(move |event| {
+            let _ = told.send(event);
+        }));
+        handle.give(Command::Panic);
+        assert!(handle.settle(Duration::from_secs(5)), "the command after the panic was lost");
+        for _ in 0..2 {
+            let event = events.recv_timeout(Duration::from_secs(5)).expect("an event");
+            assert!(matches!(event, Event::Snapshot(_)), "{event:?}");
+        }
+        assert!(handle.interfaces().iter().any(|interface| interface.name == "lo"));
     }
 }

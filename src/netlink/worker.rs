@@ -26,51 +26,61 @@ const ANSWER_BOUND: Duration = Duration::from_secs(1);
 const RECEIVE_BUFFER: u32 = 1 << 20;
 const NO_INTERFACE: u32 = 0;
 
-pub(super) struct Worker {
+/// What outlives a panic of the worker.
+pub(super) struct Estate {
+    memory: Memory,
+    subscribers: Vec<Subscriber>,
+    /// Addresses that routers hold, by interface.
+    owned: HashMap<(u32, IpAddr), Owned>,
+}
+
+struct Owned {
+    owner: Arc<str>,
+    spec: AddressSpec,
+}
+
+impl Estate {
+    pub(super) fn new(options: Options) -> Self {
+        Self { memory: Memory::new(options.memory), subscribers: Vec::new(), owned: HashMap::new() }
+    }
+}
+
+pub(super) struct Worker<'a> {
     kernel: rtnetlink::Handle,
     reports: Reports,
     packets: nix::Result<PacketSocket>,
     table: Table,
     announcer: Announcer,
-    memory: Memory,
-    subscribers: Vec<Subscriber>,
-    owned: HashMap<(u32, IpAddr), Arc<str>>,
+    estate: &'a mut Estate,
     /// Removals of ours whose report is still to come.
     expected: HashMap<(u32, IpAddr), u32>,
 }
 
-impl Worker {
-    pub(super) async fn open(options: Options) -> io::Result<Self> {
+impl<'a> Worker<'a> {
+    pub(super) async fn open(estate: &'a mut Estate) -> io::Result<Self> {
         let (connection, kernel, _) = rtnetlink::new_connection()?;
         tokio::spawn(connection);
         let reports = monitor()?;
-        let mut worker = Self {
-            kernel,
-            reports,
-            packets: PacketSocket::open(),
-            table: Table::default(),
-            announcer: Announcer::default(),
-            memory: Memory::new(options.memory),
-            subscribers: Vec::new(),
-            owned: HashMap::new(),
-            expected: HashMap::new(),
-        };
-        worker.table = worker.read_table().await.map_err(io::Error::other)?;
+        let table = read_table(&kernel).await.map_err(io::Error::other)?;
+        let (packets, announcer) = (PacketSocket::open(), Announcer::default());
+        let mut worker = Self { kernel, reports, packets, table, announcer, estate, expected: HashMap::new() };
+        worker.find_lost();
         Ok(worker)
     }
 
-    pub(super) async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
+    /// Returns when the last handle is gone; an error means that the kernel's reports have ended.
+    pub(super) async fn run(mut self, commands: &mut UnboundedReceiver<Command>) -> io::Result<()> {
         loop {
             let next = self.send_announcements();
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
                     Some(command) => self.carry_out(command).await,
-                    None => return,
+                    None => return Ok(()),
                 },
                 report = self.reports.next() => match report {
                     Some((message, _)) => self.take_report(message).await,
-                    None => return tracing::error!(target: "vrrp", "the kernel's netlink reports have ended"),
+                    None => return Err(io::Error::other("the kernel's netlink reports have ended")),
                 },
                 () = sleep_until(next) => {}
             }
@@ -83,18 +93,21 @@ impl Worker {
             Command::Snapshot(reply) => drop(reply.try_send(self.snapshot())),
             Command::Recover(configured) => self.recover(&configured).await,
             Command::Remember(configured) => self.remember(configured),
-            Command::Forget => self.memory.forget(),
+            Command::Forget => self.estate.memory.forget(),
             Command::SetPace(pace) => self.announcer.set_pace(pace),
+            Command::Schedule(scheduling) => scheduling.apply(),
             Command::SetAddresses { owner, addresses } => self.set(&owner, &addresses).await,
             Command::ClearAddresses { owner, addresses } => self.clear(&owner, &addresses).await,
             Command::Announce { owner, addresses, rounds } => self.announce(&owner, &addresses, rounds),
             Command::Barrier(reply) => drop(reply.try_send(())),
+            #[cfg(test)]
+            Command::Panic => std::panic::panic_any("asked to"),
         }
     }
 
     fn subscribe(&mut self, mut subscriber: Subscriber) {
         subscriber(Event::Snapshot(self.snapshot()));
-        self.subscribers.push(subscriber);
+        self.estate.subscribers.push(subscriber);
     }
 
     fn snapshot(&self) -> Vec<Arc<Interface>> {
@@ -102,13 +115,13 @@ impl Worker {
     }
 
     fn publish(&mut self, event: &Event) {
-        for subscriber in &mut self.subscribers {
+        for subscriber in &mut self.estate.subscribers {
             subscriber(event.clone());
         }
     }
 
     async fn recover(&mut self, configured: &[AddressSpec]) {
-        let mut left = self.memory.recall();
+        let mut left = self.estate.memory.recall();
         left.extend_from_slice(configured);
         let left: Vec<_> = left.iter().filter(|spec| !self.is_owned(spec) && self.stands(spec)).collect();
         for spec in &left {
@@ -119,8 +132,8 @@ impl Worker {
     }
 
     fn remember(&self, mut configured: Vec<AddressSpec>) {
-        configured.extend(self.owned.keys().filter_map(|(index, address)| self.owned_spec(*index, *address)));
-        self.memory.store(&configured);
+        configured.extend(self.estate.owned.values().map(|owned| owned.spec.clone()));
+        self.estate.memory.store(&configured);
     }
 
     async fn set(&mut self, owner: &Arc<str>, addresses: &[AddressSpec]) {
@@ -133,7 +146,10 @@ impl Worker {
         }
         for (spec, index, answer) in answers {
             match outcome(answer).await {
-                Ok(()) | Err(Errno::EEXIST) => drop(self.owned.insert((index, spec.address), Arc::clone(owner))),
+                Ok(()) | Err(Errno::EEXIST) => {
+                    let owned = Owned { owner: Arc::clone(owner), spec: spec.clone() };
+                    self.estate.owned.insert((index, spec.address), owned);
+                }
                 Err(error) => tracing::warn!(target: "vrrp", "({owner}) cannot set {spec}: {}", error.desc()),
             }
         }
@@ -158,16 +174,37 @@ impl Worker {
         let mut answers = Vec::with_capacity(addresses.len());
         for spec in addresses {
             let index = self.index(spec);
-            self.owned.remove(&(index, spec.address));
+            self.estate.owned.remove(&(index, spec.address));
             answers.push((spec, index, self.kernel.request(spec.delete(index))));
         }
         for (spec, index, answer) in answers {
             match outcome(answer).await {
-                Ok(()) => *self.expected.entry((index, spec.address)).or_default() += 1,
+                Ok(()) => {
+                    self.expect_removal(index, spec.address);
+                    self.restore_siblings(index, spec).await;
+                }
                 Err(Errno::EADDRNOTAVAIL | Errno::ENODEV) => {}
                 Err(error) => tracing::warn!(target: "vrrp", "cannot remove {spec}: {}", error.desc()),
             }
         }
+    }
+
+    /// Unless `promote_secondaries` is set, the kernel removes all IPv4 addresses of a network with the first of them;
+    /// those that other routers hold are put back at once.
+    async fn restore_siblings(&mut self, index: u32, removed: &AddressSpec) {
+        let held = self.estate.owned.iter().filter(|((on, _), owned)| *on == index && owned.spec.is_sibling(removed));
+        let siblings: Vec<AddressSpec> = held.map(|(_, owned)| owned.spec.clone()).collect();
+        for spec in siblings {
+            match outcome(self.kernel.request(spec.add(index))).await {
+                Ok(()) => self.expect_removal(index, spec.address),
+                Err(Errno::EEXIST) => {}
+                Err(error) => tracing::warn!(target: "vrrp", "cannot put {spec} back: {}", error.desc()),
+            }
+        }
+    }
+
+    fn expect_removal(&mut self, index: u32, address: IpAddr) {
+        *self.expected.entry((index, address)).or_default() += 1;
     }
 
     async fn take_report(&mut self, message: NetlinkMessage<RouteNetlinkMessage>) {
@@ -186,7 +223,7 @@ impl Worker {
         match change {
             Change::Changed(interface) => self.publish(&Event::Changed(interface)),
             Change::Removed(interface) => {
-                self.owned.retain(|(index, _), _| *index != interface.index);
+                self.estate.owned.retain(|(index, _), _| *index != interface.index);
                 self.expected.retain(|(index, _), _| *index != interface.index);
                 self.publish(&Event::Removed(interface));
             }
@@ -202,7 +239,7 @@ impl Worker {
             }
             return;
         }
-        let Some(owner) = self.owned.remove(&(index, address)) else { return };
+        let Some(Owned { owner, .. }) = self.estate.owned.remove(&(index, address)) else { return };
         let interface = self.table.name(index);
         tracing::info!(target: "vrrp", "Netlink reflector reports IP {address} removed from {interface}");
         self.publish(&Event::AddressLost { owner, interface, address });
@@ -211,31 +248,27 @@ impl Worker {
     /// Messages were dropped: reads everything again and finds what was lost meanwhile.
     async fn resynchronise(&mut self) {
         tracing::warn!(target: "vrrp", "the kernel dropped netlink messages; reading all interfaces again");
-        match self.read_table().await {
+        match read_table(&self.kernel).await {
             Ok(table) => self.table = table,
             Err(error) => return tracing::error!(target: "vrrp", "cannot read the interfaces: {error}"),
         }
         self.expected.clear();
-        let lost: Vec<_> =
-            self.owned.keys().filter(|(index, address)| !self.table.has(*index, *address)).copied().collect();
-        for (index, address) in lost {
-            self.address_removed(index, address);
-        }
+        self.find_lost();
+        self.tell_all();
+    }
+
+    /// Gives every subscriber the whole picture.
+    pub(super) fn tell_all(&mut self) {
         let snapshot = self.snapshot();
         self.publish(&Event::Snapshot(snapshot));
     }
 
-    async fn read_table(&self) -> Result<Table, rtnetlink::Error> {
-        let mut table = Table::default();
-        let links: Vec<_> = self.kernel.link().get().execute().try_collect().await?;
-        let addresses: Vec<_> = self.kernel.address().get().execute().try_collect().await?;
-        for link in links {
-            table.apply(&RouteNetlinkMessage::NewLink(link));
+    fn find_lost(&mut self) {
+        let (table, owned) = (&self.table, &self.estate.owned);
+        let lost: Vec<_> = owned.keys().filter(|(index, address)| !table.has(*index, *address)).copied().collect();
+        for (index, address) in lost {
+            self.address_removed(index, address);
         }
-        for address in addresses {
-            table.apply(&RouteNetlinkMessage::NewAddress(address));
-        }
-        Ok(table)
     }
 
     fn send_announcements(&mut self) -> Option<Instant> {
@@ -248,18 +281,25 @@ impl Worker {
     }
 
     fn is_owned(&self, spec: &AddressSpec) -> bool {
-        self.owned.contains_key(&(self.index(spec), spec.address))
+        self.estate.owned.contains_key(&(self.index(spec), spec.address))
     }
 
     fn stands(&self, spec: &AddressSpec) -> bool {
         self.table.holds(self.index(spec), spec.address, spec.kernel_prefix_len())
     }
+}
 
-    fn owned_spec(&self, index: u32, address: IpAddr) -> Option<AddressSpec> {
-        let interface = self.table.interfaces().find(|interface| interface.index == index)?;
-        let held = interface.addresses.iter().find(|held| held.address == address)?;
-        Some(AddressSpec::new(&interface.name, address, held.prefix_len))
+async fn read_table(kernel: &rtnetlink::Handle) -> Result<Table, rtnetlink::Error> {
+    let mut table = Table::default();
+    let links: Vec<_> = kernel.link().get().execute().try_collect().await?;
+    let addresses: Vec<_> = kernel.address().get().execute().try_collect().await?;
+    for link in links {
+        table.apply(&RouteNetlinkMessage::NewLink(link));
     }
+    for address in addresses {
+        table.apply(&RouteNetlinkMessage::NewAddress(address));
+    }
+    Ok(table)
 }
 
 type Reports = Unsolicited<(NetlinkMessage<RouteNetlinkMessage>, rtnetlink::sys::SocketAddr)>;

@@ -7,7 +7,6 @@
 mod capability;
 mod event;
 mod poller;
-mod realtime;
 mod setup;
 mod shell;
 mod slots;
@@ -15,9 +14,9 @@ mod socket;
 mod sockets;
 mod thread;
 
+pub use crate::scheduling::{Priority, Scheduling};
 pub use capability::MissingCapability;
 pub use event::{Views, VrrpEvent};
-pub use realtime::Scheduling;
 pub use setup::{MissingInterface, RouterSetup, VrrpSetup};
 
 use crate::netlink;
@@ -70,6 +69,7 @@ pub fn start(
     let interfaces = netlink.interfaces();
     setup.check_interfaces(&interfaces)?;
     setup.drop_missing_trackers(&interfaces);
+    netlink.schedule(setup.scheduling);
     netlink.set_pace(setup.pace);
     netlink.recover(setup.addresses());
     // Without what was just removed: a leftover must not become the source of adverts.

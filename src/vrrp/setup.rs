@@ -1,8 +1,8 @@
 //! What the supervisor gives to the VRRP thread.
 
-use super::realtime::Scheduling;
 use super::slots::{Slots, Virtual};
 use crate::netlink::{AddressSpec, Interface, Pace};
+use crate::scheduling::Scheduling;
 use standfast_vrrp::{GroupConfig, Link, NodeConfig, RouterConfig, TrackerConfig, TrackerName};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub struct VrrpSetup {
     pub dynamic_interfaces: bool,
     /// `--dont-release-vrrp`: a stop says nothing and leaves the addresses where they are.
     pub keep_addresses: bool,
-    /// Scheduling of the thread.
+    /// Scheduling of this thread and of the netlink thread, which announces the addresses.
     pub scheduling: Scheduling,
 }
 

@@ -24,6 +24,8 @@ pub(super) enum Command {
     Reconfigure(Box<VrrpSetup>),
     Views(oneshot::Sender<Views>),
     Stop,
+    #[cfg(test)]
+    Panic,
 }
 
 enum End {
@@ -97,6 +99,8 @@ fn obey(shell: &mut Shell<'_>, poller: &Poller, commands: &Receiver<Command>, be
             Ok(Command::Views(reply)) => drop(reply.send(shell.views())),
             Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,
             Err(TryRecvError::Empty) => return false,
+            #[cfg(test)]
+            Ok(Command::Panic) => std::panic::panic_any("asked to"),
         }
     }
     bell.ring();
@@ -108,4 +112,33 @@ fn report_panic(world: &World, panic: &(dyn std::any::Any + Send)) {
     let message = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     tracing::error!(target: "vrrp", "the VRRP thread panicked and begins again: {message}");
     let _ = world.events.send(VrrpEvent::Restarted { message });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink;
+    use std::collections::BTreeMap;
+    use std::sync::mpsc::channel;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    #[test]
+    fn a_panic_is_told_and_the_thread_begins_again() {
+        let netlink = netlink::start(netlink::Options::default()).expect("a netlink thread");
+        let (events, mut told) = unbounded_channel();
+        let (interfaces, trackers) = (BTreeMap::new(), BTreeMap::new());
+        let world = World { setup: VrrpSetup::default(), netlink, events, interfaces, trackers };
+        let (commands, received) = channel();
+        let bell = Bell::new().expect("a bell");
+        let (reply, views) = oneshot::channel();
+        for command in [Command::Panic, Command::Panic, Command::Views(reply), Command::Stop] {
+            commands.send(command).expect("somebody listens");
+        }
+        run(world, &received, &bell);
+        let restarted = VrrpEvent::Restarted { message: "asked to".to_owned() };
+        for event in [restarted.clone(), restarted, VrrpEvent::Ended { error: None }] {
+            assert_eq!(told.blocking_recv(), Some(event));
+        }
+        assert!(views.blocking_recv().expect("an answer").routers.is_empty());
+    }
 }

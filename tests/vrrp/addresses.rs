@@ -17,6 +17,7 @@ pub fn tests() -> Vec<Test> {
         garps_come_in_rounds_and_again_after_the_delay,
         a_pause_between_garps_delays_no_advert,
         an_address_removed_by_hand_comes_back,
+        a_router_that_leaves_takes_no_address_of_another,
         what_a_killed_daemon_left_is_removed,
         kept_addresses_stay,
     ]
@@ -132,6 +133,28 @@ fn an_address_removed_by_hand_comes_back() {
     assert!(back >= skew && back < skew + Duration::from_millis(100), "{back:?}");
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(one.states().len(), 4, "our own changes were taken for somebody else's");
+}
+
+/// Both addresses are in one network of their own, and the kernel removes the second with the first.
+fn a_router_that_leaves_takes_no_address_of_another() {
+    let lan = Lan::new("siblings");
+    let mut setup = VrrpSetup { routers: vec![second(200), second(190)], ..VrrpSetup::default() };
+    for (router, last) in setup.routers.iter_mut().zip([1, 2]) {
+        router.config.vrid = last;
+        router.addresses = vec![AddressSpec::new("eth0", address(&format!("10.99.0.{last}")), 24)];
+        router.config.addresses = vec![router.addresses[0].address];
+    }
+    let mut one = Director::start_with(&lan.one, setup, None);
+    assert!(wait_until(ELECTION, || one.has("10.99.0.1") && one.has("10.99.0.2")).is_some());
+    let mut fewer = one.setup.clone();
+    fewer.routers.remove(0);
+    one.handle().reconfigure(fewer);
+    assert!(wait_until(Duration::from_secs(1), || !one.has("10.99.0.1")).is_some());
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(one.has("10.99.0.2"), "{}", logs::all());
+    let states = one.states();
+    let masters = states.iter().filter(|state| **state == State::Master).count();
+    assert_eq!((masters, states.last()), (2, Some(&State::Deleted)), "{states:?}");
 }
 
 /// The memory of a killed daemon is what it wrote at its start; the addresses stand as it left them.

@@ -149,14 +149,14 @@ fn a_reload_of_the_same_changes_nothing() {
     let mut one = Director::start(&lan.one, instance(150, Duration::from_millis(100)));
     one.await_state(State::Master, ELECTION);
     std::thread::sleep(Duration::from_millis(500));
-    let garps = capture.pick(|frame| frame.is_garp([10, 77, 0, 200], 1)).len();
+    capture.forget();
     for _ in 0..20 {
         one.handle().reconfigure(one.setup.clone());
         std::thread::sleep(Duration::from_millis(37));
     }
     assert_eq!(one.states(), [State::Backup, State::Master]);
     assert!(one.has(VIP));
-    assert_eq!(capture.pick(|frame| frame.is_garp([10, 77, 0, 200], 1)).len(), garps, "gratuitous ARPs at a reload");
+    assert!(capture.pick(|frame| frame.is_garp([10, 77, 0, 200], 1)).is_empty(), "gratuitous ARPs at a reload");
     let adverts = capture.pick(|frame| frame.advert(1).is_some());
     for pair in adverts.windows(2) {
         let pause = pair[1].at - pair[0].at;

@@ -4,8 +4,9 @@ use crate::Test;
 use crate::director::{Director, ELECTION, Keepalived, Lan, VIP, instance, second};
 use crate::logs;
 use crate::wire::Capture;
+use standfast::netlink::AddressSpec;
 use standfast_labkit::wait_until;
-use standfast_vrrp::{Authentication, State, Version};
+use standfast_vrrp::{Authentication, Family, RouterConfig, State, Version};
 use std::time::Duration;
 
 const NEEDS: &[&str] = &["keepalived"];
@@ -19,6 +20,8 @@ pub fn tests() -> Vec<Test> {
         a_wrong_password_makes_two_masters,
         version_three_in_tenths_of_a_second,
         authentication_headers_agree,
+        unicast_peers_agree,
+        ipv6_agrees,
     ];
     tests.into_iter().map(|test| test.needs(NEEDS)).collect()
 }
@@ -126,4 +129,41 @@ fn authentication_headers_agree() {
     assert!(!keepalived.logged("Entering MASTER STATE"), "{}", keepalived.process.output());
     ours.stop();
     keepalived.await_log("Entering MASTER STATE", Duration::from_secs(3));
+}
+
+fn unicast_peers_agree() {
+    let lan = Lan::new("unicast");
+    let capture = Capture::start(&lan.client);
+    let rest = "unicast_src_ip 10.77.0.2\n unicast_peer {\n 10.77.0.1\n }";
+    let keepalived = Keepalived::start(&lan, &lan.two, &body(100, rest));
+    let mut router = second(150);
+    router.config.unicast_peers = vec![[10, 77, 0, 2].into()];
+    router.config.source = Some([10, 77, 0, 1].into());
+    let mut ours = Director::start(&lan.one, router);
+    ours.await_state(State::Master, ELECTION);
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(!keepalived.logged("Entering MASTER STATE"), "{}", keepalived.process.output());
+    let multicast = capture.pick(|frame| frame.vrrp().is_some() && frame.bytes[30] == 224);
+    assert!(multicast.is_empty(), "a unicast instance spoke to everybody");
+    ours.stop();
+    keepalived.await_log("Entering MASTER STATE", Duration::from_secs(3));
+}
+
+fn ipv6_agrees() {
+    let lan = Lan::new("ipv6");
+    let addresses = " virtual_ipaddress {\n  fe80::200/64\n  fd77::200/64\n }\n";
+    let keepalived = Keepalived::start(&lan, &lan.two, &format!(" priority 150\n version 3\n{addresses}"));
+    keepalived.await_log("Entering MASTER STATE", ELECTION);
+    let mut router = second(100);
+    router.config.version = Version::V3;
+    router.config.family = Family::V6;
+    router.config.multicast_group = RouterConfig::default_group(Family::V6);
+    router.addresses = ["fe80::200", "fd77::200"].map(|vip| AddressSpec::new("eth0", vip.parse().unwrap(), 64)).into();
+    router.config.addresses = router.addresses.iter().map(|spec| spec.address).collect();
+    let mut ours = Director::start(&lan.one, router);
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(ours.states(), [State::Backup]);
+    keepalived.process.signal(nix::sys::signal::Signal::SIGTERM).unwrap();
+    ours.await_state(State::Master, Duration::from_secs(3));
+    assert!(wait_until(Duration::from_secs(1), || ours.has("fd77::200") && ours.has("fe80::200")).is_some());
 }

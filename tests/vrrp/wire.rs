@@ -74,6 +74,10 @@ impl Capture {
         self.frames.lock().unwrap().clone()
     }
 
+    pub fn forget(&self) {
+        self.frames.lock().unwrap().clear();
+    }
+
     pub fn pick(&self, wanted: impl Fn(&Frame) -> bool) -> Vec<Frame> {
         self.frames().into_iter().filter(|frame| wanted(frame)).collect()
     }

@@ -1,0 +1,68 @@
+//! Real-time priority and locked memory for the threads that must not be late.
+
+use nix::errno::Errno;
+use nix::sys::mman::{MlockAllFlags, mlockall};
+
+/// How the VRRP and netlink threads are scheduled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scheduling {
+    /// Before or among other threads.
+    pub priority: Priority,
+    /// `vrrp_no_swap`: keeps the whole process in memory.
+    pub lock_memory: bool,
+}
+
+/// Priority of a thread.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Priority {
+    /// The lowest real-time priority if the kernel grants it, else the best nice value, else none.
+    ///
+    /// On a machine with every core busy an ordinary thread wakes milliseconds late, which at short advert intervals
+    /// makes a backup take over from a master that is alive.
+    #[default]
+    Automatic,
+    /// `vrrp_rt_priority`: `SCHED_RR` at this priority, 1..=99.
+    Realtime(u8),
+    /// `vrrp_priority`: nice value, -20..=19.
+    Nice(i8),
+}
+
+const BEST_NICE: i8 = -20;
+
+impl Scheduling {
+    /// Applies the settings to the calling thread; what the kernel refuses is logged and otherwise ignored.
+    pub fn apply(self) {
+        match self.priority {
+            Priority::Automatic => {
+                if let Err(error) = set_realtime(1).or_else(|_| set_nice(BEST_NICE)) {
+                    tracing::debug!(target: "vrrp", "no better priority than that of other programs: {}", error.desc());
+                }
+            }
+            Priority::Realtime(priority) => log_refusal("real-time priority", set_realtime(priority)),
+            Priority::Nice(nice) => log_refusal("process priority", set_nice(nice)),
+        }
+        if self.lock_memory {
+            log_refusal("locked memory", mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE));
+        }
+    }
+}
+
+fn log_refusal(what: &str, outcome: nix::Result<()>) {
+    if let Err(error) = outcome {
+        tracing::warn!(target: "vrrp", "Unable to set {what} for VRRP: {}", error.desc());
+    }
+}
+
+fn set_realtime(priority: u8) -> nix::Result<()> {
+    let parameters = libc::sched_param { sched_priority: i32::from(priority) };
+    let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: `parameters` lives through the call; 0 is the calling thread.
+    let outcome = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
+    Errno::result(outcome).map(drop)
+}
+
+fn set_nice(nice: i8) -> nix::Result<()> {
+    // SAFETY: takes plain numbers; 0 is the calling thread.
+    let outcome = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, i32::from(nice)) };
+    Errno::result(outcome).map(drop)
+}
