@@ -20,6 +20,149 @@ pub struct Config {
     pub instances: Vec<VrrpInstance>,
     /// `virtual_server` blocks in file order.
     pub virtual_servers: Vec<VirtualServer>,
+    /// `virtual_server_group` blocks in file order; names are unique.
+    pub virtual_server_groups: Vec<VirtualServerGroup>,
+    /// `track_file` blocks in file order; names are unique.
+    pub track_files: Vec<TrackFile>,
+    /// `vrrp_track_process` blocks in file order; names are unique.
+    pub track_processes: Vec<TrackProcess>,
+    /// `bfd_instance` blocks in file order; names are unique.
+    pub bfd_instances: Vec<BfdInstance>,
+    /// Other top-level statements that are accepted and kept as they stand.
+    pub kept: Vec<Statement>,
+}
+
+/// A statement that has no place of its own in the model yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Statement {
+    /// Keyword and arguments, quotes removed.
+    pub words: Vec<String>,
+    /// Its block, three levels deep at most.
+    pub block: Option<Vec<Statement>>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// `virtual_server_group NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualServerGroup {
+    /// Name that `virtual_server group NAME` refers to.
+    pub name: String,
+    /// Entries in file order.
+    pub entries: Vec<GroupEntry>,
+    /// Head of the block.
+    pub span: Span,
+}
+
+/// One line of `virtual_server_group`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupEntry {
+    /// `IP [PORT]`, `IP-LAST [PORT]` or `IP/PREFIX [PORT]`: all addresses from the first to the last; port 0 is any.
+    Addresses {
+        /// First address.
+        first: IpAddr,
+        /// Last address, of the same family.
+        last: IpAddr,
+        /// Port.
+        port: u16,
+    },
+    /// `fwmark N`.
+    Fwmark(u32),
+}
+
+/// `track_file NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackFile {
+    /// Name.
+    pub name: String,
+    /// `file`.
+    pub file: String,
+    /// `weight`, -254..=254, default 1: multiplier of the number in the file; 0 makes a number other than 0 a fault.
+    pub weight: i32,
+    /// `weight N reverse`.
+    pub reverse: bool,
+    /// `init_file [VALUE]`: the file is created with this number.
+    pub init_file: Option<i64>,
+    /// `init_file ... overwrite`.
+    pub overwrite: bool,
+    /// Head of the block.
+    pub span: Span,
+}
+
+/// `vrrp_track_process NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackProcess {
+    /// Name.
+    pub name: String,
+    /// `process`: command and the arguments that must match.
+    pub process: Vec<String>,
+    /// `param_match`.
+    pub param_match: ParamMatch,
+    /// `weight`, -254..=254; 0 makes a missing process a fault.
+    pub weight: i32,
+    /// `weight N reverse`.
+    pub reverse: bool,
+    /// `quorum`, default 1.
+    pub quorum: u32,
+    /// `quorum_max`; `None` is unlimited.
+    pub quorum_max: Option<u32>,
+    /// `fork_delay`, or `delay`.
+    pub fork_delay: Duration,
+    /// `terminate_delay`, or `delay`.
+    pub terminate_delay: Duration,
+    /// `full_command`.
+    pub full_command: bool,
+    /// Head of the block.
+    pub span: Span,
+}
+
+/// `param_match`: how the arguments of a tracked process are compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ParamMatch {
+    /// Only the command counts.
+    #[default]
+    None,
+    /// `param_match`: all arguments.
+    Exact,
+    /// `param_match initial`: the first arguments.
+    Initial,
+    /// `param_match partial`: the first arguments, the last one in part.
+    Partial,
+}
+
+/// `bfd_instance NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BfdInstance {
+    /// Name.
+    pub name: String,
+    /// `neighbor_ip`.
+    pub neighbor: IpAddr,
+    /// `source_ip`.
+    pub source: Option<IpAddr>,
+    /// `min_rx`, default 10 ms.
+    pub min_rx: Duration,
+    /// `min_tx`, default 10 ms.
+    pub min_tx: Duration,
+    /// `idle_tx`, default 1 s.
+    pub idle_tx: Duration,
+    /// `multiplier`, default 5.
+    pub multiplier: u8,
+    /// `passive`.
+    pub passive: bool,
+    /// `ttl` or `hoplimit`, default 255 for IPv4 and 64 for IPv6.
+    pub ttl: u8,
+    /// `max_hops`, -1 accepts any; default 0.
+    pub max_hops: i16,
+    /// `weight`, -253..=253; 0 makes a lost session a fault.
+    pub weight: i32,
+    /// `weight N reverse`.
+    pub reverse: bool,
+    /// `vrrp` absent or `checker` absent: which side hears of it. True: VRRP does.
+    pub vrrp: bool,
+    /// True: the checkers hear of it.
+    pub checker: bool,
+    /// Head of the block.
+    pub span: Span,
 }
 
 /// `global_defs`.
@@ -95,6 +238,8 @@ pub struct Globals {
     pub vrrp_notify_fifo: Option<Fifo>,
     /// `lvs_notify_fifo`.
     pub lvs_notify_fifo: Option<Fifo>,
+    /// Statements that are accepted and kept as they stand.
+    pub kept: Vec<Statement>,
 }
 
 impl Default for Globals {
@@ -135,6 +280,7 @@ impl Default for Globals {
             notify_fifo: None,
             vrrp_notify_fifo: None,
             lvs_notify_fifo: None,
+            kept: Vec::new(),
         }
     }
 }
@@ -237,7 +383,7 @@ pub struct Notify {
 }
 
 /// `vrrp_sync_group NAME`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SyncGroup {
     /// Name.
     pub name: String,
@@ -255,6 +401,14 @@ pub struct SyncGroup {
     pub track_scripts: Vec<TrackedScript>,
     /// Head of the block.
     pub span: Span,
+    /// Statements that are accepted and kept as they stand.
+    pub kept: Vec<Statement>,
+    /// `track_file`.
+    pub track_files: Vec<TrackedWeight>,
+    /// `track_process`.
+    pub track_processes: Vec<TrackedWeight>,
+    /// `track_bfd`.
+    pub track_bfds: Vec<TrackedWeight>,
 }
 
 /// Address family of an instance, decided by its first address.
@@ -376,6 +530,14 @@ pub struct VrrpInstance {
     pub smtp_alert: bool,
     /// Head of the block.
     pub span: Span,
+    /// Statements that are accepted and kept as they stand.
+    pub kept: Vec<Statement>,
+    /// `track_file`.
+    pub track_files: Vec<TrackedWeight>,
+    /// `track_process`.
+    pub track_processes: Vec<TrackedWeight>,
+    /// `track_bfd`.
+    pub track_bfds: Vec<TrackedWeight>,
 }
 
 /// One line of `virtual_ipaddress`.
@@ -497,6 +659,8 @@ pub struct VirtualServer {
     pub real_servers: Vec<RealServer>,
     /// Head of the block.
     pub span: Span,
+    /// Statements that are accepted and kept as they stand.
+    pub kept: Vec<Statement>,
 }
 
 /// `sorry_server`.
@@ -539,6 +703,8 @@ pub struct RealServer {
     pub checkers: Vec<Checker>,
     /// Head of the block.
     pub span: Span,
+    /// Statements that are accepted and kept as they stand.
+    pub kept: Vec<Statement>,
 }
 
 /// One checker of a real server, every common option resolved.
@@ -570,6 +736,8 @@ pub struct Checker {
     pub kind: CheckerKind,
     /// Head of the block.
     pub span: Span,
+    /// Statements that are accepted and kept as they stand.
+    pub kept: Vec<Statement>,
 }
 
 /// Kinds of checker.
@@ -664,6 +832,8 @@ pub struct HttpUrl {
     pub status_codes: Vec<(u16, u16)>,
     /// `regex`: source text of the expression.
     pub regex: Option<String>,
+    /// Statements that are accepted and kept as they stand.
+    pub kept: Vec<Statement>,
 }
 
 /// `MISC_CHECK`.

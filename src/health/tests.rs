@@ -25,6 +25,7 @@ fn checker(connect: SocketAddr) -> Checker {
         alpha: false,
         log_all_failures: false,
         kind: CheckerKind::Tcp,
+        kept: Vec::new(),
         span: Default::default(),
     }
 }
@@ -44,6 +45,7 @@ fn real(text: &str, weight: i32) -> RealServer {
         virtualhost: None,
         smtp_alert: true,
         checkers: vec![checker(address)],
+        kept: Vec::new(),
         span: Default::default(),
     }
 }
@@ -69,6 +71,7 @@ fn service(text: &str, servers: Vec<RealServer>) -> VirtualServer {
         sorry_server: None,
         smtp_alert: false,
         real_servers: servers,
+        kept: Vec::new(),
         span: Default::default(),
     }
 }

@@ -13,16 +13,7 @@ fn script(text: String) -> Script {
 
 /// A group is the smallest thing that has scripts.
 fn group(name: &str, notify: Notify) -> SyncGroup {
-    SyncGroup {
-        name: name.to_owned(),
-        members: Vec::new(),
-        notify,
-        smtp_alert: true,
-        global_tracking: false,
-        track_interfaces: Vec::new(),
-        track_scripts: Vec::new(),
-        span: Default::default(),
-    }
+    SyncGroup { name: name.to_owned(), members: Vec::new(), notify, smtp_alert: true, ..SyncGroup::default() }
 }
 
 fn notifier(config: &Config) -> Notifier {

@@ -108,13 +108,8 @@ fn config(program: &str) -> Config {
     };
     let group = SyncGroup {
         name: "G1".into(),
-        members: Vec::new(),
-        notify: Default::default(),
-        smtp_alert: false,
-        global_tracking: false,
-        track_interfaces: Vec::new(),
         track_scripts: vec![TrackedScript { name: "chk".into(), weight: None, reverse: false }],
-        span: Default::default(),
+        ..SyncGroup::default()
     };
     Config { scripts: vec![script], sync_groups: vec![group], ..Config::default() }
 }

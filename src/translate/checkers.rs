@@ -157,6 +157,7 @@ mod tests {
             alpha: false,
             log_all_failures: false,
             kind,
+            kept: Vec::new(),
             span: Default::default(),
         }
     }

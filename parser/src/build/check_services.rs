@@ -71,6 +71,7 @@ impl Builder<'_> {
             sorry_server: draft.sorry.map(|sorry| sorry.settle(port, forwarding)),
             smtp_alert: draft.smtp_alert.or(self.checker_alert()).unwrap_or(false),
             real_servers,
+            kept: draft.kept,
             span,
         })
     }
@@ -174,6 +175,7 @@ impl Builder<'_> {
             virtualhost,
             smtp_alert: server.smtp_alert.or(self.checker_alert()).unwrap_or(true),
             checkers,
+            kept: server.kept,
             span: server.span,
         })
     }

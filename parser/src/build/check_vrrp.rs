@@ -17,7 +17,7 @@ impl Builder<'_> {
         let family = family_of(&draft);
         let version = self.version(name, span, &draft, family);
         let priority = priority(&draft);
-        let state = self.initial_state(&draft, priority);
+        let state = self.initial_state(name, &draft, priority);
         self.settle_addresses(name, span, &mut draft, family, strict || version == 3);
         self.settle_preemption(name, &mut draft, priority);
         let auth = self.auth(name, span, &draft, version, strict);
@@ -63,6 +63,10 @@ impl Builder<'_> {
             down_timer_adverts: draft.down_timer_adverts.or(self.drafts.down_timer_adverts).unwrap_or(3),
             notify,
             smtp_alert: draft.smtp_alert.or(globals.smtp_alert_vrrp).or(globals.smtp_alert).unwrap_or(false),
+            track_files: draft.track_files,
+            track_processes: draft.track_processes,
+            track_bfds: draft.track_bfds,
+            kept: draft.kept,
             span,
         })
     }
@@ -80,8 +84,13 @@ impl Builder<'_> {
         3
     }
 
-    fn initial_state(&mut self, draft: &InstanceDraft, priority: u8) -> InitialState {
+    fn initial_state(&mut self, name: &str, draft: &InstanceDraft, priority: u8) -> InitialState {
         match draft.state {
+            Some((InitialState::Master, span)) if matches!(draft.auth_type, Some((AuthType::Ah, _))) => {
+                let text = format!("({name}) the initial state MASTER does not work with AH authentication");
+                self.report(Diagnostic::error("master-with-ah", text).at(span).help("BACKUP is used"));
+                InitialState::Backup
+            }
             Some((state, _)) => state,
             None if priority == 255 => InitialState::Master,
             None => InitialState::Backup,
@@ -206,8 +215,8 @@ impl Builder<'_> {
     }
 
     fn check_unicast(&mut self, name: &str, draft: &InstanceDraft) {
-        if let (Some(span), true) = (draft.unicast_source, draft.peers.is_empty()) {
-            let text = format!("({name}) `unicast_src_ip` without `unicast_peer` is deprecated");
+        if let (Some(span), true) = (draft.unicast_keyword, draft.peers.is_empty()) {
+            let text = format!("({name}) unicast without a peer is deprecated");
             let found = Diagnostic::deprecated("unicast-without-peer", text).at(span);
             self.report(found.help("adverts go to the multicast group; use `mcast_src_ip`, or name the peers"));
         }
@@ -223,7 +232,7 @@ impl Builder<'_> {
     }
 
     fn required_interface(&mut self, name: &str, span: Span, draft: &InstanceDraft) -> Option<()> {
-        if draft.interface.is_some() || (draft.unicast_source.is_some() && !draft.peers.is_empty()) {
+        if draft.interface.is_some() || (draft.unicast_source && !draft.peers.is_empty()) {
             return Some(());
         }
         let text = format!("({name}) has no `interface`");

@@ -4,7 +4,9 @@ use super::http::HttpDraft;
 use super::virtual_server::Inherited;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{Checker, CheckerKind, HttpCheck, MiscCheck, Script, ScriptUser, TrackedWeight, UdpCheck};
+use crate::model::{
+    Checker, CheckerKind, HttpCheck, MiscCheck, Script, ScriptUser, Statement, TrackedWeight, UdpCheck,
+};
 use crate::span::Span;
 use crate::table::{self, Block};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,6 +24,7 @@ pub(super) struct CheckerDraft {
     fwmark: Option<u32>,
     log_all_failures: Option<bool>,
     kind: KindDraft,
+    kept: Vec<Statement>,
     span: Span,
 }
 
@@ -110,7 +113,8 @@ impl<'t> Builder<'t> {
             KindDraft::Tcp | KindDraft::Ping => false,
         };
         if !handled {
-            self.not_acted_on(block, item);
+            let statement = self.keep(block, item);
+            draft.kept.push(statement);
         }
     }
 
@@ -227,6 +231,7 @@ impl CheckerDraft {
             alpha: common.alpha.unwrap_or(false),
             log_all_failures: self.log_all_failures.unwrap_or(defaults.log_all_failures),
             kind: self.kind.settle(delay_loop, defaults.virtualhost),
+            kept: self.kept,
             span: self.span,
         }
     }

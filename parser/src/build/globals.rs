@@ -34,7 +34,8 @@ impl<'t> Builder<'t> {
             || self.garp_keyword(item)
             || self.fifo_keyword(item);
         if !handled {
-            self.not_acted_on(&table::GLOBAL_DEFS, item);
+            let statement = self.keep(&table::GLOBAL_DEFS, item);
+            self.config.globals.kept.push(statement);
         }
     }
 

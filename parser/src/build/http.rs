@@ -66,8 +66,14 @@ impl<'t> Builder<'t> {
     }
 
     fn url(&mut self, item: &Item<'t>) -> Option<HttpUrl> {
-        let mut url =
-            HttpUrl { path: String::new(), virtualhost: None, digest: None, status_codes: Vec::new(), regex: None };
+        let mut url = HttpUrl {
+            path: String::new(),
+            virtualhost: None,
+            digest: None,
+            status_codes: Vec::new(),
+            regex: None,
+            kept: Vec::new(),
+        };
         for child in self.children(item.id) {
             if let Some(child) = self.item(child, &table::URL) {
                 self.url_keyword(&mut url, &child);
@@ -88,7 +94,7 @@ impl<'t> Builder<'t> {
             "digest" => url.digest = self.digest(item).or(url.digest),
             "status_code" => self.status_codes(url, item),
             "regex" => url.regex = item.text_value(),
-            _ => self.not_acted_on(&table::URL, item),
+            _ => url.kept.push(self.keep(&table::URL, item)),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{Garp, InitialState, Notify, TrackedInterface, TrackedScript, VirtualAddress, VrrpInstance};
+use crate::model::{
+    Garp, InitialState, Notify, Statement, TrackedInterface, TrackedScript, TrackedWeight, VirtualAddress, VrrpInstance,
+};
 use crate::span::Span;
 use crate::table::{self, Range};
 use std::net::IpAddr;
@@ -24,7 +26,9 @@ pub(super) struct InstanceDraft {
     pub(super) addresses: Vec<VirtualAddress>,
     pub(super) excluded: Vec<VirtualAddress>,
     pub(super) source: Option<IpAddr>,
-    pub(super) unicast_source: Option<Span>,
+    pub(super) unicast_source: bool,
+    /// Any unicast keyword.
+    pub(super) unicast_keyword: Option<Span>,
     pub(super) peers: Vec<IpAddr>,
     pub(super) dont_track_primary: bool,
     pub(super) track_interfaces: Vec<TrackedInterface>,
@@ -39,6 +43,10 @@ pub(super) struct InstanceDraft {
     pub(super) notify: Notify,
     pub(super) notify_priority_changes: Option<bool>,
     pub(super) smtp_alert: Option<bool>,
+    pub(super) track_files: Vec<TrackedWeight>,
+    pub(super) track_processes: Vec<TrackedWeight>,
+    pub(super) track_bfds: Vec<TrackedWeight>,
+    pub(super) kept: Vec<Statement>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +95,8 @@ impl<'t> Builder<'t> {
             || draft.garp_keyword(item)
             || draft.switch_keyword(item);
         if !handled {
-            self.not_acted_on(&table::VRRP_INSTANCE, item);
+            let statement = self.keep(&table::VRRP_INSTANCE, item);
+            draft.kept.push(statement);
         }
     }
 
@@ -170,14 +179,21 @@ impl<'t> Builder<'t> {
         match item.name() {
             "virtual_ipaddress" => draft.addresses.append(&mut self.virtual_addresses(item)),
             "virtual_ipaddress_excluded" => draft.excluded.append(&mut self.virtual_addresses(item)),
-            "unicast_peer" => self.unicast_peers(draft, item),
+            "unicast_peer" => {
+                draft.unicast_keyword = Some(item.span());
+                self.unicast_peers(draft, item);
+            }
             "mcast_src_ip" => draft.source = item.address().or(draft.source),
             "unicast_src_ip" => {
                 draft.source = item.address().or(draft.source);
-                draft.unicast_source = Some(item.span());
+                draft.unicast_source = true;
+                draft.unicast_keyword = Some(item.span());
             }
             "track_interface" => self.track_interfaces(&mut draft.track_interfaces, item),
             "track_script" => self.track_scripts(&mut draft.track_scripts, item),
+            "track_file" => self.tracked(&mut draft.track_files, item),
+            "track_process" => self.tracked(&mut draft.track_processes, item),
+            "track_bfd" => self.tracked(&mut draft.track_bfds, item),
             _ => return false,
         }
         true
@@ -189,10 +205,10 @@ impl<'t> Builder<'t> {
             let Some((first, options)) = entry.split_first() else {
                 continue;
             };
-            match first.text.parse::<IpAddr>() {
-                Ok(peer) if !draft.peers.contains(&peer) => draft.peers.push(peer),
-                Ok(_) => {}
-                Err(_) => {
+            match crate::value::address_and_prefix(first.text).0 {
+                Some(peer) if !draft.peers.contains(&peer) => draft.peers.push(peer),
+                Some(_) => {}
+                None => {
                     let text = format!("`{}` is not an IP address", first.text);
                     let found = Diagnostic::error("invalid-address", text).at(first.span);
                     self.report(found.help("the peer is ignored"));

@@ -130,7 +130,7 @@ impl<'t> Builder<'t> {
             return None;
         };
         self.deprecation(keyword, first.span);
-        self.has_arguments(keyword, *first, rest)?;
+        self.has_arguments(id, keyword, *first, rest)?;
         self.has_right_block(id, keyword, first.span)?;
         let arguments: Vec<_> = rest.iter().map(|w| self.argument(*w)).collect();
         let value = self.read(id, keyword, &arguments);
@@ -161,16 +161,25 @@ impl<'t> Builder<'t> {
             return;
         };
         let text = format!("`{}` is deprecated", keyword.name);
-        let found = Diagnostic::deprecated("deprecated", text).at(span);
+        let silent = matches!(
+            keyword.name,
+            "vrrp_track_file" | "native_ipv6" | "enable_snmp_keepalived" | "lvs_process_name" | "lvs_flush_onstop"
+        ) || keyword.name.ends_with("_rlimit_rtime");
+        let weight = if silent { Weight::Silent } else { Weight::Counts };
+        let found = Diagnostic::deprecated("deprecated", text).at(span).weighing(weight);
         self.report(match replacement {
             "" => found,
             word => found.help(format!("use `{word}`")),
         });
     }
 
-    fn has_arguments(&mut self, keyword: &Keyword, word: Word, rest: &[Word]) -> Option<()> {
-        if rest.len() >= keyword.shape.required() {
+    fn has_arguments(&mut self, id: NodeId, keyword: &Keyword, word: Word, rest: &[Word]) -> Option<()> {
+        if rest.len() >= keyword.required() {
             return Some(());
+        }
+        if keyword.shape.is_script() && self.tree.node(id).is_some_and(|n| self.sources.get(n.raw).contains('"')) {
+            // The quote that is not closed has been reported.
+            return None;
         }
         let text = format!("`{}` needs an argument: {}", keyword.name, keyword.arguments);
         let found = Diagnostic::fatal("missing-argument", text).at(word.span).weighing(Weight::Ends);
@@ -307,7 +316,12 @@ impl<'t> Builder<'t> {
     }
 
     fn read_address(&mut self, name: &str, argument: Argument<'t>) -> Value<'t> {
-        if let Ok(address) = argument.text.parse() {
+        if let (Some(address), prefix) = value::address_and_prefix(argument.text) {
+            if prefix.is_some() {
+                let text = format!("`{name}` does not read the prefix length");
+                let found = Diagnostic::trap("lost-prefix", text).at(argument.span);
+                self.report(found.help(format!("{address} is used")));
+            }
             return Value::Address(address);
         }
         let text = format!("`{}` is not an IP address", argument.text);

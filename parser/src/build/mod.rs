@@ -11,17 +11,22 @@ mod item;
 mod real_server;
 mod script;
 mod sync_group;
+mod trackers;
 mod tracking;
 mod virtual_server;
+mod virtual_server_group;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::Config;
+use crate::model::{Config, Statement};
 use crate::source::SourceMap;
 use crate::span::Span;
 use crate::table::{self, Block, Keyword};
 use crate::tree::{Children, NodeId, Tree, Word};
 pub(crate) use item::{Item, Value};
 use std::collections::HashMap;
+
+/// Levels of blocks that are kept as they stand.
+const KEPT_DEPTH: usize = 3;
 
 /// A keyword that is accepted but has no effect yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +94,10 @@ impl<'t> Builder<'t> {
             "vrrp_instance" => self.vrrp_instance(&item),
             "vrrp_sync_group" => self.vrrp_sync_group(&item),
             "virtual_server" => self.virtual_server(&item),
+            "virtual_server_group" => self.virtual_server_group(&item),
+            "track_file" | "vrrp_track_file" => self.track_file(&item),
+            "vrrp_track_process" => self.track_process(&item),
+            "bfd_instance" => self.bfd_instance(&item),
             "net_namespace" => self.config.globals.net_namespace = item.text_value(),
             "instance" => self.config.globals.instance = item.text_value(),
             "use_pid_dir" => self.config.globals.use_pid_dir = true,
@@ -104,14 +113,32 @@ impl<'t> Builder<'t> {
     }
 
     fn keep_root(&mut self, item: &Item<'t>) {
-        self.not_acted_on(&table::ROOT, item);
-        self.check_below(item.id, &table::ROOT, item.keyword);
+        let statement = self.keep(&table::ROOT, item);
+        self.config.kept.push(statement);
     }
 
-    /// Remembers a keyword that has no effect yet.
+    /// Lists a keyword that has no effect yet, and checks what stands below it.
+    pub(crate) fn keep(&mut self, block: &Block, item: &Item<'t>) -> Statement {
+        self.not_acted_on(block, item);
+        self.check_below(item.id, block, item.keyword);
+        self.statement(item.id, KEPT_DEPTH)
+    }
+
+    /// Lists a keyword that has no effect yet.
     pub(crate) fn not_acted_on(&mut self, block: &Block, item: &Item<'t>) {
         let path = block.path.trim_end_matches('/');
         self.not_acted_on.push(NotActedOn { keyword: format!("{path}/{}", item.name()), span: item.span() });
+    }
+
+    /// A statement as it stands, and as many levels of its block.
+    fn statement(&self, id: NodeId, depth: usize) -> Statement {
+        let words = self.words(id);
+        let below = || self.children(id).map(|child| self.statement(child, depth - 1)).collect();
+        Statement {
+            words: words.iter().map(|w| self.text(*w).to_owned()).collect(),
+            block: (depth > 1 && self.tree.has_block(id)).then(below),
+            span: words.first().map(|w| w.span).unwrap_or_default(),
+        }
     }
 
     /// Checks the keywords of a block that nothing reads yet.

@@ -4,7 +4,7 @@ use super::checker::CheckerDraft;
 use super::virtual_server::Inherited;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{ForwardingMethod, Script};
+use crate::model::{ForwardingMethod, Script, Statement};
 use crate::span::Span;
 use crate::table::{self, Block};
 use std::net::IpAddr;
@@ -25,6 +25,7 @@ pub(super) struct RealServerDraft {
     pub(super) virtualhost: Option<String>,
     pub(super) smtp_alert: Option<bool>,
     pub(super) checkers: Vec<CheckerDraft>,
+    pub(super) kept: Vec<Statement>,
     pub(super) span: Span,
 }
 
@@ -44,6 +45,7 @@ impl RealServerDraft {
             virtualhost: None,
             smtp_alert: None,
             checkers: Vec::new(),
+            kept: Vec::new(),
             span,
         }
     }
@@ -87,7 +89,7 @@ impl<'t> Builder<'t> {
             "notify_down" => self.set_script(&mut draft.notify_down, item),
             "virtualhost" => draft.virtualhost = item.text_value(),
             "smtp_alert" => draft.smtp_alert = Some(item.switch()),
-            _ => self.not_acted_on(&table::REAL_SERVER, item),
+            _ => draft.kept.push(self.keep(&table::REAL_SERVER, item)),
         }
     }
 }

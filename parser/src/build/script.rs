@@ -117,7 +117,7 @@ impl<'t> Builder<'t> {
             "fall" => draft.fall = item.unsigned().unwrap_or(1),
             "user" => draft.user = user_of(item),
             "init_fail" => draft.init_fail = true,
-            _ => self.not_acted_on(&table::VRRP_SCRIPT, item),
+            _ => {}
         }
     }
 

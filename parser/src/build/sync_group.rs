@@ -26,6 +26,10 @@ impl<'t> Builder<'t> {
             global_tracking: false,
             track_interfaces: Vec::new(),
             track_scripts: Vec::new(),
+            track_files: Vec::new(),
+            track_processes: Vec::new(),
+            track_bfds: Vec::new(),
+            kept: Vec::new(),
             span: item.argument_span(),
         };
         let mut members = Vec::new();
@@ -49,7 +53,10 @@ impl<'t> Builder<'t> {
             "notify_priority_changes" => group.notify.priority_changes = item.switch(),
             "track_interface" => self.track_interfaces(&mut group.track_interfaces, item),
             "track_script" => self.track_scripts(&mut group.track_scripts, item),
-            _ => self.not_acted_on(&table::VRRP_SYNC_GROUP, item),
+            "track_file" => self.tracked(&mut group.track_files, item),
+            "track_process" => self.tracked(&mut group.track_processes, item),
+            "track_bfd" => self.tracked(&mut group.track_bfds, item),
+            _ => group.kept.push(self.keep(&table::VRRP_SYNC_GROUP, item)),
         }
     }
 
@@ -62,6 +69,7 @@ impl<'t> Builder<'t> {
             }
             self.check_group_size(index);
         }
+        self.config.sync_groups.retain(|g| !g.members.is_empty());
     }
 
     fn resolve_member(&mut self, index: usize, name: &str, span: Span) {
@@ -96,6 +104,11 @@ impl<'t> Builder<'t> {
         };
         let text = format!("sync group `{}` has {} members", group.name, group.members.len());
         let found = Diagnostic::warning("small-group", text).at(group.span);
-        self.report(found.help("a group keeps two instances or more in the same state"));
+        let help = if group.members.is_empty() {
+            "it is removed"
+        } else {
+            "a group keeps two instances or more in the same state"
+        };
+        self.report(found.help(help));
     }
 }

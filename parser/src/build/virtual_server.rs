@@ -4,7 +4,7 @@ use super::item::Argument;
 use super::real_server::RealServerDraft;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{ForwardingMethod, Protocol, Script, SorryServer, VirtualTarget};
+use crate::model::{ForwardingMethod, Protocol, Script, SorryServer, Statement, VirtualTarget};
 use crate::span::Span;
 use crate::suggest::nearest;
 use crate::table;
@@ -38,6 +38,7 @@ pub(super) struct VirtualServerDraft {
     pub(super) sorry: Option<SorryDraft>,
     pub(super) smtp_alert: Option<bool>,
     pub(super) real_servers: Vec<RealServerDraft>,
+    pub(super) kept: Vec<Statement>,
 }
 
 #[derive(Debug)]
@@ -176,7 +177,7 @@ impl<'t> Builder<'t> {
             "smtp_alert" => draft.smtp_alert = Some(item.switch()),
             "ha_suspend" => draft.ha_suspend = true,
             "omega" => draft.omega = true,
-            _ => self.not_acted_on(&table::VIRTUAL_SERVER, item),
+            _ => draft.kept.push(self.keep(&table::VIRTUAL_SERVER, item)),
         }
     }
 

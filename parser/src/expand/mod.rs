@@ -60,6 +60,8 @@ pub(crate) struct Reader<'a> {
     frames: Vec<Frame>,
     budget: usize,
     words: Vec<Word>,
+    /// The comment of the line being read ended in a backslash.
+    continues: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -75,6 +77,7 @@ impl<'a> Reader<'a> {
             frames: Vec::new(),
             budget: EXPANSION_LIMIT,
             words: Vec::new(),
+            continues: false,
         }
     }
 
@@ -128,11 +131,34 @@ impl<'a> Reader<'a> {
         let kept = line.part(0, code.len);
         let kept = if code.escapes.is_empty() { kept } else { self.without_escapes(&kept, &code.escapes)? };
         let kept = kept.trimmed(&self.sources);
+        let backslash = self.comment_backslash(&line, code.len);
         if self.unfinished.is_some() {
-            self.continue_definition(&kept);
+            self.continue_definition(&kept, backslash);
             return Ok(());
         }
+        if backslash && !self.begins_definition(&kept) {
+            self.report_comment_backslash(&line);
+        }
+        self.continues = backslash;
         self.logical(&kept, 0)
+    }
+
+    /// A comment that ends in a backslash: within a definition it continues, elsewhere keepalived reads a word.
+    fn comment_backslash(&self, line: &Line, code: usize) -> bool {
+        let comment = self.sources.get(line.text).get(code..).unwrap_or("");
+        comment.trim_end_matches(crate::lexer::is_blank).ends_with('\\')
+    }
+
+    fn begins_definition(&self, line: &Line) -> bool {
+        definition_name(self.sources.get(line.text)).is_some()
+    }
+
+    fn report_comment_backslash(&mut self, line: &Line) {
+        let text = self.sources.get(line.text);
+        let end = text.trim_end_matches(crate::lexer::is_blank).len();
+        let found = Diagnostic::error("comment-backslash", "a backslash at the end of a comment");
+        let found = found.at(line.span(&self.sources, end - 1, end));
+        self.diagnostics.push(found.help("keepalived takes it for a word of its own; it is ignored here"));
     }
 
     /// Reports lines that are too long; `None` for those that are not read.
@@ -255,7 +281,12 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let line = self.substitute(line)?;
-        self.emit(&line);
+        if self.sources.get(line.text).starts_with(['~', '@']) {
+            return self.logical(&line, depth + 1);
+        }
+        // A value may bring a comment of its own.
+        let code = comment::strip(self.sources.get(line.text));
+        self.emit(&line.part(0, code.len));
         Ok(())
     }
 
@@ -278,26 +309,26 @@ impl<'a> Reader<'a> {
     /// `$NAME=value` (behaviour note 13). False when the line is no definition.
     fn define(&mut self, line: &Line) -> bool {
         let text = self.sources.get(line.text);
-        let name_len = text.get(1..).map_or(0, substitute::name_len);
-        let is_definition = name_len > 0 && text.as_bytes().get(name_len + 1) == Some(&b'=');
-        if !is_definition {
+        let Some(name) = definition_name(text).map(str::to_owned) else {
             return false;
-        }
-        let name = text.get(1..=name_len).unwrap_or("").to_owned();
-        let span = line.span(&self.sources, 0, name_len + 1);
-        let value = line.part(name_len + 2, text.len()).trimmed(&self.sources);
+        };
+        let span = line.span(&self.sources, 0, name.len() + 1);
+        let value = line.part(name.len() + 2, text.len()).trimmed(&self.sources);
         self.unfinished = Some((name, Vec::new(), span));
-        self.continue_definition(&value);
+        let backslash = std::mem::take(&mut self.continues);
+        self.continue_definition(&value, backslash);
         true
     }
 
-    fn continue_definition(&mut self, line: &Line) {
+    /// `backslash`: the line goes on although its own last character says nothing of it.
+    fn continue_definition(&mut self, line: &Line, backslash: bool) {
         let Some((_, lines, _)) = &mut self.unfinished else {
             return;
         };
         let text = self.sources.get(line.text);
-        let more = text.ends_with('\\');
-        let kept = line.part(0, text.len() - usize::from(more)).trimmed(&self.sources);
+        let own = text.ends_with('\\');
+        let more = own || backslash;
+        let kept = line.part(0, text.len() - usize::from(own)).trimmed(&self.sources);
         if kept.text.len > 0 || !more {
             lines.push(kept);
         }
@@ -313,16 +344,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A line that is nothing but the name of a definition of several lines.
+    /// A line that is nothing but the name of a definition.
     fn multi_line(&mut self, line: &Line, depth: usize) -> Result<bool, Stop> {
         let text = self.sources.get(line.text);
         let alone = substitute::find(text, 0).filter(|r| r.start == 0 && r.end == text.len());
         let Some(definition) = alone.and_then(|r| self.definitions.get(r.name)) else {
             return Ok(false);
         };
-        if definition.lines.len() < 2 {
-            return Ok(false);
-        }
         let lines = Rc::clone(&definition.lines);
         for line in lines.iter() {
             self.spend(line.text.len as usize + 16)?;
@@ -397,6 +425,13 @@ impl<'a> Reader<'a> {
         self.diagnostics.push(found);
         Ok(())
     }
+}
+
+/// The name that a `$NAME=` line defines.
+fn definition_name(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix('$')?;
+    let name = rest.get(..substitute::name_len(rest)).filter(|n| !n.is_empty())?;
+    rest.get(name.len()..)?.starts_with('=').then_some(name)
 }
 
 /// Columns of ever later words of one line, each byte counted once.

@@ -1,10 +1,9 @@
 //! `~SEQ`, `~SEQx` and `~LST` (behaviour note 15).
 
 use super::line::Line;
-use super::substitute::{Output, find, name_len};
-use super::{Reader, Stop};
+use super::substitute::{Output, name_len};
+use super::{Definition, Reader, Stop};
 use crate::diagnostic::Diagnostic;
-use crate::span::Span;
 
 /// A line to repeat: the names and, for each repetition, their values.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,9 +30,16 @@ impl Reader<'_> {
         };
         repeat.rest = close + 1;
         let body = line.part(repeat.rest, line.text.len as usize).trimmed(&self.sources);
+        let saved: Vec<_> = repeat.names.iter().map(|n| (n.clone(), self.definitions.get(n).cloned())).collect();
         for values in &repeat.values {
-            let bound = self.bind(&body, &repeat.names, values)?;
-            self.logical(&bound, depth + 1)?;
+            self.bind(&head, &repeat.names, values)?;
+            self.logical(&body, depth + 1)?;
+        }
+        for (name, definition) in saved {
+            match definition {
+                Some(definition) => self.definitions.insert(name, definition),
+                None => self.definitions.remove(&name),
+            };
         }
         Ok(true)
     }
@@ -45,23 +51,18 @@ impl Reader<'_> {
         self.diagnostics.push(found);
     }
 
-    /// The body with the names of this repetition replaced.
-    fn bind(&mut self, body: &Line, names: &[String], values: &[String]) -> Result<Line, Stop> {
-        let text = self.sources.get(body.text).to_owned();
-        let mut output = Output::default();
-        let mut at = 0;
-        self.spend(text.len() + 32)?;
-        while let Some(found) = find(&text, at) {
-            output.literal(body, &self.sources, at, found.start);
-            let span: Span = body.span(&self.sources, found.start, found.end);
-            match names.iter().position(|n| n == found.name).and_then(|i| values.get(i)) {
-                Some(value) => output.replaced(value, span),
-                None => output.literal(body, &self.sources, found.start, found.end),
-            }
-            at = found.end;
+    /// Defines the names of this repetition.
+    fn bind(&mut self, head: &Line, names: &[String], values: &[String]) -> Result<(), Stop> {
+        let span = head.whole(&self.sources);
+        for (name, value) in names.iter().zip(values) {
+            self.spend(value.len() + 32)?;
+            let mut output = Output::default();
+            output.replaced(value, span);
+            let line = output.finish(&mut self.sources).ok_or(Stop)?;
+            let lines = [line].into();
+            self.definitions.insert(name.clone(), Definition { lines, span });
         }
-        output.literal(body, &self.sources, at, text.len());
-        output.finish(&mut self.sources).ok_or(Stop)
+        Ok(())
     }
 }
 

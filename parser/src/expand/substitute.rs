@@ -17,6 +17,7 @@ pub(super) struct Reference<'t> {
     pub(super) name: &'t str,
     /// What follows the name within the braces.
     arguments: &'t str,
+    braced: bool,
 }
 
 /// The first reference at or after `from`.
@@ -39,12 +40,24 @@ fn reference_at(text: &str, start: usize) -> Option<Reference<'_>> {
         let name = inside.get(..name_len(inside))?;
         let arguments = inside.get(name.len()..)?.trim();
         let plain = arguments.is_empty() || name.starts_with('_');
-        return (!name.is_empty() && plain).then_some(Reference { start, end: start + close + 3, name, arguments });
+        return (!name.is_empty() && plain).then_some(Reference {
+            start,
+            end: start + close + 3,
+            name,
+            arguments,
+            braced: true,
+        });
     }
     let name = rest.get(..name_len(rest))?;
     let after = rest.get(name.len()..)?.chars().next();
     let ends = after.is_none_or(|c| crate::lexer::is_blank(c) || matches!(c, ',' | ')' | '{' | '}' | '"'));
-    (!name.is_empty() && ends).then_some(Reference { start, end: start + 1 + name.len(), name, arguments: "" })
+    (!name.is_empty() && ends).then_some(Reference {
+        start,
+        end: start + 1 + name.len(),
+        name,
+        arguments: "",
+        braced: false,
+    })
 }
 
 pub(super) fn name_len(text: &str) -> usize {
@@ -104,7 +117,7 @@ impl Reader<'_> {
             self.copy(line, output, site, at, found.start)?;
             let span = site.unwrap_or_else(|| line.span(&self.sources, found.start, found.end));
             if !self.replace(&found, span, output, active)? {
-                self.copy(line, output, site, found.start, found.end)?;
+                self.keep(line, output, site, &text, &found, span)?;
             }
             at = found.end;
         }
@@ -130,6 +143,28 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// An unknown name stays. Outside quotes it loses its braces, which would open a block.
+    fn keep(
+        &mut self,
+        line: &Line,
+        output: &mut Output,
+        site: Option<Span>,
+        text: &str,
+        found: &Reference<'_>,
+        span: Span,
+    ) -> Result<(), Stop> {
+        let quoted = text.get(..found.start).is_some_and(|t| t.matches('"').count() % 2 == 1);
+        if quoted || !found.braced {
+            return self.copy(line, output, site, found.start, found.end);
+        }
+        let text = format!("`${{{}}}` is not defined, and its braces are no part of a word", found.name);
+        let help = "keepalived takes them for a block; `$NAME=value` lines must stand before their use";
+        self.diagnostics.push(Diagnostic::error("undefined-name", text).at(span).help(help));
+        output.replaced("$", span);
+        output.replaced(found.name, span);
+        Ok(())
+    }
+
     /// False when the name is unknown.
     fn replace(
         &mut self,
@@ -145,7 +180,9 @@ impl Reader<'_> {
             return Ok(true);
         }
         let Some(definition) = self.definitions.get(found.name).cloned() else {
-            self.report_undefined(found.name, span);
+            if !found.braced {
+                self.report_undefined(found.name, span);
+            }
             return Ok(false);
         };
         if active.len() >= DEPTH_LIMIT || active.iter().any(|name| name == found.name) {

@@ -56,7 +56,7 @@ keywords! { GLOBAL_DEFS_OWN {
     k("vrrp_lower_prio_no_advert", Switch, "[BOOL]", "off (on if strict)", "do not answer lower prio adverts", 2);
     k("vrrp_higher_prio_send_advert", Switch, "[BOOL]", "off", "send one advert before yielding to higher prio master", 3);
     k("vrrp_version", integer(2, 3), "2..3", "2", "default VRRP version for IPv4 (IPv6 always 3)", 2);
-    k("vrrp_iptables", OptionalWords, "[IN_CHAIN [OUT_CHAIN]]", "off", "iptables chains (legacy; with nftables-only build gives an error and switches to nftables)", 2);
+    k("vrrp_iptables", OptionalWords, "[IN_CHAIN [OUT_CHAIN]]", "off", "iptables chains (legacy; with nftables-only build gives an error and switches to nftables)", 2).deprecated("nftables");
     k("vrrp_ipsets", OptionalWords, "[NAMES x6]", "off", "ipset names (build option)", 3);
     k("nftables", OptionalWord, "[TABLE]", "off/keepalived", "use nftables for no_accept / vmac", 2);
     k("nftables_priority", integer(-2147483648, 2147483647), "INT", "-1", "chain priority", 3);

@@ -43,7 +43,7 @@ keywords! { VIRTUAL_SERVER_OWN {
     k("sorry_server", Words, "IP [PORT]", "none", "used when quorum is lost", 1);
     k("sorry_server_inhibit", Flag, "-", "off", "must follow sorry_server", 2);
     k("sorry_server_lvs_method", Words, "as lb_kind", "vs method", "must follow sorry_server", 2);
-    k("real_server", Nested, "IP [PORT] { block }", "required >=1", "no RS = virtual server removed (reported)", 1);
+    k("real_server", Nested, "IP [PORT] { block }", "required >=1", "no RS = virtual server removed (reported)", 1).named();
 } }
 
 /// `/virtual_server`.

@@ -34,6 +34,8 @@ pub struct Keyword {
     pub tier: u8,
     /// What replaces it, when it is deprecated; empty when nothing does.
     pub replacement: Option<&'static str>,
+    /// A block whose keyword needs a word after it: without one the daemon does not start.
+    pub named: bool,
     /// keepalived 2.2.7 does not know it.
     pub newer_than_2_2_7: bool,
 }
@@ -54,7 +56,7 @@ const fn k(
     meaning: &'static str,
     tier: u8,
 ) -> Keyword {
-    Keyword { name, shape, arguments, default, meaning, tier, replacement: None, newer_than_2_2_7: false }
+    Keyword { name, shape, arguments, default, meaning, tier, replacement: None, named: false, newer_than_2_2_7: false }
 }
 
 /// Rows of one line each.
@@ -66,8 +68,18 @@ macro_rules! keywords {
 use keywords;
 
 impl Keyword {
+    /// Words that must follow the keyword.
+    pub(crate) fn required(&self) -> usize {
+        if self.named { 1 } else { self.shape.required() }
+    }
+
     const fn deprecated(mut self, replacement: &'static str) -> Self {
         self.replacement = Some(replacement);
+        self
+    }
+
+    const fn named(mut self) -> Self {
+        self.named = true;
         self
     }
 

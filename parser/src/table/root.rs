@@ -6,7 +6,7 @@ use super::{Block, Keyword, k, keywords};
 
 keywords! { ROOT_OWN {
     k("linkbeat_use_polling", Flag, "-", "off", "poll all interfaces' link state (MII/ETHTOOL/IOCTL) instead of netlink", 3);
-    k("net_namespace", Word, "NAME", "none", "run whole daemon in network namespace NAME (also implies pid dir /run/keepalived; not changeable on reload)", 2);
+    k("net_namespace", OptionalWord, "NAME", "none", "run whole daemon in network namespace NAME (also implies pid dir /run/keepalived; not changeable on reload)", 2);
     k("net_namespace_ipvs", OptionalWord, "[NAME]", "same ns", "put IPVS config in another netns (no NAME = default ns)", 3);
     k("namespace_with_ipsets", Flag, "-", "off", "allow ipsets together with net_namespace on old kernels", 3);
     k("use_pid_dir", Flag, "-", "off", "pid files in /run/keepalived/ instead of /run/", 3);
@@ -21,14 +21,14 @@ keywords! { ROOT_OWN {
     k("garp_group", Nested, "{ block }", "-", "rate limiting of gratuitous ARP/NA per interface(s)", 2);
     k("linkbeat_interfaces", Entries, "{ values }", "-", "interfaces using polled link detection: IFNAME [MII/ETHTOOL/IOCTL]", 3);
     k("vrrp_instance", Nested, "NAME { block }", "-", "a VRRP virtual router", 1);
-    k("vrrp_script", Nested, "NAME { block }", "-", "periodic health script", 1);
-    k("vrrp_track_process", Nested, "NAME { block }", "-", "process presence tracker (proc connector)", 2);
-    k("track_file", Nested, "NAME { block }", "-", "file value tracker (inotify), usable by VRRP and FILE_CHECK", 2);
-    k("vrrp_track_file", Nested, "NAME { block }", "-", "deprecated synonym of track_file (after 2.0.20)", 3).deprecated("track_file");
+    k("vrrp_script", Nested, "NAME { block }", "-", "periodic health script", 1).named();
+    k("vrrp_track_process", Nested, "NAME { block }", "-", "process presence tracker (proc connector)", 2).named();
+    k("track_file", Nested, "NAME { block }", "-", "file value tracker (inotify), usable by VRRP and FILE_CHECK", 2).named();
+    k("vrrp_track_file", Nested, "NAME { block }", "-", "deprecated synonym of track_file (after 2.0.20)", 3).deprecated("track_file").named();
     k("interface_up_down_delays", Entries, "{ values }", "-", "IFNAME DOWN_DELAY [UP_DELAY] debounce of link state, 0..255 s", 3);
     k("SSL", Nested, "{ block }", "auto context", "client certificate context for SSL_GET", 3);
-    k("virtual_server_group", Entries, "NAME { values }", "-", "set of VIP[-range][/mask] [port] and fwmark entries", 2);
-    k("virtual_server", Nested, "(IP [PORT] / fwmark N / group NAME) { block }", "-", "IPVS virtual service", 1);
+    k("virtual_server_group", Entries, "NAME { values }", "-", "set of VIP[-range][/mask] [port] and fwmark entries", 2).named();
+    k("virtual_server", Nested, "(IP [PORT] / fwmark N / group NAME) { block }", "-", "IPVS virtual service", 1).named();
     k("bfd_instance", Nested, "NAME { block }", "-", "BFD session (name max 31 chars)", 2);
 } }
 

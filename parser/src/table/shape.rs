@@ -98,6 +98,10 @@ impl Shape {
         }
     }
 
+    pub(crate) const fn is_script(self) -> bool {
+        matches!(self, Self::Script | Self::OptionalScript | Self::Command)
+    }
+
     /// Words that are read; `None` when the block decides.
     pub(crate) const fn most(self) -> Option<usize> {
         match self {
