@@ -62,7 +62,6 @@ impl Farm {
             self.services.push(service);
         }
         self.index_checkers();
-        self.announce_checkers();
     }
 
     /// Takes a checker's event.
@@ -100,16 +99,6 @@ impl Farm {
         for (index, service) in self.services.iter().enumerate() {
             let checkers = service.planned.pool.servers.iter().flat_map(|server| &server.checkers);
             self.owners.extend(checkers.map(|checker| (checker.id, index)));
-        }
-    }
-
-    fn announce_checkers(&mut self) {
-        for service in &self.services {
-            for server in &service.planned.pool.servers {
-                let line =
-                    format!("Activating healthchecker for service {} for VS {}", server.name, service.planned.label);
-                self.effects.extend(server.checkers.iter().map(|_| FarmEffect::Log(line.clone())));
-            }
         }
     }
 }

@@ -13,7 +13,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use nix::errno::Errno;
 use rtnetlink::MulticastGroup;
 use rtnetlink::sys::AsyncSocket as _;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -123,7 +123,9 @@ impl<'a> Worker<'a> {
     async fn recover(&mut self, configured: &[AddressSpec]) {
         let mut left = self.estate.memory.recall();
         left.extend_from_slice(configured);
-        let left: Vec<_> = left.iter().filter(|spec| !self.is_owned(spec) && self.stands(spec)).collect();
+        let mut seen = BTreeSet::new();
+        let left = left.iter().filter(|spec| !self.is_owned(spec) && self.stands(spec));
+        let left: Vec<_> = left.filter(|spec| seen.insert((&spec.interface, spec.address))).collect();
         for spec in &left {
             tracing::info!(target: "vrrp", "removing {spec}, left behind by a daemon that did not stop cleanly");
         }

@@ -107,7 +107,11 @@ impl Settings {
 }
 
 fn with_source(error: &lettre::transport::smtp::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+    let text = error.to_string();
+    match error.source().map(ToString::to_string) {
+        Some(source) if !text.contains(&source) => format!("{text}: {source}"),
+        _ => text,
+    }
 }
 
 /// keepalived never folds its subjects, and filters look for them in one line; only what must be encoded is.

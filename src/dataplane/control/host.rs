@@ -87,7 +87,7 @@ impl Control {
     fn find(&mut self, address: IpAddr) {
         let next = self.topology.next_hop(address);
         if self.known.insert(address, next) != Some(next) {
-            tracing::debug!(%address, ?next, "next hop");
+            tracing::trace!(%address, ?next, "next hop");
             self.worker.send(Order::Hop(address, next));
         }
     }
