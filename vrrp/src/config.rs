@@ -143,6 +143,8 @@ pub struct RouterConfig {
     pub unicast_peers: Vec<IpAddr>,
     /// `check_unicast_src`: adverts of a source that is no peer are rejected.
     pub check_unicast_source: bool,
+    /// `min_ttl` and `max_ttl` of unicast peers, where they are set.
+    pub peer_ttls: Vec<PeerTtl>,
     /// `unicast_ttl`; `None` is 255 for IPv4 and the kernel's 64 for IPv6, as keepalived sends them.
     pub unicast_ttl: Option<u8>,
     /// `old_unicast_checksum`: version 3 unicast adverts carry the checksum of the multicast destination.
@@ -159,9 +161,9 @@ pub struct RouterConfig {
     pub lower_prio_no_advert: bool,
     /// `higher_prio_send_advert`: a master that gives way sends one last advert.
     pub higher_prio_send_advert: bool,
-    /// `timer_expired_backup`: a master whose advert timer fires so late that others must have taken over gives way by
-    /// itself before it says anything.
-    pub late_timer_demotes: bool,
+    /// `timer_expired_backup`: a master whose advert timer fires so late that a router of this priority must have taken
+    /// over gives way by itself before it says anything. keepalived's default for the number is 254.
+    pub timer_expired_backup: Option<u8>,
     /// Gratuitous ARP and unsolicited neighbour advertisements.
     pub announce: AnnounceConfig,
     /// What votes on the priority. The instance's own interface belongs here too, unless `dont_track_primary`.
@@ -188,6 +190,7 @@ impl RouterConfig {
             source: None,
             unicast_peers: Vec::new(),
             check_unicast_source: false,
+            peer_ttls: Vec::new(),
             unicast_ttl: None,
             old_unicast_checksum: false,
             multicast_group: Self::default_group(Family::V4),
@@ -196,7 +199,7 @@ impl RouterConfig {
             skip_check_adv_addr: false,
             lower_prio_no_advert: false,
             higher_prio_send_advert: false,
-            late_timer_demotes: false,
+            timer_expired_backup: None,
             announce: AnnounceConfig::default(),
             trackers: Vec::new(),
         }
@@ -222,6 +225,17 @@ impl RouterConfig {
         };
         if self.is_unicast() { self.unicast_ttl.unwrap_or(unicast) } else { 255 }
     }
+}
+
+/// TTLs or hop limits within which adverts of one unicast peer are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerTtl {
+    /// The peer.
+    pub peer: IpAddr,
+    /// Lowest TTL that is taken.
+    pub min: u8,
+    /// Highest TTL that is taken.
+    pub max: u8,
 }
 
 /// How often addresses are announced.

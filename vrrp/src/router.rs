@@ -195,9 +195,7 @@ impl Router {
     fn fire_advertise(&mut self, deadline: Instant, turn: &mut Turn<'_>) -> Wish {
         let period = interval(&self.config);
         let late = turn.now.saturating_duration_since(deadline);
-        // The last advert went out one interval before the deadline; a backup may have taken over when the others passed.
-        let missed = period * u32::from(self.config.down_timer_adverts.saturating_sub(1));
-        if self.config.late_timer_demotes && late >= missed {
+        if self.is_overdue(late) {
             self.report(ReportKind::TimerLate(late), turn);
             return Wish::Backup(TransitionReason::TimerLate);
         }
@@ -206,6 +204,13 @@ impl Router {
         self.timers.set(TimerReason::Advertise, next);
         self.advertise(self.priority.effective(), turn);
         Wish::Nothing
+    }
+
+    /// Whether a backup of the configured priority has taken over: its wait began one interval before our deadline.
+    fn is_overdue(&self, late: Duration) -> bool {
+        let period = interval(&self.config);
+        let wait = |priority| period * u32::from(self.config.down_timer_adverts.max(1)) + self.skew_of(priority);
+        self.config.timer_expired_backup.is_some_and(|priority| period + late >= wait(priority))
     }
 
     /// RFC 9568 section 6.4.2: the master down timer of a backup.
@@ -247,11 +252,15 @@ impl Router {
 
     /// Skew_Time: RFC 9568 section 6.1, RFC 3768 section 6.1.
     pub(crate) fn skew(&self) -> Duration {
+        self.skew_of(self.priority.effective())
+    }
+
+    fn skew_of(&self, priority: u8) -> Duration {
         let unit = match self.config.version {
             Version::V2 => Duration::from_secs(1),
             Version::V3 => self.master_interval,
         };
-        unit * (256 - u32::from(self.priority.effective())) / 256
+        unit * (256 - u32::from(priority)) / 256
     }
 
     /// Master_Down_Interval, with `down_timer_adverts` in place of three.

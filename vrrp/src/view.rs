@@ -139,7 +139,7 @@ impl Statistics {
             Rejection::TooShort { .. } | Rejection::Truncated { .. } | Rejection::TooLong { .. } => {
                 &mut self.length_errors
             }
-            Rejection::HopLimit { .. } => &mut self.ttl_errors,
+            Rejection::HopLimit { .. } | Rejection::PeerHopLimit { .. } => &mut self.ttl_errors,
             Rejection::Version { .. } | Rejection::Type { .. } => &mut self.type_errors,
             Rejection::Checksum(_) => &mut self.checksum_errors,
             Rejection::Interval { .. } => &mut self.interval_errors,

@@ -435,13 +435,13 @@ fn authentication_headers_are_sent_and_opened() {
 
 #[test]
 fn a_late_timer_demotes_where_asked_for() {
-    for (late_timer_demotes, state) in [(false, State::Master), (true, State::Backup)] {
-        let mut lab = master(RouterConfig { late_timer_demotes, ..vi("VI_1", 51, 150) });
-        // The deadline is 4.414 s. Others may have taken over from 6.414 s on.
-        lab.now = lab.at(6_413_000_000);
+    for (timer_expired_backup, state) in [(None, State::Master), (Some(100), State::Backup)] {
+        let mut lab = master(RouterConfig { timer_expired_backup, ..vi("VI_1", 51, 150) });
+        // The last advert went out at 3.414 s; priority 100 takes over 3.609 s after it.
+        lab.now = lab.at(7_023_000_000);
         lab.node.handle_timeout(lab.now);
         assert_eq!(lab.state(), State::Master);
-        lab.now = lab.at(9_500_000_000);
+        lab.now = lab.at(10_633_000_000);
         lab.node.handle_timeout(lab.now);
         assert_eq!(lab.state(), state);
     }

@@ -3,7 +3,7 @@
 use super::checksum::{Sum, pseudo_header};
 use super::rejection::Rejection;
 use super::{ADVERTISEMENT, AH_LEN, AUTHENTICATION_LEN, HEADER_LEN};
-use crate::config::{Authentication, Family, RouterConfig, Version};
+use crate::config::{Authentication, Family, PeerTtl, RouterConfig, Version};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -203,16 +203,25 @@ fn overhead(family: Family, with_ah: bool) -> usize {
 fn check_path(expectation: &Expectation<'_>) -> Result<(), Rejection> {
     let config = expectation.config;
     if config.is_unicast() {
-        let known = config.unicast_peers.contains(&expectation.source);
-        return if known || !config.check_unicast_source {
-            Ok(())
-        } else {
-            Err(Rejection::UnicastSource(expectation.source))
-        };
+        return check_peer(expectation);
     }
     // RFC 9568 section 5.1.1.3: a TTL other than 255 means that a router forwarded it.
     match expectation.ttl {
         Some(received) if received != 255 => Err(Rejection::HopLimit { received }),
+        _ => Ok(()),
+    }
+}
+
+fn check_peer(expectation: &Expectation<'_>) -> Result<(), Rejection> {
+    let (config, source) = (expectation.config, expectation.source);
+    if config.check_unicast_source && !config.unicast_peers.contains(&source) {
+        return Err(Rejection::UnicastSource(source));
+    }
+    let limits = config.peer_ttls.iter().find(|limits| limits.peer == source);
+    match (limits, expectation.ttl) {
+        (Some(PeerTtl { min, max, .. }), Some(received)) if !(*min..=*max).contains(&received) => {
+            Err(Rejection::PeerHopLimit { received, min: *min, max: *max })
+        }
         _ => Ok(()),
     }
 }

@@ -42,6 +42,15 @@ pub enum Rejection {
         /// TTL or hop limit received.
         received: u8,
     },
+    /// A unicast advert from farther away, or nearer, than its peer is.
+    PeerHopLimit {
+        /// TTL or hop limit received.
+        received: u8,
+        /// Lowest one taken.
+        min: u8,
+        /// Highest one taken.
+        max: u8,
+    },
     /// Not an ADVERTISEMENT.
     Type {
         /// Type received.
@@ -106,6 +115,9 @@ impl fmt::Display for Rejection {
             }
             Self::HopLimit { received } => {
                 write!(f, "invalid TTL/HL. Received {received} and expect 255")
+            }
+            Self::PeerHopLimit { received, min, max } => {
+                write!(f, "invalid TTL/HL. Received {received} and expect {min} to {max}")
             }
             Self::Type { received } => {
                 write!(f, "Invalid packet type. {received} and expect 1")

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Authentication, Family, Link, RouterConfig, Version};
+use crate::config::{Authentication, Family, Link, PeerTtl, RouterConfig, Version};
 use std::net::IpAddr;
 
 fn hex(text: &str) -> Vec<u8> {
@@ -281,6 +281,25 @@ fn path_count_and_password_count() {
     assert_eq!(verdict(&turned, &encode(&two), 255), Ok(()));
     let peer = RouterConfig { unicast_peers: vec![ip("10.77.0.2")], check_unicast_source: true, ..one.clone() };
     assert_eq!(told(&peer, &encode(&one), 64), "unicast source address 10.77.0.100 not a unicast peer");
+}
+
+#[test]
+fn peers_may_have_ttl_limits() {
+    let config = RouterConfig {
+        unicast_peers: vec![ip("10.77.0.100"), ip("10.77.0.101")],
+        peer_ttls: vec![PeerTtl { peer: ip("10.77.0.100"), min: 60, max: 64 }],
+        ..router(Version::V2, &["10.77.0.200"])
+    };
+    let octets = AdvertSpec::of(&config, 90).encode(&ip("10.77.0.100"), &ip("224.0.0.18"));
+    for ttl in [59, 65, 255] {
+        let told = verdict(&config, &octets, ttl).unwrap_err().to_string();
+        assert_eq!(told, format!("invalid TTL/HL. Received {ttl} and expect 60 to 64"));
+    }
+    for ttl in [60, 64] {
+        assert_eq!(verdict(&config, &octets, ttl), Ok(()));
+    }
+    let other = RouterConfig { peer_ttls: vec![PeerTtl { peer: ip("10.77.0.101"), min: 60, max: 64 }], ..config };
+    assert_eq!(verdict(&other, &octets, 1), Ok(()), "another peer's limits do not count");
 }
 
 #[test]

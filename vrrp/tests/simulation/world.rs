@@ -108,7 +108,7 @@ impl Plan {
         config.preempt = preempt || dice.chance(50);
         config.higher_prio_send_advert = dice.chance(20);
         config.lower_prio_no_advert = dice.chance(20);
-        config.late_timer_demotes = dice.chance(20);
+        config.timer_expired_backup = dice.chance(20).then_some(254);
         if dice.chance(20) {
             config.preempt_delay = config.advert_interval * 4;
         }
