@@ -67,6 +67,8 @@ fn node() -> Lab {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
     #[test]
     fn what_is_sent_is_read_again(config in router(), priority: u8) {
         let source = source_of(config.family);
@@ -177,7 +179,7 @@ proptest! {
                 prop_assert_eq!(view.state == State::Backup, listens);
             }
         }
-        lab.run_to(at + 200_000);
+        lab.run_to(at + 130_000);
         prop_assert!(lab.node.views().iter().all(|view| view.state == State::Master));
     }
 
