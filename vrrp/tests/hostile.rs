@@ -179,7 +179,7 @@ proptest! {
                 prop_assert_eq!(view.state == State::Backup, listens);
             }
         }
-        lab.run_to(at + 130_000);
+        lab.run_to(at + 170_000);
         prop_assert!(lab.node.views().iter().all(|view| view.state == State::Master));
     }
 
