@@ -253,9 +253,9 @@ fn a_smaller_link_behind_is_respected() {
     for host in [&site.director, &site.servers[0], &site.servers[1]] {
         host.ip("link set eth1 mtu 1400").unwrap();
     }
-    // The servers' own MTU would keep the segments small: only the director's link is small.
+    // Servers that announce their small MTU in the handshake would keep the client from sending more.
     for server in &site.servers {
-        server.ip("link set eth1 mtu 1500").unwrap();
+        server.ip("route replace 10.0.0.10 via 10.1.0.254 advmss 1460").unwrap();
     }
     site.transfer("10.0.0.100:80", 3 * MEGABYTE, 3 * MEGABYTE);
     let driver = site.snapshot().driver;
