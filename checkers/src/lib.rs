@@ -16,7 +16,7 @@ pub mod script;
 mod spec;
 
 pub use judge::JudgeSettings;
-pub use runner::{Runner, RunnerOptions};
+pub use runner::{Runner, RunnerOptions, Statistics};
 pub use spec::{
     CheckEvent, CheckerId, CheckerSpec, ConnectSpec, DnsSpec, HttpProtocol, HttpSpec, HttpUrl, MiscSpec, ProbeSpec,
     SmtpSpec, UdpReply, UdpSpec,

@@ -1,10 +1,14 @@
 //! Keeps thousands of checkers on time: one task, one ordered set of deadlines, a task per attempt only while it lasts.
 
 mod schedule;
+mod statistics;
+
+pub use statistics::Statistics;
 
 use crate::spec::{CheckEvent, CheckerId, CheckerSpec};
 use schedule::Schedule;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
@@ -29,6 +33,7 @@ impl Default for RunnerOptions {
 pub struct Runner {
     orders: UnboundedSender<Order>,
     task: JoinHandle<()>,
+    statistics: Arc<Statistics>,
 }
 
 #[derive(Debug)]
@@ -47,8 +52,9 @@ impl Runner {
         let (orders, inbox) = unbounded_channel();
         let mut schedule = Schedule::new(events, options);
         schedule.update(specs);
+        let statistics = schedule.statistics.clone();
         let task = tokio::spawn(schedule.run(inbox));
-        Self { orders, task }
+        Self { orders, task, statistics }
     }
 
     /// Takes a new set of checkers by differences: equal ones keep their phase and state, edited ones their verdict.
@@ -59,6 +65,11 @@ impl Runner {
     /// Suspends or resumes a checker (`ha_suspend`). A suspended one makes no attempts and keeps its verdict.
     pub fn set_enabled(&self, id: CheckerId, enabled: bool) {
         self.order(Order::Enable(id, enabled));
+    }
+
+    /// Counters of attempts and of their lateness.
+    pub fn statistics(&self) -> Arc<Statistics> {
+        self.statistics.clone()
     }
 
     /// Ends all checkers; programs under way are killed.

@@ -1,8 +1,9 @@
-use super::{Order, RunnerOptions};
+use super::{Order, RunnerOptions, Statistics};
 use crate::judge::{Attempt, Judge, Judged, Judgement};
 use crate::probe;
 use crate::spec::{CheckEvent, CheckerId, CheckerSpec};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
@@ -21,10 +22,11 @@ pub(super) struct Schedule {
     dice: u64,
     /// Distinguishes the attempts of a checker from those of one that had its identity before.
     generation: u64,
+    pub(super) statistics: Arc<Statistics>,
 }
 
 struct Checker {
-    spec: std::sync::Arc<CheckerSpec>,
+    spec: Arc<CheckerSpec>,
     judge: Judge,
     generation: u64,
     enabled: bool,
@@ -54,6 +56,7 @@ impl Schedule {
             max_in_flight: options.max_in_flight.max(1),
             dice: options.seed,
             generation: 0,
+            statistics: Arc::default(),
         }
     }
 
@@ -180,7 +183,8 @@ impl Schedule {
                 Some((at, _)) if *at <= now => {}
                 _ => return,
             }
-            if let Some((_, id)) = self.due.pop_first() {
+            if let Some((at, id)) = self.due.pop_first() {
+                self.statistics.count(now.saturating_duration_since(at));
                 self.begin(id, now);
             }
         }
