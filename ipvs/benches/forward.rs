@@ -17,6 +17,7 @@ use standfast_ipvs::{
 
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
 const SERVERS: u8 = 8;
+const BATCH: usize = 32;
 const SYN: u8 = 2;
 const ACK: u8 = 16;
 
@@ -27,13 +28,16 @@ enum Case {
     NatOut,
     Dr,
     New,
+    /// As `NatIn`, announced in batches of 32.
+    NatInWarm,
     /// Only the making of packets, which all cases contain.
     Idle,
 }
 
 impl Case {
-    const ALL: [(Case, &'static str); 5] = [
+    const ALL: [(Case, &'static str); 6] = [
         (Case::NatIn, "nat-in"),
+        (Case::NatInWarm, "nat-in-warm"),
         (Case::NatOut, "nat-out"),
         (Case::Dr, "dr"),
         (Case::New, "new"),
@@ -103,17 +107,36 @@ impl Bench {
         self.director.receive(&mut frame, Ingress { client_hop: HopId(1), mark: 0 }, self.now)
     }
 
+    fn another(&mut self) -> u32 {
+        self.next = self.next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((u64::from(self.next) * u64::from(self.connections)) >> 32) as u32
+    }
+
     fn run(&mut self, packets: u32) {
+        if self.case == Case::NatInWarm {
+            return (0..packets / BATCH as u32).for_each(|_| self.run_batch());
+        }
         for _ in 0..packets {
-            self.next = self.next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let connection = ((u64::from(self.next) * u64::from(self.connections)) >> 32) as u32;
+            let connection = self.another();
             let verdict = match self.case {
-                Case::NatIn | Case::Dr => self.client_packet(connection, ACK),
+                Case::NatIn | Case::NatInWarm | Case::Dr => self.client_packet(connection, ACK),
                 Case::NatOut => self.server_packet(connection),
                 Case::New => self.open_another(),
                 Case::Idle => idle(connection),
             };
             assert!(matches!(verdict, Verdict::ToServer { .. } | Verdict::ToClient { .. }), "{verdict:?}");
+        }
+    }
+
+    fn run_batch(&mut self) {
+        let mut batch: [[u8; 60]; BATCH] = std::array::from_fn(|_| {
+            let (client, port) = client(self.another());
+            packet(client, port, VIP, 80, ACK)
+        });
+        self.director.warm(&batch.each_ref().map(<[u8; 60]>::as_slice));
+        for packet in &mut batch {
+            let verdict = self.send(packet);
+            assert!(matches!(verdict, Verdict::ToServer { .. }), "{verdict:?}");
         }
     }
 
@@ -187,9 +210,9 @@ fn main() {
         _ => (),
     }
     println!("nanoseconds a packet (making the packet included), by connections in the table");
-    println!("{:>10} {:>10} {:>10} {:>10}", "", 1_000, 100_000, 1_000_000);
+    println!("{:>12} {:>10} {:>10} {:>10}", "", 1_000, 100_000, 1_000_000);
     for (case, name) in Case::ALL {
-        print!("{name:>10}");
+        print!("{name:>12}");
         for connections in [1_000, 100_000, 1_000_000] {
             print!(" {:>10.1}", measure(case, connections));
         }

@@ -34,6 +34,12 @@ impl Index {
         })
     }
 
+    /// The entry in the home slot of `hash`, whatever its own hash is; `NONE` in an empty one.
+    #[inline]
+    pub(crate) fn first(&self, hash: u32) -> u32 {
+        entry(self.slot(hash as usize & self.mask))
+    }
+
     pub(crate) fn insert(&mut self, hash: u32, entry: u32) {
         debug_assert_ne!(entry, NONE, "an entry has a number");
         let mut at = hash as usize & self.mask;

@@ -60,6 +60,12 @@ impl<A: Address> Table<A> {
         self.index.candidates(self.hash(key)).find_map(|id| Some((id, self.get(id)?.direction(key)?)))
     }
 
+    /// The entry in the first slot where a connection of this hash may be, unchecked.
+    #[inline]
+    pub(crate) fn likely_entry(&self, hash: u32) -> u32 {
+        self.index.first(hash)
+    }
+
     /// Adds an entry whose `expires` is set; none when the table is full.
     pub(crate) fn insert(&mut self, connection: Connection<A>) -> Option<u32> {
         let id = self.place(connection)?;
@@ -160,7 +166,7 @@ impl<A: Address> Table<A> {
     }
 
     #[inline]
-    fn hash(&self, key: &Key<A>) -> u32 {
+    pub(crate) fn hash(&self, key: &Key<A>) -> u32 {
         let ports = (u64::from(key.source_port) << 16) | u64::from(key.destination_port);
         let rest = (ports << 16) | (u64::from(key.protocol) << 8) | u64::from(key.template);
         A::hash(self.seed, key.source, key.destination, rest)

@@ -7,6 +7,7 @@ mod icmp;
 mod limiter;
 mod path;
 mod schedule;
+mod warm;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
@@ -144,6 +145,17 @@ impl Director {
         };
         self.core.counters.count(decision);
         self.verdict(decision)
+    }
+
+    /// Hints that these packets come next, at most 64 of one address family (of the first packet). It changes nothing
+    /// but the time that `receive` takes for them: with very many connections, their entries are fetched from memory
+    /// all at once instead of one after the other.
+    pub fn warm(&self, packets: &[&[u8]]) {
+        let packets = packets.get(..warm::BATCH).unwrap_or(packets);
+        match packets.first().and_then(|packet| packet.first()).map(|byte| byte >> 4) {
+            Some(6) => warm::warm(&self.v6, packets),
+            _ => warm::warm(&self.v4, packets),
+        }
     }
 
     #[inline]

@@ -1,0 +1,36 @@
+//! Bringing what a batch of packets will need into the processor's caches.
+
+use std::hint::black_box;
+
+use crate::address::Address;
+use crate::connection::table::Table;
+use crate::packet::Fragment;
+use crate::packet::segment::Segment;
+use crate::service::Protocol;
+
+/// Below this many connections the table is in the caches anyway.
+const WORTHWHILE: usize = 1 << 14;
+/// The most packets of one batch.
+pub(super) const BATCH: usize = 64;
+
+/// Reads the index slots and then the entries of the packets' connections. None of these reads waits for another, so
+/// that the processor overlaps their cache misses, which the packet path would meet one after the other.
+pub(super) fn warm<A: Address>(table: &Table<A>, packets: &[&[u8]]) {
+    if table.len() < WORTHWHILE {
+        return;
+    }
+    let mut hashes = [0; BATCH];
+    for (hash, packet) in hashes.iter_mut().zip(packets) {
+        *hash = flow_hash(table, packet).unwrap_or(0);
+    }
+    // Tight loops, each of reads that do not depend on one another.
+    let entries = hashes.map(|hash| table.likely_entry(hash));
+    black_box(entries.map(|id| table.get(id).map_or(0, |connection| connection.expires)));
+}
+
+fn flow_hash<A: Address>(table: &Table<A>, packet: &[u8]) -> Option<u32> {
+    let header = A::parse(packet).ok().filter(|header| header.fragment == Fragment::Whole)?;
+    let protocol = Protocol::from_number(header.protocol)?;
+    let segment = Segment::parse(protocol, packet.get(header.l4..header.end)?).ok()?;
+    Some(table.hash(&segment.key(&header)))
+}
