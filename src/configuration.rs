@@ -5,6 +5,7 @@ use crate::config::{self, Loaded};
 use crate::machine;
 use crate::run::Exit;
 use standfast_parser::{Diagnostic, Severity, SourceMap};
+use std::collections::BTreeSet;
 use tracing::{error, info, warn};
 
 /// Findings beyond this number are counted, not logged.
@@ -42,6 +43,14 @@ pub fn load(options: &Options) -> Result<Loaded, Exit> {
 #[must_use]
 pub fn misses_a_file(loaded: &Loaded) -> bool {
     loaded.diagnostics.iter().any(|found| found.code == "missing-include")
+}
+
+/// What is wrong with the form of a configuration, by kind: signs of a file that was cut off or is half edited.
+#[must_use]
+pub fn faults_of_form(loaded: &Loaded) -> BTreeSet<&'static str> {
+    const OF_FORM: [&str; 6] =
+        ["missing-close", "extra-close", "unexpected-brace", "unclosed-quote", "deep-nesting", "missing-include"];
+    loaded.diagnostics.iter().map(|found| found.code).filter(|code| OF_FORM.contains(code)).collect()
 }
 
 fn log(loaded: &Loaded) {

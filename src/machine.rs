@@ -84,6 +84,7 @@ pub struct Prepared {
     pub notes: Vec<String>,
     /// Whether root runs scripts that are not secured.
     pub security_violated: bool,
+    ids: Ids,
 }
 
 impl Prepared {
@@ -123,8 +124,8 @@ impl Machine {
         }
     }
 
-    /// Prepares a configuration. Parts that do not run on this command line get nothing to do.
-    pub fn prepare(&mut self, mut config: Config) -> Prepared {
+    /// Prepares a configuration and changes nothing. Parts that do not run on this command line get nothing to do.
+    pub fn prepare(&self, mut config: Config) -> Prepared {
         if !self.vrrp {
             config.instances.clear();
             config.sync_groups.clear();
@@ -136,12 +137,18 @@ impl Machine {
         let mut policy = ScriptPolicy::new(&config.globals);
         let (trackers, disabled) = track::prepare(&mut config, &mut policy);
         let book = Book::new(&config, &mut policy);
-        let plan = Plan::new(&config, &mut self.ids, &mut |script| policy.prepare_optional(Some(script)));
+        let mut ids = self.ids.clone();
+        let plan = Plan::new(&config, &mut ids, &mut |script| policy.prepare_optional(Some(script)));
         let setup = self.vrrp_setup(&config);
         let security_violated = policy.violated();
         let mut notes = policy.into_notes();
         notes.extend(disabled);
-        Prepared { config, book, trackers, setup, plan, notes, security_violated }
+        Prepared { config, book, trackers, setup, plan, notes, security_violated, ids }
+    }
+
+    /// Remembers the identities of a configuration that is about to run.
+    pub fn adopt(&mut self, prepared: &Prepared) {
+        self.ids = prepared.ids.clone();
     }
 
     fn vrrp_setup(&self, config: &Config) -> VrrpSetup {

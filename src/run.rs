@@ -130,7 +130,7 @@ fn prepare(options: &Options, loaded: Loaded) -> Exit {
         return Exit::Failure;
     }
     logging::start_thread();
-    supervisor::run(options, loaded.config, pid_files)
+    supervisor::run(options, loaded, pid_files)
 }
 
 fn lock_pid_files(options: &Options, loaded: &Loaded) -> Result<PidFiles, pidfile::Error> {

@@ -7,6 +7,7 @@ mod common;
 use common::{Daemon, ELECTION, Pair, SOON, await_address, await_no_address};
 use nix::sys::signal::Signal;
 use standfast_labkit::harness::{self, Test};
+use standfast_labkit::servers::MailSink;
 use standfast_labkit::{Host, Lab, eventually, tests};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -51,6 +52,10 @@ fn main() -> ExitCode {
         signals_are_keepalived_s,
         a_reload_changes_what_changed_and_keeps_the_address,
         a_reload_of_a_broken_file_keeps_running,
+        a_reload_of_half_a_file_or_none_keeps_running,
+        a_reload_starts_and_ends_instances,
+        a_hanging_stop_script_does_not_hold_the_daemon,
+        a_mail_at_stop_is_delivered,
         usr1_writes_the_state,
         it_daemonises_and_writes_pid_files,
         without_rights_it_says_so,
@@ -239,6 +244,78 @@ fn a_reload_of_a_broken_file_keeps_running() {
     eventually(SOON, "a word about eth77", || daemon.log()[before..].contains("eth77"));
     std::thread::sleep(Duration::from_secs(1));
     assert!(daemon.process().is_running() && daemon.host.has_address("eth0", VIP), "{}", daemon.log());
+}
+
+fn a_reload_of_half_a_file_or_none_keeps_running() {
+    let lab = Lab::new("half").unwrap();
+    let mut daemon = prepared(&lab, CONFIG);
+    daemon.launch();
+    await_address(&daemon.host, VIP, ELECTION);
+    let half = &CONFIG[..CONFIG.find("virtual_ipaddress").unwrap()];
+    for broken in [Some(half), Some(""), Some("this {\n a }\n}\n}\n"), None] {
+        let before = daemon.log().len();
+        match broken {
+            Some(text) => daemon.configure(text),
+            None => std::fs::remove_file(daemon.config()).unwrap(),
+        }
+        daemon.signal(Signal::SIGHUP);
+        eventually(SOON, "a refusal", || daemon.log()[before..].contains("goes on unchanged"));
+    }
+    assert!(daemon.process().is_running() && daemon.host.has_address("eth0", VIP), "{}", daemon.log());
+    assert_eq!(daemon.log().matches("removing VIPs").count(), 1, "{}", daemon.log());
+    daemon.configure(CONFIG);
+    daemon.signal(Signal::SIGHUP);
+    daemon.await_log("Reload complete", SOON);
+}
+
+fn a_reload_starts_and_ends_instances() {
+    let lab = Lab::new("instances").unwrap();
+    let services = &CONFIG[CONFIG.find("virtual_server").unwrap()..];
+    let mut daemon = prepared(&lab, services);
+    daemon.launch();
+    daemon.await_log("Startup complete", SOON);
+    daemon.configure(CONFIG);
+    daemon.signal(Signal::SIGHUP);
+    await_address(&daemon.host, VIP, ELECTION);
+    daemon.configure(services);
+    daemon.signal(Signal::SIGHUP);
+    await_no_address(&daemon.host, VIP, SOON);
+    assert_eq!(daemon.stop(), 0);
+}
+
+fn a_hanging_stop_script_does_not_hold_the_daemon() {
+    let lab = Lab::new("hang").unwrap();
+    let mut daemon = prepared(&lab, &CONFIG.replace("priority 150", "priority 150\n notify_stop \"/bin/sleep 8\""));
+    daemon.launch();
+    await_address(&daemon.host, VIP, ELECTION);
+    let began = Instant::now();
+    assert_eq!(daemon.stop(), 0);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(!daemon.host.has_address("eth0", VIP));
+}
+
+fn a_mail_at_stop_is_delivered() {
+    let lab = Lab::new("farewell").unwrap();
+    let host = lone(&lab);
+    let sink = MailSink::start(&host, "127.0.0.1:2525").unwrap();
+    let globals = "global_defs {
+        router_id LAB
+        notification_email {
+            Ops Team <ops@example.net>
+        }
+        notification_email_from ka@example.net
+        smtp_server 127.0.0.1 2525
+    }\n";
+    host.ip("link set lo up").unwrap();
+    let text = globals.to_owned() + &CONFIG.replace("priority 150", "priority 150\n smtp_alert");
+    let mut daemon = Daemon::start(&lab, &host, &text);
+    await_address(&host, VIP, ELECTION);
+    assert_eq!(daemon.stop(), 0);
+    let subjects = sink.subjects();
+    for tail in ["Entering BACKUP state", "Entering MASTER state", "Stopping"] {
+        assert!(subjects.contains(&format!("[LAB] VRRP Instance VI_1 - {tail}")), "{tail}: {subjects:?}");
+    }
+    assert!(sink.mails().iter().all(|mail| mail.recipients == ["ops@example.net"]));
 }
 
 fn usr1_writes_the_state() {

@@ -13,7 +13,7 @@ pub type ServiceName = (String, Protocol);
 pub type ServerName = (ServiceName, SocketAddr, usize);
 
 /// Hands out identities and remembers them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Ids {
     next: u64,
     servers: BTreeMap<ServerName, ServerId>,

@@ -12,9 +12,10 @@ mod queue;
 pub mod sinks;
 
 use crate::cli::Options;
-use sinks::{LogFile, Sinks, Syslog};
+use sinks::{Console, LogFile, Sinks, Syslog};
 use std::fmt::{self, Write as _};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 use tracing::field::{Field, Visit};
@@ -97,9 +98,12 @@ pub struct Entry {
     pub ident: Ident,
     /// The text.
     pub text: String,
+    /// Logged before the daemon ran.
+    pub startup: bool,
 }
 
 static QUEUE: OnceLock<queue::Queue> = OnceLock::new();
+static STARTED: AtomicBool = AtomicBool::new(false);
 static DIRECT: Mutex<Option<Sinks>> = Mutex::new(None);
 
 /// Installs the process-wide logger, writing directly until [`start_thread`].
@@ -112,7 +116,7 @@ pub fn init(options: &Options) -> io::Result<()> {
         Err(error) => (None, Err(error)),
     };
     let sinks = Sinks {
-        console: options.foreground && options.log_console,
+        console: if options.foreground && options.log_console { Console::All } else { Console::StartupErrors },
         file,
         syslog: (!options.no_syslog).then(|| Syslog::new(options.log_facility)),
     };
@@ -139,6 +143,11 @@ pub fn start_thread() {
         }
         let _ = QUEUE.set(queue::Queue::start(sinks));
     }
+}
+
+/// From here on, errors that nobody asked to see on the terminal are not shown there.
+pub fn started() {
+    STARTED.store(true, Ordering::Relaxed);
 }
 
 /// Waits until everything logged so far is written, `patience` at most.
@@ -193,7 +202,8 @@ impl<S: Subscriber> Layer<S> for LogLayer {
         event.record(&mut text);
         let metadata = event.metadata();
         let ident = Ident::of_target(metadata.target());
-        write(Entry { time: SystemTime::now(), level: *metadata.level(), ident, text: text.0 });
+        let startup = !STARTED.load(Ordering::Relaxed);
+        write(Entry { time: SystemTime::now(), level: *metadata.level(), ident, text: text.0, startup });
     }
 }
 

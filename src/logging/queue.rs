@@ -99,7 +99,8 @@ impl Writer {
         if lost > self.reported {
             let text = format!("{} log line(s) were lost: the log could not keep up", lost - self.reported);
             self.reported = lost;
-            self.sinks.write(&Entry { time: SystemTime::now(), level: Level::WARN, ident: Ident::Main, text });
+            let (time, level, ident) = (SystemTime::now(), Level::WARN, Ident::Main);
+            self.sinks.write(&Entry { time, level, ident, text, startup: false });
         }
     }
 }
@@ -111,7 +112,7 @@ mod tests {
     use std::time::Instant;
 
     fn entry(text: &str) -> Entry {
-        Entry { time: SystemTime::now(), level: Level::INFO, ident: Ident::Main, text: text.to_owned() }
+        Entry { time: SystemTime::now(), level: Level::INFO, ident: Ident::Main, text: text.to_owned(), startup: false }
     }
 
     fn file_sinks(path: &std::path::Path) -> Sinks {

@@ -14,11 +14,33 @@ const SYSLOG_SOCKET: &str = "/dev/log";
 /// A syslog daemon that does not read for this long loses the line.
 const SYSLOG_PATIENCE: Duration = Duration::from_millis(100);
 
+/// What standard error gets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Console {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What keeps the daemon from starting, for whoever typed the command.
+    StartupErrors,
+    /// Every line, `-l` with `-n`.
+    All,
+}
+
+impl Console {
+    fn shows(self, entry: &Entry) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::StartupErrors => entry.startup && entry.level == Level::ERROR,
+            Self::All => true,
+        }
+    }
+}
+
 /// The destinations of a process.
 #[derive(Debug, Default)]
 pub struct Sinks {
-    /// Write to standard error.
-    pub console: bool,
+    /// What standard error gets.
+    pub console: Console,
     /// `-g`.
     pub file: Option<LogFile>,
     /// Syslog, unless `-G`.
@@ -34,7 +56,7 @@ impl Sinks {
     fn write_line(&mut self, entry: &Entry, line: &str) -> u64 {
         let stamped = format!("{}: {line}\n", console_time(entry.time));
         let mut lost = 0;
-        if self.console {
+        if self.console.shows(entry) {
             lost += u64::from(io::stderr().write_all(stamped.as_bytes()).is_err());
         }
         if let Some(file) = &mut self.file {
@@ -189,7 +211,8 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     fn entry(text: &str, ident: Ident, level: Level) -> Entry {
-        Entry { time: UNIX_EPOCH + Duration::from_secs(1), level, ident, text: text.to_owned() }
+        let time = UNIX_EPOCH + Duration::from_secs(1);
+        Entry { time, level, ident, text: text.to_owned(), startup: false }
     }
 
     fn received(socket: &UnixDatagram) -> Vec<String> {

@@ -58,7 +58,8 @@ impl Settings {
             }
             parsed
         };
-        let to: Vec<Mailbox> = globals.notification_email.iter().filter_map(|text| mailbox(text)).collect();
+        let to: Vec<Mailbox> =
+            join_names(&globals.notification_email).iter().filter_map(|text| mailbox(text)).collect();
         let default_from = format!("root@{host}");
         let from = mailbox(globals.notification_email_from.as_deref().unwrap_or(&default_from));
         let Some(from) = from.filter(|_| !to.is_empty()) else { return (None, notes) };
@@ -120,6 +121,27 @@ fn subject(text: &str) -> HeaderValue {
         return HeaderValue::dangerous_new_pre_encoded(Subject::name(), text.to_owned(), text.to_owned());
     }
     Subject::from(text.to_owned()).display()
+}
+
+/// The configuration's words make recipients; `Ops Team <ops@example.net>` without quotes is three words and one recipient.
+fn join_names(words: &[String]) -> Vec<String> {
+    let mut recipients: Vec<String> = Vec::new();
+    let mut name: Vec<String> = Vec::new();
+    for word in words {
+        if word.contains('@') {
+            if word.starts_with('<') {
+                name.push(word.clone());
+                recipients.push(std::mem::take(&mut name).join(" "));
+                continue;
+            }
+            recipients.append(&mut name);
+            recipients.push(word.clone());
+        } else {
+            name.push(word.clone());
+        }
+    }
+    recipients.append(&mut name);
+    recipients
 }
 
 /// `a@b`, `Name <a@b>`, or a bare local name, which is completed with the host.

@@ -148,6 +148,14 @@ fn names_cannot_add_headers_or_lines() {
 }
 
 #[test]
+fn unquoted_display_names_are_put_together_again() {
+    let joined = |words: &str| join_names(&words.split('|').map(ToOwned::to_owned).collect::<Vec<_>>());
+    assert_eq!(joined("root|Ops|Team|a@b"), ["root", "Ops", "Team", "a@b"]);
+    assert_eq!(joined("a@b|Ops|Team|<ops@c>|root"), ["a@b", "Ops Team <ops@c>", "root"]);
+    assert_eq!(joined("Ops Team <ops@c>|<x@y>"), ["Ops Team <ops@c>", "<x@y>"]);
+}
+
+#[test]
 fn long_subjects_stay_on_one_line() {
     let subject = "Realserver [2001:db8:aaaa::1:21]:tcp:80 of virtual server [2001:db8:aaaa::2:100]:tcp:80 - DOWN";
     let text = settings(&globals(25)).compose(&Mail { subject: subject.into(), ..mail() }, SystemTime::UNIX_EPOCH);

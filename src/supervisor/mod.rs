@@ -10,6 +10,7 @@ mod services;
 mod virtual_routers;
 
 use crate::cli::Options;
+use crate::config::Loaded;
 use crate::configuration;
 use crate::health::HealthEvent;
 use crate::machine::{Machine, Prepared};
@@ -22,6 +23,7 @@ use events::Translator;
 use futures::FutureExt as _;
 use services::Services;
 use standfast_parser::model::Config;
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -57,7 +59,7 @@ pub struct PidFiles {
 }
 
 /// Runs the daemon until it is told to stop. Makes threads: nothing may fork afterwards.
-pub fn run(options: &Options, config: Config, pid_files: PidFiles) -> Exit {
+pub fn run(options: &Options, loaded: Loaded, pid_files: PidFiles) -> Exit {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("worker").enable_all().build();
     let runtime = match runtime {
@@ -67,12 +69,12 @@ pub fn run(options: &Options, config: Config, pid_files: PidFiles) -> Exit {
             return Exit::Failure;
         }
     };
-    let exit = runtime.block_on(live(options, config, pid_files));
+    let exit = runtime.block_on(live(options, loaded, pid_files));
     runtime.shutdown_timeout(RUNTIME_PATIENCE);
     exit
 }
 
-async fn live(options: &Options, config: Config, mut pid_files: PidFiles) -> Exit {
+async fn live(options: &Options, loaded: Loaded, mut pid_files: PidFiles) -> Exit {
     // First of all, so that no signal of an impatient service manager ends a half-started daemon.
     let signals = match Signals::register(options.ignore_sigint) {
         Ok(signals) => signals,
@@ -87,7 +89,7 @@ async fn live(options: &Options, config: Config, mut pid_files: PidFiles) -> Exi
             warn!("{error}");
         }
     }
-    match Supervisor::start(options, config, pid_files) {
+    match Supervisor::start(options, loaded, pid_files) {
         Ok(supervisor) => supervisor.live(signals).await,
         Err(exit) => exit,
     }
@@ -98,6 +100,8 @@ struct Supervisor<'a> {
     options: &'a Options,
     machine: Machine,
     config: Config,
+    /// Faults of form that the running configuration has, and that a reload may have, too.
+    faults: BTreeSet<&'static str>,
     notifier: Notifier,
     translator: Translator,
     routers: Option<VirtualRouters>,
@@ -137,9 +141,10 @@ enum Next {
 }
 
 impl<'a> Supervisor<'a> {
-    fn start(options: &'a Options, config: Config, pid_files: PidFiles) -> Result<Self, Exit> {
-        let mut machine = Machine::new(options);
-        let prepared = machine.prepare(config);
+    fn start(options: &'a Options, loaded: Loaded, pid_files: PidFiles) -> Result<Self, Exit> {
+        let machine = Machine::new(options);
+        let faults = configuration::faults_of_form(&loaded);
+        let prepared = machine.prepare(loaded.config);
         prepared.log();
         if prepared.is_idle() {
             warn!("Warning - keepalived has no configuration to run");
@@ -149,6 +154,7 @@ impl<'a> Supervisor<'a> {
         let mut supervisor = Self {
             options,
             machine,
+            faults,
             config: Config::default(),
             notifier,
             translator: Translator::default(),
@@ -161,6 +167,7 @@ impl<'a> Supervisor<'a> {
         };
         supervisor.apply(prepared)?;
         info!("Startup complete");
+        crate::logging::started();
         ready::tell("READY=1");
         Ok(supervisor)
     }
@@ -212,20 +219,22 @@ impl<'a> Supervisor<'a> {
         crate::logging::reopen();
         match configuration::load(self.options) {
             Ok(loaded) => {
-                self.reload_with(loaded.config);
+                self.reload_with(loaded);
             }
             Err(_) => error!("The configuration is not applied; what runs goes on unchanged"),
         }
         ready::tell("READY=1");
     }
 
-    fn reload_with(&mut self, config: Config) {
-        let prepared = self.machine.prepare(config);
+    fn reload_with(&mut self, loaded: Loaded) {
+        let faults = configuration::faults_of_form(&loaded);
+        let prepared = self.machine.prepare(loaded.config);
         prepared.log();
-        if let Err(reason) = self.acceptable(&prepared) {
+        if let Err(reason) = self.acceptable(&prepared, &faults) {
             error!("{reason}; what runs goes on unchanged");
             return;
         }
+        self.faults = faults;
         self.notifier.reconfigure(&prepared.config, prepared.book.clone(), &self.machine.host);
         match self.apply(prepared) {
             Ok(()) => info!("Reload complete"),
@@ -234,7 +243,15 @@ impl<'a> Supervisor<'a> {
     }
 
     /// What a start would refuse is refused before anything is touched.
-    fn acceptable(&self, prepared: &Prepared) -> Result<(), String> {
+    fn acceptable(&self, prepared: &Prepared, faults: &BTreeSet<&str>) -> Result<(), String> {
+        if let Some(fault) = faults.iter().find(|fault| !self.faults.contains(*fault)) {
+            return Err(format!("The file has lost its form ({fault}) and is not applied"));
+        }
+        if prepared.is_idle() && !(self.config.instances.is_empty() && self.config.virtual_servers.is_empty()) {
+            return Err(
+                "The file leaves nothing to run and is not applied (stop the daemon to end everything)".to_owned()
+            );
+        }
         if prepared.config.globals.net_namespace != self.config.globals.net_namespace {
             return Err("net_namespace cannot be changed by a reload".to_owned());
         }
@@ -246,6 +263,7 @@ impl<'a> Supervisor<'a> {
 
     /// Brings the parts in line with a configuration: starts what is needed for the first time, else passes it on.
     fn apply(&mut self, prepared: Prepared) -> Result<(), Exit> {
+        self.machine.adopt(&prepared);
         let Prepared { config, setup, trackers, plan, .. } = prepared;
         self.config = config;
         match &mut self.routers {
