@@ -11,11 +11,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const RUN_DIRECTORY: &str = "/run";
 const PID_DIRECTORY: &str = "/run/keepalived";
-/// A file that a restart replaces between open and lock is opened again this often.
-const ATTEMPTS: usize = 16;
+/// A file that a restart replaces between open and lock, or that a dying daemon still holds, is tried again this often.
+const ATTEMPTS: usize = 80;
+/// Pause for a dying daemon: the kernel takes its sockets apart before it lets go of its locks.
+const DYING_PAUSE: Duration = Duration::from_millis(25);
 
 /// Why a pid file could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -90,9 +93,10 @@ impl PidFile {
                     return Ok(Self { path: path.to_owned(), file, written_by: None });
                 }
                 Ok(_) => {}
-                Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
-                    return Err(Error::Running { pid: read_pid(&mut file) });
-                }
+                Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => match read_pid(&mut file) {
+                    Some(pid) if is_dying(pid) => std::thread::sleep(DYING_PAUSE),
+                    pid => return Err(Error::Running { pid }),
+                },
                 Err((_, errno)) => return Err(failed(errno.into())),
             }
         }
@@ -114,6 +118,19 @@ impl PidFile {
         self.written_by = Some(pid);
         result.map_err(|source| Error::System { path: self.path.clone(), source })
     }
+}
+
+/// Whether the process was killed and only waits to be taken apart or reaped: state `Z` or `X` in `/proc/PID/stat` (proc(5)).
+fn is_dying(pid: i32) -> bool {
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => is_dying_stat(&stat),
+        Err(_) => true,
+    }
+}
+
+fn is_dying_stat(stat: &str) -> bool {
+    // The command may hold blanks and brackets; the state follows its last bracket.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 impl Drop for PidFile {
@@ -171,6 +188,13 @@ fn is_keepalived(pid: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zombie_is_dying_and_a_sleeper_is_not() {
+        assert!(is_dying_stat("31813 (stand) fast) Z 1 31813"));
+        assert!(!is_dying_stat("31813 (standfast) S 1 31813"));
+        assert!(!is_dying(i32::try_from(std::process::id()).unwrap()));
+    }
 
     #[test]
     fn a_second_lock_is_refused_and_names_the_first() {
