@@ -17,6 +17,8 @@ const RUN_DIRECTORY: &str = "/run";
 const PID_DIRECTORY: &str = "/run/keepalived";
 /// A file that a restart replaces between open and lock, or that a dying daemon still holds, is tried again this often.
 const ATTEMPTS: usize = 80;
+/// A signal may be under way to a daemon that still looks alive: it gets a quarter of a second.
+const ATTEMPTS_ON_THE_LIVING: usize = 10;
 /// Pause for a dying daemon: the kernel takes its sockets apart before it lets go of its locks.
 const DYING_PAUSE: Duration = Duration::from_millis(25);
 
@@ -85,7 +87,7 @@ impl PidFile {
     pub fn lock(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::System { path: path.to_owned(), source };
         create_directory(path).map_err(failed)?;
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let file = open(path).map_err(failed)?;
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(mut file) if is_still(path, &file) => {
@@ -94,7 +96,7 @@ impl PidFile {
                 }
                 Ok(_) => {}
                 Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => match read_pid(&mut file) {
-                    Some(pid) if is_dying(pid) => std::thread::sleep(DYING_PAUSE),
+                    Some(pid) if attempt < ATTEMPTS_ON_THE_LIVING || is_dying(pid) => std::thread::sleep(DYING_PAUSE),
                     pid => return Err(Error::Running { pid }),
                 },
                 Err((_, errno)) => return Err(failed(errno.into())),
