@@ -1,7 +1,7 @@
 //! What the kernel says about interfaces and their addresses, kept up to date from netlink messages.
 
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -45,6 +45,14 @@ pub struct InterfaceAddress {
     pub address: IpAddr,
     /// Prefix length.
     pub prefix_len: u8,
+    /// Not the first IPv4 address of its network, so the kernel may remove it together with the first.
+    pub secondary: bool,
+}
+
+impl InterfaceAddress {
+    fn is_same(&self, other: &Self) -> bool {
+        (self.address, self.prefix_len) == (other.address, other.prefix_len)
+    }
 }
 
 /// A change of the [`Table`].
@@ -96,8 +104,22 @@ impl Table {
     /// Whether the interface holds the address with this prefix length.
     #[must_use]
     pub fn holds(&self, index: u32, address: IpAddr, prefix_len: u8) -> bool {
-        let wanted = InterfaceAddress { address, prefix_len };
-        self.interfaces.get(&index).is_some_and(|interface| interface.addresses.contains(&wanted))
+        let matches = |held: &InterfaceAddress| (held.address, held.prefix_len) == (address, prefix_len);
+        self.interfaces.get(&index).is_some_and(|interface| interface.addresses.iter().any(matches))
+    }
+
+    /// Whether the address is known and not the first of its network.
+    #[must_use]
+    pub fn is_secondary(&self, index: u32, address: IpAddr) -> bool {
+        let matches = |held: &InterfaceAddress| held.address == address && held.secondary;
+        self.interfaces.get(&index).is_some_and(|interface| interface.addresses.iter().any(matches))
+    }
+
+    /// Whether an address comes first in its network is unknown on this interface until the kernel says so again.
+    pub fn doubt_secondaries(&mut self, index: u32) {
+        if let Some(interface) = self.interfaces.get_mut(&index) {
+            Arc::make_mut(interface).addresses.iter_mut().for_each(|held| held.secondary = false);
+        }
     }
 
     /// Takes in one netlink message; returns what changed, in order.
@@ -135,8 +157,9 @@ impl Table {
     fn address(&mut self, message: &AddressMessage) -> Vec<Change> {
         let Some(added) = read_address(message) else { return Vec::new() };
         self.change_addresses(message.header.index, |addresses| {
-            if !addresses.contains(&added) {
-                addresses.push(added);
+            match addresses.iter_mut().find(|held| held.is_same(&added)) {
+                Some(held) => held.secondary = added.secondary,
+                None => addresses.push(added),
             }
         })
     }
@@ -144,7 +167,7 @@ impl Table {
     fn address_gone(&mut self, message: &AddressMessage) -> Vec<Change> {
         let Some(removed) = read_address(message) else { return Vec::new() };
         let index = message.header.index;
-        let mut changes = self.change_addresses(index, |addresses| addresses.retain(|held| *held != removed));
+        let mut changes = self.change_addresses(index, |addresses| addresses.retain(|held| !held.is_same(&removed)));
         let address = removed.address;
         if !self.interfaces.get(&index).is_some_and(|interface| interface.holds(address)) {
             changes.insert(0, Change::AddressRemoved { index, address });
@@ -196,7 +219,8 @@ fn read_address(message: &AddressMessage) -> Option<InterfaceAddress> {
             _ => None,
         })
     })?;
-    Some(InterfaceAddress { address, prefix_len: message.header.prefix_len })
+    let secondary = message.header.flags.contains(AddressHeaderFlags::Secondary) && address.is_ipv4();
+    Some(InterfaceAddress { address, prefix_len: message.header.prefix_len, secondary })
 }
 
 #[cfg(test)]

@@ -65,6 +65,7 @@ enum Command {
     Snapshot(SyncSender<Vec<Arc<Interface>>>),
     Recover(Vec<AddressSpec>),
     Remember(Vec<AddressSpec>),
+    Leave,
     Forget,
     SetPace(Pace),
     Schedule(Scheduling),
@@ -159,6 +160,11 @@ impl Handle {
     /// Remembers `configured` besides what is set.
     pub fn remember(&self, configured: Vec<AddressSpec>) {
         self.give(Command::Remember(configured));
+    }
+
+    /// Every router is about to go: addresses that fall with another are not put back from here on.
+    pub fn leave(&self) {
+        self.give(Command::Leave);
     }
 
     /// Forgets the remembered addresses: all of them were removed.

@@ -54,6 +54,7 @@ pub(super) struct Worker<'a> {
     estate: &'a mut Estate,
     /// Removals of ours whose report is still to come.
     expected: HashMap<(u32, IpAddr), u32>,
+    leaving: bool,
 }
 
 impl<'a> Worker<'a> {
@@ -63,7 +64,8 @@ impl<'a> Worker<'a> {
         let reports = monitor()?;
         let table = read_table(&kernel).await.map_err(io::Error::other)?;
         let (packets, announcer) = (PacketSocket::open(), Announcer::default());
-        let mut worker = Self { kernel, reports, packets, table, announcer, estate, expected: HashMap::new() };
+        let expected = HashMap::new();
+        let mut worker = Self { kernel, reports, packets, table, announcer, estate, expected, leaving: false };
         worker.find_lost();
         Ok(worker)
     }
@@ -93,6 +95,7 @@ impl<'a> Worker<'a> {
             Command::Snapshot(reply) => drop(reply.try_send(self.snapshot())),
             Command::Recover(configured) => self.recover(&configured).await,
             Command::Remember(configured) => self.remember(configured),
+            Command::Leave => self.leaving = true,
             Command::Forget => self.estate.memory.forget(),
             Command::SetPace(pace) => self.announcer.set_pace(pace),
             Command::Schedule(scheduling) => scheduling.apply(),
@@ -194,11 +197,17 @@ impl<'a> Worker<'a> {
     /// Unless `promote_secondaries` is set, the kernel removes all IPv4 addresses of a network with the first of them;
     /// those that other routers hold are put back at once.
     async fn restore_siblings(&mut self, index: u32, removed: &AddressSpec) {
+        if self.leaving || self.table.is_secondary(index, removed.address) {
+            return;
+        }
         let held = self.estate.owned.iter().filter(|((on, _), owned)| *on == index && owned.spec.is_sibling(removed));
         let siblings: Vec<AddressSpec> = held.map(|(_, owned)| owned.spec.clone()).collect();
         for spec in siblings {
             match outcome(self.kernel.request(spec.add(index))).await {
-                Ok(()) => self.expect_removal(index, spec.address),
+                Ok(()) => {
+                    self.expect_removal(index, spec.address);
+                    self.table.doubt_secondaries(index);
+                }
                 Err(Errno::EEXIST) => {}
                 Err(error) => tracing::warn!(target: "vrrp", "cannot put {spec} back: {}", error.desc()),
             }

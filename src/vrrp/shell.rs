@@ -149,6 +149,7 @@ impl<'a> Shell<'a> {
     /// Resigns and removes the addresses, unless they are to be kept.
     pub(super) fn stop(&mut self) {
         if !self.world.setup.keep_addresses {
+            self.world.netlink.leave();
             self.node.stop(Instant::now());
             self.carry_out_effects();
         }
@@ -197,12 +198,15 @@ impl<'a> Shell<'a> {
     }
 
     fn tell_node(&mut self, name: &str, link: Link) {
-        let Some(slot) = self.slots.get(link) else { return };
+        let Some(slot) = self.slots.get_mut(link) else { return };
+        let facts = slot.facts(&self.of_routers);
+        if slot.told.replace(facts) == Some(facts) {
+            return;
+        }
         let now = Instant::now();
-        let status = if slot.is_usable() { TrackerStatus::Up } else { TrackerStatus::Down };
-        let [v4, v6] = [Family::V4, Family::V6].map(|family| slot.source(family, &self.of_routers));
-        self.node.set_source(link, Family::V4, v4, now);
-        self.node.set_source(link, Family::V6, v6, now);
+        let status = if facts.usable { TrackerStatus::Up } else { TrackerStatus::Down };
+        self.node.set_source(link, Family::V4, facts.v4, now);
+        self.node.set_source(link, Family::V6, facts.v6, now);
         self.node.set_tracker(&TrackerName::Interface(name.to_owned()), status, now);
     }
 

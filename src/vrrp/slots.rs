@@ -15,6 +15,16 @@ pub(super) type Virtual = HashSet<(IpAddr, u8)>;
 pub(super) struct Slot {
     pub(super) name: String,
     pub(super) interface: Option<Arc<Interface>>,
+    /// What the node was told last, so that the many reports that change nothing for it cost nothing.
+    pub(super) told: Option<Facts>,
+}
+
+/// What the node wants to know of an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) usable: bool,
+    pub(super) v4: Option<IpAddr>,
+    pub(super) v6: Option<IpAddr>,
 }
 
 impl Slot {
@@ -22,8 +32,13 @@ impl Slot {
         self.interface.as_ref().is_some_and(|interface| interface.is_usable())
     }
 
+    pub(super) fn facts(&self, of_routers: &Virtual) -> Facts {
+        let [v4, v6] = [Family::V4, Family::V6].map(|family| self.source(family, of_routers));
+        Facts { usable: self.is_usable(), v4, v6 }
+    }
+
     /// The address that adverts leave with: the interface's first for IPv4, its link-local one for IPv6 (RFC 9568 section 5.1.2.1).
-    pub(super) fn source(&self, family: Family, of_routers: &Virtual) -> Option<IpAddr> {
+    fn source(&self, family: Family, of_routers: &Virtual) -> Option<IpAddr> {
         let interface = self.interface.as_ref()?;
         let own = interface.addresses.iter().filter(|held| !of_routers.contains(&(held.address, held.prefix_len)));
         own.map(|held| held.address).find(|address| match address {
@@ -43,7 +58,7 @@ impl Slots {
     /// The link of the interface called `name`, made on first use.
     pub(super) fn link(&mut self, name: &str) -> Link {
         let position = self.slots.iter().position(|slot| slot.name == name).unwrap_or_else(|| {
-            self.slots.push(Slot { name: name.to_owned(), interface: None });
+            self.slots.push(Slot { name: name.to_owned(), interface: None, told: None });
             self.slots.len() - 1
         });
         Link(u32::try_from(position + 1).unwrap_or(u32::MAX))
@@ -85,12 +100,13 @@ mod tests {
             .map(|(address, prefix_len)| InterfaceAddress {
                 address: address.parse().expect("an address"),
                 prefix_len: *prefix_len,
+                secondary: false,
             })
             .collect();
         let name = "eth0".to_owned();
         let interface =
             Interface { index: 2, name: name.clone(), mac: None, mtu: 1500, up: true, running: true, addresses };
-        Slot { name, interface: Some(Arc::new(interface)) }
+        Slot { name, interface: Some(Arc::new(interface)), told: None }
     }
 
     #[test]
