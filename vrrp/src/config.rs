@@ -123,7 +123,7 @@ pub struct RouterConfig {
     pub family: Family,
     /// Base priority, 1..=255; 255 is the address owner.
     pub priority: u8,
-    /// `state MASTER`. Of consequence only at priority 255, as in keepalived.
+    /// `state MASTER`. Of consequence only at priority 255, as in keepalived: such a router is master from the start.
     pub starts_as_master: bool,
     /// Advertisement interval: whole seconds for version 2, 10 ms to 40.95 s for version 3.
     pub advert_interval: Duration,

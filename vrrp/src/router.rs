@@ -108,8 +108,9 @@ impl Router {
         !matches!(self.state, State::Stop | State::Deleted) && self.timers.get(TimerReason::Start).is_none()
     }
 
+    /// Whether it is master from the start: an owner with `state BACKUP` waits like anybody else in keepalived.
     pub(crate) fn is_owner(&self) -> bool {
-        self.config.priority == OWNER
+        self.config.priority == OWNER && self.config.starts_as_master
     }
 
     /// The first reason for FAULT that lies in this router itself.

@@ -48,8 +48,18 @@ fn backup(config: RouterConfig) -> Lab {
 }
 
 #[test]
-fn owner_is_master_at_once() {
+fn an_owner_with_state_backup_waits() {
     let mut lab = Lab::new(node_of(vec![vi("VI_1", 51, 255)]));
+    lab.run_to(3_003);
+    assert_eq!(lab.state(), State::Backup);
+    lab.run_to(3_004);
+    assert_eq!(lab.state(), State::Master);
+}
+
+#[test]
+fn owner_is_master_at_once() {
+    let config = RouterConfig { starts_as_master: true, ..vi("VI_1", 51, 255) };
+    let mut lab = Lab::new(node_of(vec![config]));
     assert_eq!(
         lab.run_to(999).take(),
         [
