@@ -108,6 +108,57 @@ impl fmt::Debug for Authentication {
     }
 }
 
+/// `auth_hmac`: a trailer behind every advert, for either version and family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authenticator {
+    /// Keys that received trailers may name.
+    pub keys: Vec<HmacKey>,
+    /// `active_key`: the key that adverts are signed with.
+    pub active_key: u8,
+    /// `anti_replay`.
+    pub anti_replay: AntiReplay,
+    /// `mode`.
+    pub mode: AuthenticatorMode,
+}
+
+/// One key of `auth_hmac`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HmacKey {
+    /// Number, 1..=255.
+    pub id: u8,
+    /// 32 to 64 octets; what goes beyond 64 is not used.
+    pub key: Vec<u8>,
+}
+
+impl fmt::Debug for HmacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HmacKey({}, ..)", self.id)
+    }
+}
+
+/// `anti_replay`: what makes an advert fresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AntiReplay {
+    /// Its time is within `window` of ours, and later than the sender's last.
+    Time {
+        /// `time_window`, whole seconds.
+        window: Duration,
+    },
+    /// Its sequence is higher than the sender's last.
+    Monotonic,
+}
+
+/// `mode` of `auth_hmac`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthenticatorMode {
+    /// Adverts are signed, and taken with a valid trailer only.
+    Enforce,
+    /// Adverts are signed, and those without a trailer are taken as well.
+    Permissive,
+    /// Adverts are not signed; trailers of others are verified.
+    ReceiveOnly,
+}
+
 /// One VRRP instance, every default applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouterConfig {
@@ -133,6 +184,8 @@ pub struct RouterConfig {
     pub preempt_delay: Duration,
     /// Authentication of version 2.
     pub authentication: Authentication,
+    /// `auth_hmac`.
+    pub authenticator: Option<Authenticator>,
     /// Advertised addresses in file order, at most 255.
     pub addresses: Vec<IpAddr>,
     /// `mcast_src_ip` or `unicast_src_ip`; otherwise the interface's address, see [`Node::set_source`].
@@ -186,6 +239,7 @@ impl RouterConfig {
             preempt: true,
             preempt_delay: Duration::ZERO,
             authentication: Authentication::None,
+            authenticator: None,
             addresses: Vec::new(),
             source: None,
             unicast_peers: Vec::new(),

@@ -42,8 +42,8 @@ mod timer;
 mod view;
 
 pub use config::{
-    AnnounceConfig, Authentication, Family, GroupConfig, Link, NodeConfig, PeerTtl, RouterConfig, TrackerConfig,
-    TrackerName, TrackerStatus, Version,
+    AnnounceConfig, AntiReplay, Authentication, Authenticator, AuthenticatorMode, Family, GroupConfig, HmacKey, Link,
+    NodeConfig, PeerTtl, RouterConfig, TrackerConfig, TrackerName, TrackerStatus, Version,
 };
 pub use effect::{Effect, RouterId, State, TransitionReason};
 pub use node::{Datagram, Node};

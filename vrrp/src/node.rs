@@ -12,7 +12,7 @@ use crate::view::{GroupView, RouterView};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A received IP datagram of protocol 112 or 51.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +50,7 @@ pub struct Node {
     queue: Queue,
     effects: VecDeque<Effect>,
     next_id: u32,
+    clock: Option<(Instant, Duration)>,
 }
 
 impl Node {
@@ -121,6 +122,12 @@ impl Node {
             self.with(id, now, |router, _| router.set_source(address));
             self.reassess(id, now);
         }
+    }
+
+    /// The time of day: `since_1970` at `now`. `auth_hmac` with `anti_replay time` needs it before the first advert, and
+    /// again whenever the clock may have been set; once in a second is enough.
+    pub fn set_clock(&mut self, since_1970: Duration, now: Instant) {
+        self.clock = Some((now, since_1970));
     }
 
     /// The interface of a router has another index, because it was deleted and made again.
@@ -235,7 +242,8 @@ impl Node {
     ) -> R {
         let Some(router) = self.routers.get_mut(&id) else { return R::default() };
         let before = router.timers.earliest();
-        let answer = act(router, &mut Turn { now, effects: &mut self.effects });
+        let clock = self.clock.map_or(Duration::ZERO, |(then, clock)| clock + now.saturating_duration_since(then));
+        let answer = act(router, &mut Turn { now, clock, effects: &mut self.effects });
         self.queue.replace(id, before, router.timers.earliest());
         answer
     }

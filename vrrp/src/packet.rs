@@ -16,12 +16,14 @@ mod parse;
 mod rejection;
 #[cfg(test)]
 mod tests;
+mod trailer;
 
 pub use emit::{AdvertSpec, ipv4_header};
 pub use parse::{Advert, Expectation};
 pub use rejection::Rejection;
 
 pub use ah::{Seal, open, seal};
+pub use trailer::{Sequence, TRAILER_LEN, claimed_sequence, sign, verify};
 
 /// IP protocol number of VRRP.
 pub const PROTOCOL_VRRP: u8 = 112;

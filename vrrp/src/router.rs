@@ -4,6 +4,7 @@
 //! the node grants the wish, after asking the sync group.
 
 mod advert;
+mod freshness;
 mod transition;
 
 use crate::config::{RouterConfig, TrackerName, TrackerStatus, Version};
@@ -12,6 +13,7 @@ use crate::priority::{OWNER, Priority, Vote};
 use crate::report::{Report, ReportKind};
 use crate::timer::{TimerReason, Timers};
 use crate::view::{RouterView, Statistics, Transition};
+use freshness::Freshness;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,6 +29,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(366 * 86_400);
 /// The moment, and where effects go.
 pub(crate) struct Turn<'a> {
     pub(crate) now: Instant,
+    /// Time since 1970, for `auth_hmac` alone.
+    pub(crate) clock: Duration,
     pub(crate) effects: &'a mut VecDeque<Effect>,
 }
 
@@ -69,6 +73,7 @@ pub(crate) struct Router {
     preempt_at: Option<Instant>,
     identification: u16,
     ah_sequence: u32,
+    freshness: Freshness,
     rejections: Option<(Instant, u32)>,
     history: VecDeque<Transition>,
     statistics: Statistics,
@@ -96,6 +101,7 @@ impl Router {
             preempt_at: None,
             identification: 0,
             ah_sequence: 0,
+            freshness: Freshness::default(),
             rejections: None,
             history: VecDeque::new(),
             statistics: Statistics::default(),
@@ -305,7 +311,7 @@ impl Router {
         let new = &self.config;
         old_priority != self.priority.effective()
             || (old.version, interval(old)) != (new.version, interval(new))
-            || old.authentication != new.authentication
+            || (&old.authentication, &old.authenticator) != (&new.authentication, &new.authenticator)
             || (old.source, &old.unicast_peers, old.multicast_group)
                 != (new.source, &new.unicast_peers, new.multicast_group)
     }

@@ -147,8 +147,15 @@ impl Statistics {
                 &mut self.address_errors
             }
             Rejection::UnknownAuthenticationType(_) => &mut self.unknown_authentication,
-            Rejection::AuthenticationType { .. } => &mut self.authentication_mismatches,
-            Rejection::Password | Rejection::AhHeader | Rejection::AhDigest => &mut self.authentication_failures,
+            Rejection::AuthenticationType { .. } | Rejection::HmacMissing => &mut self.authentication_mismatches,
+            Rejection::Password
+            | Rejection::AhHeader
+            | Rejection::AhDigest
+            | Rejection::HmacMalformed
+            | Rejection::HmacKey(_)
+            | Rejection::HmacInvalid
+            | Rejection::HmacStale
+            | Rejection::HmacReplayed => &mut self.authentication_failures,
         };
         *counter += 1;
     }

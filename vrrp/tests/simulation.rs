@@ -35,7 +35,7 @@ fn for_each_seed(check: impl Fn(u64) + std::panic::RefUnwindSafe) {
 fn after_healing_exactly_one_master_remains() {
     for_each_seed(|seed| {
         let mut world = World::new(Plan::any(&mut Dice::new(seed)), seed);
-        world.chaos(40);
+        world.chaos(25);
         world.heal();
         world.run_for(world.plan.settling_time());
         world.calm_down();

@@ -40,17 +40,32 @@ impl<'a> AdvertSpec<'a> {
     /// The VRRP message. The checksum of version 3 covers `source` and `destination`.
     #[must_use]
     pub fn encode(&self, source: &IpAddr, destination: &IpAddr) -> Vec<u8> {
+        self.encode_with(source, destination, &[])
+    }
+
+    /// The VRRP message with a trailer behind it, see [`sign`](super::sign).
+    #[must_use]
+    pub fn encode_with(&self, source: &IpAddr, destination: &IpAddr, trailer: &[u8]) -> Vec<u8> {
         let mut message = self.without_checksum();
-        let sum = match self.version {
-            Version::V2 => Sum::default(),
-            Version::V3 => pseudo_header(source, destination, message.len()),
-        };
-        let checksum = sum.add(&message).finish().to_be_bytes();
+        let checksum = self.checksum(source, destination, &message, trailer).to_be_bytes();
         message.splice(6..HEADER_LEN, checksum);
+        message.extend(trailer);
         message
     }
 
-    fn without_checksum(&self) -> Vec<u8> {
+    /// The kernel computes IPv6 checksums over all that follows the IP header; over IPv4 a trailer is not covered.
+    fn checksum(&self, source: &IpAddr, destination: &IpAddr, message: &[u8], trailer: &[u8]) -> u16 {
+        let trailer = if destination.is_ipv6() { trailer } else { &[] };
+        let sum = match self.version {
+            Version::V2 => Sum::default(),
+            Version::V3 => pseudo_header(source, destination, message.len() + trailer.len()),
+        };
+        sum.add(message).add(trailer).finish()
+    }
+
+    /// The VRRP message with a zero checksum.
+    #[must_use]
+    pub fn without_checksum(&self) -> Vec<u8> {
         let count = u8::try_from(self.addresses.len()).unwrap_or(u8::MAX);
         let mut message = Vec::with_capacity(HEADER_LEN + 16 * usize::from(count));
         message.push(self.version.number() << 4 | ADVERTISEMENT);

@@ -2,7 +2,7 @@
 
 use super::checksum::{Sum, pseudo_header};
 use super::rejection::Rejection;
-use super::{ADVERTISEMENT, AH_LEN, AUTHENTICATION_LEN, HEADER_LEN};
+use super::{ADVERTISEMENT, AH_LEN, AUTHENTICATION_LEN, HEADER_LEN, TRAILER_LEN};
 use crate::config::{Authentication, Family, PeerTtl, RouterConfig, Version};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -15,6 +15,7 @@ pub struct Advert<'a> {
     family: Family,
     addresses: &'a [u8],
     authentication: &'a [u8],
+    trailer: &'a [u8],
 }
 
 /// How a datagram reached us, as far as the checks ask for it.
@@ -57,7 +58,32 @@ impl<'a> Advert<'a> {
         }
         let split = rest.split_at_checked(addresses_len).filter(|_| length == expected);
         let (addresses, authentication) = split.ok_or(Rejection::Truncated { length, expected })?;
-        Ok(Self { message, header: *header, family, addresses, authentication })
+        Ok(Self { message, header: *header, family, addresses, authentication, trailer: &[] })
+    }
+
+    /// As [`Advert::parse`], with an HMAC trailer behind the message where the length says so.
+    ///
+    /// # Errors
+    /// Those of [`Advert::parse`].
+    pub fn parse_signed(payload: &'a [u8], family: Family) -> Result<Self, Rejection> {
+        let split = payload.len().checked_sub(TRAILER_LEN).and_then(|middle| payload.split_at_checked(middle));
+        let signed = split.and_then(|(message, trailer)| Some((Self::parse(message, family, false).ok()?, trailer)));
+        match signed {
+            Some((advert, trailer)) => Ok(Self { trailer, ..advert }),
+            None => Self::parse(payload, family, false),
+        }
+    }
+
+    /// The VRRP message, without a trailer.
+    #[must_use]
+    pub fn message(&self) -> &'a [u8] {
+        self.message
+    }
+
+    /// The HMAC trailer; empty where there is none.
+    #[must_use]
+    pub fn trailer(&self) -> &'a [u8] {
+        self.trailer
     }
 
     /// Version number.
@@ -158,7 +184,9 @@ impl<'a> Advert<'a> {
     }
 
     fn sums_up(&self, source: &IpAddr, destination: &IpAddr) -> bool {
-        pseudo_header(source, destination, self.message.len()).add(self.message).finish() == 0
+        let trailer = if self.family == Family::V6 { self.trailer } else { &[] };
+        let length = self.message.len() + trailer.len();
+        pseudo_header(source, destination, length).add(self.message).add(trailer).finish() == 0
     }
 
     fn check_authentication(&self, ours: &Authentication) -> Result<(), Rejection> {

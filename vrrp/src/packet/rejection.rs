@@ -73,6 +73,18 @@ pub enum Rejection {
     AhHeader,
     /// An authentication header whose digest is wrong.
     AhDigest,
+    /// `auth_hmac` is enforced and there is no trailer.
+    HmacMissing,
+    /// A trailer of another type, or with reserved bits set.
+    HmacMalformed,
+    /// A trailer that names a key we have not.
+    HmacKey(u8),
+    /// A trailer whose HMAC is wrong.
+    HmacInvalid,
+    /// A trailer whose time is outside the window.
+    HmacStale,
+    /// A trailer that was heard before.
+    HmacReplayed,
     /// Version 2: another advertisement interval than the configured one, in seconds.
     Interval {
         /// Interval configured.
@@ -132,6 +144,12 @@ impl fmt::Display for Rejection {
             Self::AhDigest => {
                 f.write_str("IPSEC-AH : invalid IPSEC HMAC-MD5 value. Due to fields mutation or bad password !")
             }
+            Self::HmacMissing => f.write_str("auth_hmac: advert without a trailer"),
+            Self::HmacMalformed => f.write_str("auth_hmac: malformed trailer"),
+            Self::HmacKey(id) => write!(f, "auth_hmac: unknown key {id}"),
+            Self::HmacInvalid => f.write_str("auth_hmac: invalid HMAC"),
+            Self::HmacStale => f.write_str("auth_hmac: stale trailer, are the clocks synchronised?"),
+            Self::HmacReplayed => f.write_str("auth_hmac: replayed trailer"),
             Self::Interval { ours, received } => {
                 write!(f, "advertisement interval mismatch mine={ours} sec rcv'd={received} sec")
             }

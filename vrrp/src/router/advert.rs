@@ -1,7 +1,8 @@
 //! Adverts in and out.
 
+use super::freshness::Freshness;
 use super::{Router, SHORTEST_INTERVAL, Turn, Wish, later};
-use crate::config::{Authentication, Version};
+use crate::config::{Authentication, AuthenticatorMode, Version};
 use crate::effect::{Effect, State, TransitionReason};
 use crate::node::Datagram;
 use crate::packet::{self, Advert, AdvertSpec, Expectation, PROTOCOL_AH, PROTOCOL_VRRP, Rejection, Seal};
@@ -29,7 +30,7 @@ impl Router {
         if !matches!(self.state, State::Backup | State::Master) || !self.concerns(datagram) {
             return Wish::Nothing;
         }
-        match self.check(datagram) {
+        match self.check(datagram, turn.clock) {
             Ok(heard) => self.heard(&heard, turn),
             Err(rejection) => {
                 self.reject(rejection, turn);
@@ -54,12 +55,8 @@ impl Router {
     }
 
     /// What an advert that passes all checks says.
-    fn check(&mut self, datagram: &Datagram<'_>) -> Result<Heard, Rejection> {
-        let (message, sequence) = match self.ah_key() {
-            Some(key) => packet::open(key, datagram.ip_header, datagram.payload)?,
-            None => (datagram.payload, 0),
-        };
-        let advert = Advert::parse(message, self.config.family, self.ah_key().is_some())?;
+    fn check(&mut self, datagram: &Datagram<'_>, clock: Duration) -> Result<Heard, Rejection> {
+        let (advert, sequence) = self.parse(datagram)?;
         let from_known_master = self.master.is_some_and(|(address, _)| address == datagram.source);
         advert.check(&Expectation {
             config: &self.config,
@@ -68,9 +65,35 @@ impl Router {
             ttl: datagram.ttl,
             compare_addresses: !(self.config.skip_check_adv_addr && from_known_master),
         })?;
+        self.authenticate(&advert, datagram.source, clock)?;
         // keepalived takes no sequence number lower than one that it has seen, so that ours goes on from the highest.
         self.ah_sequence = self.ah_sequence.max(sequence);
         Ok(Heard { from: datagram.source, priority: advert.priority(), interval: advert.interval() })
+    }
+
+    fn parse<'a>(&self, datagram: &Datagram<'a>) -> Result<(Advert<'a>, u32), Rejection> {
+        let family = self.config.family;
+        if let Some(key) = self.ah_key() {
+            let (message, sequence) = packet::open(key, datagram.ip_header, datagram.payload)?;
+            return Ok((Advert::parse(message, family, true)?, sequence));
+        }
+        let advert = match self.config.authenticator {
+            Some(_) => Advert::parse_signed(datagram.payload, family)?,
+            None => Advert::parse(datagram.payload, family, false)?,
+        };
+        Ok((advert, 0))
+    }
+
+    /// `auth_hmac`: the window first, because it is cheap; the sender's mark last, because only the HMAC makes it true.
+    fn authenticate(&mut self, advert: &Advert<'_>, from: IpAddr, clock: Duration) -> Result<(), Rejection> {
+        let Some(authenticator) = &self.config.authenticator else { return Ok(()) };
+        if advert.trailer().is_empty() {
+            let enforced = authenticator.mode == AuthenticatorMode::Enforce;
+            return if enforced { Err(Rejection::HmacMissing) } else { Ok(()) };
+        }
+        Freshness::check_window(authenticator, packet::claimed_sequence(advert.trailer())?, clock)?;
+        let sequence = packet::verify(authenticator, &from, advert.message(), advert.trailer())?;
+        self.freshness.take(authenticator, from, sequence, clock)
     }
 
     pub(crate) fn reject(&mut self, rejection: Rejection, turn: &mut Turn<'_>) {
@@ -211,15 +234,26 @@ impl Router {
     pub(super) fn advertise(&mut self, priority: u8, turn: &mut Turn<'_>) {
         let Some(source) = self.source else { return };
         self.statistics.priority_zero_sent += u64::from(priority == 0);
+        let trailer = self.trailer(priority, source, turn.clock);
         for index in 0..self.config.unicast_peers.len().max(1) {
             let destination = self.config.unicast_peers.get(index).copied().unwrap_or(self.config.multicast_group);
-            self.advertise_to(priority, source, destination, turn);
+            self.advertise_to(priority, source, destination, &trailer, turn);
         }
     }
 
-    fn advertise_to(&mut self, priority: u8, source: IpAddr, destination: IpAddr, turn: &mut Turn<'_>) {
+    /// The HMAC trailer of one advert, the same for every destination; empty without `auth_hmac`.
+    fn trailer(&mut self, priority: u8, source: IpAddr, clock: Duration) -> Vec<u8> {
+        let authenticator = self.config.authenticator.as_ref();
+        let signs = authenticator.filter(|authenticator| authenticator.mode != AuthenticatorMode::ReceiveOnly);
+        let Some(authenticator) = signs else { return Vec::new() };
+        let message = AdvertSpec::of(&self.config, priority).without_checksum();
+        let sequence = self.freshness.next(authenticator, clock);
+        packet::sign(authenticator, &source, &message, sequence).map(Vec::from).unwrap_or_default()
+    }
+
+    fn advertise_to(&mut self, priority: u8, source: IpAddr, destination: IpAddr, trailer: &[u8], turn: &mut Turn<'_>) {
         let covered = if self.config.old_unicast_checksum { self.config.multicast_group } else { destination };
-        let message = AdvertSpec::of(&self.config, priority).encode(&source, &covered);
+        let message = AdvertSpec::of(&self.config, priority).encode_with(&source, &covered, trailer);
         self.identification = self.identification.checked_add(1).unwrap_or(1);
         let (protocol, payload) = self.sealed(message, source, destination);
         self.statistics.adverts_sent += 1;

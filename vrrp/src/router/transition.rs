@@ -16,7 +16,7 @@ impl Router {
         self.clear_addresses(turn);
     }
 
-    /// RFC 9568 section 6.4.2, steps (370) to (395): advert first, then the addresses, then their announcement.
+    /// RFC 9568 section 6.4.2, the timer fires: advert first, then the addresses, then their announcement.
     pub(crate) fn become_master(&mut self, reason: TransitionReason, turn: &mut Turn<'_>) {
         let (from, to) = (self.master_interval, interval(&self.config));
         self.timers.clear();
