@@ -96,7 +96,13 @@ fn responder() -> Outcome<(Child, SocketAddr)> {
 
 fn spec(id: u64, target: SocketAddr, http: bool) -> CheckerSpec {
     let connect = ConnectSpec::new(target, Duration::from_secs(2));
-    let url = HttpUrl { path: "/check".to_owned(), virtualhost: None, digest: None, status_codes: vec![(200, 200)] };
+    let url = HttpUrl {
+        path: "/check".to_owned(),
+        virtualhost: None,
+        digest: None,
+        status_codes: vec![(200, 200)],
+        pattern: None,
+    };
     let probe = if http {
         let protocol = HttpProtocol::V1_0;
         ProbeSpec::Http(HttpSpec {

@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 pub mod judge;
+mod pattern;
 pub mod pool;
 pub mod probe;
 mod runner;
@@ -16,6 +17,7 @@ pub mod script;
 mod spec;
 
 pub use judge::JudgeSettings;
+pub use pattern::{BodyPattern, PatternError, PatternSettings};
 pub use runner::{Runner, RunnerOptions, Statistics};
 pub use spec::{
     CheckEvent, CheckerId, CheckerSpec, ConnectSpec, DnsSpec, HttpProtocol, HttpSpec, HttpUrl, MiscSpec, ProbeSpec,

@@ -1,4 +1,5 @@
 use crate::judge::{JudgeKind, JudgeSettings};
+use crate::pattern::BodyPattern;
 use crate::script::Command;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -170,6 +171,8 @@ pub struct HttpUrl {
     pub digest: Option<[u8; 16]>,
     /// `status_code`: inclusive ranges; empty accepts 200 to 299.
     pub status_codes: Vec<(u16, u16)>,
+    /// `regex` and its companions.
+    pub pattern: Option<BodyPattern>,
 }
 
 /// `MISC_CHECK`.

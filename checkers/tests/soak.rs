@@ -38,7 +38,8 @@ async fn refusing() -> SocketAddr {
 }
 
 fn http(connect: ConnectSpec, tls: bool, path: &str) -> ProbeSpec {
-    let url = HttpUrl { path: path.to_owned(), virtualhost: None, digest: None, status_codes: Vec::new() };
+    let url =
+        HttpUrl { path: path.to_owned(), virtualhost: None, digest: None, status_codes: Vec::new(), pattern: None };
     ProbeSpec::Http(HttpSpec {
         connect,
         tls,

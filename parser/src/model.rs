@@ -804,6 +804,8 @@ pub struct HttpCheck {
     pub enable_sni: bool,
     /// `http_protocol`.
     pub http_protocol: HttpProtocol,
+    /// `fast_recovery`: no pauses between URLs while nothing is known against the server.
+    pub fast_recovery: bool,
     /// `url` blocks; never empty.
     pub urls: Vec<HttpUrl>,
 }
@@ -832,6 +834,14 @@ pub struct HttpUrl {
     pub status_codes: Vec<(u16, u16)>,
     /// `regex`: source text of the expression.
     pub regex: Option<String>,
+    /// `regex_no_match`: a match is a failure.
+    pub regex_no_match: bool,
+    /// `regex_options`, PCRE's names.
+    pub regex_options: Vec<String>,
+    /// `regex_min_offset`: bytes of the body that are passed over.
+    pub regex_min_offset: u32,
+    /// `regex_max_offset`: the last byte at which a match may begin.
+    pub regex_max_offset: Option<u32>,
     /// Statements that are accepted and kept as they stand.
     pub kept: Vec<Statement>,
 }

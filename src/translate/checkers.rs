@@ -4,8 +4,8 @@ use super::names;
 use standfast_checkers::pool::{PoolChecker, PoolConfig, ServerConfig, ServerId, SorryConfig};
 use standfast_checkers::script::Command;
 use standfast_checkers::{
-    CheckerId, CheckerSpec, ConnectSpec, DnsSpec, HttpProtocol, HttpSpec, HttpUrl, JudgeSettings, MiscSpec, ProbeSpec,
-    SmtpSpec, UdpReply, UdpSpec,
+    BodyPattern, CheckerId, CheckerSpec, ConnectSpec, DnsSpec, HttpProtocol, HttpSpec, HttpUrl, JudgeSettings,
+    MiscSpec, PatternSettings, ProbeSpec, SmtpSpec, UdpReply, UdpSpec,
 };
 use standfast_parser::model::{
     self, Checker, CheckerKind, HttpCheck, MiscCheck, RealServer, Script, UdpCheck, VirtualServer,
@@ -109,7 +109,7 @@ fn http(checker: &Checker, check: &HttpCheck) -> HttpSpec {
             model::HttpProtocol::V1_0Close => HttpProtocol::V1_0Close,
             model::HttpProtocol::V1_1 => HttpProtocol::V1_1,
         },
-        fast_recovery: false,
+        fast_recovery: check.fast_recovery,
         urls: check
             .urls
             .iter()
@@ -118,8 +118,27 @@ fn http(checker: &Checker, check: &HttpCheck) -> HttpSpec {
                 virtualhost: url.virtualhost.clone(),
                 digest: url.digest,
                 status_codes: url.status_codes.clone(),
+                pattern: pattern(url),
             })
             .collect(),
+    }
+}
+
+/// As keepalived, an expression that cannot be compiled is told and left out.
+fn pattern(url: &model::HttpUrl) -> Option<BodyPattern> {
+    let settings = PatternSettings {
+        regex: url.regex.clone()?,
+        inverted: url.regex_no_match,
+        options: url.regex_options.clone(),
+        min_offset: usize::try_from(url.regex_min_offset).unwrap_or(usize::MAX),
+        max_offset: url.regex_max_offset.map(|offset| usize::try_from(offset).unwrap_or(usize::MAX)),
+    };
+    match BodyPattern::new(settings) {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            tracing::warn!(target: "healthcheck", "url `{}` is checked without its pattern: {error}", url.path);
+            None
+        }
     }
 }
 

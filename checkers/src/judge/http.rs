@@ -95,6 +95,7 @@ impl Judge {
         let what = match evidence {
             Evidence::Status => "HTTP status code",
             Evidence::Digest => "MD5 digest",
+            Evidence::Pattern => "Regex match",
         };
         let path = match &self.kind {
             JudgeKind::Http { paths, .. } => paths.get(self.round.url).map_or("", String::as_str),

@@ -83,6 +83,8 @@ pub enum Evidence {
     Status,
     /// The digest of the body.
     Digest,
+    /// An expression that the body matches, or does not match, as it should.
+    Pattern,
 }
 
 /// Why an attempt failed.

@@ -283,6 +283,7 @@ fn kind_of(name: &str) -> KindDraft {
                 tls: name == "SSL_GET",
                 enable_sni: false,
                 http_protocol: crate::model::HttpProtocol::V1_0,
+                fast_recovery: false,
                 urls: Vec::new(),
             },
             ..HttpDraft::default()

@@ -3,6 +3,7 @@
 use super::virtual_server::Inherited;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
+use crate::lexer::script::argv;
 use crate::model::{HttpCheck, HttpProtocol, HttpUrl};
 use crate::table;
 
@@ -17,7 +18,13 @@ pub(super) struct HttpDraft {
 impl Default for HttpDraft {
     fn default() -> Self {
         Self {
-            check: HttpCheck { tls: false, enable_sni: false, http_protocol: HttpProtocol::V1_0, urls: Vec::new() },
+            check: HttpCheck {
+                tls: false,
+                enable_sni: false,
+                http_protocol: HttpProtocol::V1_0,
+                fast_recovery: false,
+                urls: Vec::new(),
+            },
             urls: Vec::new(),
             virtualhost: None,
         }
@@ -44,6 +51,7 @@ impl<'t> Builder<'t> {
         match item.name() {
             "nb_get_retry" => common.retry = item.unsigned().or(common.retry),
             "virtualhost" => draft.virtualhost = item.text_value(),
+            "fast_recovery" => draft.check.fast_recovery = item.switch(),
             "enable_sni" => draft.check.enable_sni = item.switch(),
             "http_protocol" => self.http_protocol(draft, item),
             "url" => draft.urls.extend(self.url(item)),
@@ -72,6 +80,10 @@ impl<'t> Builder<'t> {
             digest: None,
             status_codes: Vec::new(),
             regex: None,
+            regex_no_match: false,
+            regex_options: Vec::new(),
+            regex_min_offset: 0,
+            regex_max_offset: None,
             kept: Vec::new(),
         };
         for child in self.children(item.id) {
@@ -93,9 +105,21 @@ impl<'t> Builder<'t> {
             "virtualhost" => url.virtualhost = item.text_value(),
             "digest" => url.digest = self.digest(item).or(url.digest),
             "status_code" => self.status_codes(url, item),
-            "regex" => url.regex = item.text_value(),
+            "regex" => url.regex = self.escaped_word(item),
+            "regex_no_match" => url.regex_no_match = true,
+            "regex_options" => url.regex_options.extend(item.arguments.iter().map(|a| a.text.to_owned())),
+            "regex_min_offset" => url.regex_min_offset = item.unsigned().unwrap_or_default(),
+            "regex_max_offset" => url.regex_max_offset = item.unsigned(),
+            // Tunes PCRE's compiler, which has no counterpart here.
+            "regex_stack" => {}
             _ => url.kept.push(self.keep(&table::URL, item)),
         }
+    }
+
+    /// keepalived reads this word with backslash escapes in and outside quotes.
+    fn escaped_word(&self, item: &Item<'t>) -> Option<String> {
+        let raw = self.tree.node(item.id).map_or("", |node| self.sources.get(node.raw));
+        argv(raw)?.get(1).cloned()
     }
 
     fn digest(&mut self, item: &Item<'t>) -> Option<[u8; 16]> {
@@ -126,5 +150,40 @@ impl<'t> Builder<'t> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{CheckerKind, HttpCheck};
+    use crate::{MemoryLoader, Options, parse};
+    use std::path::Path;
+
+    fn check(body: &str) -> HttpCheck {
+        let text = format!(
+            "virtual_server 10.0.0.1 80 {{\n protocol TCP\n real_server 10.1.0.1 80 {{\n HTTP_GET {{\n{body}\n}}\n}}\n}}\n"
+        );
+        let loader = MemoryLoader::default().with("/k.conf", text);
+        let parsed = parse(&loader, Path::new("/k.conf"), &Options::default());
+        assert!(parsed.not_acted_on.is_empty(), "{:?}", parsed.not_acted_on);
+        match &parsed.config.virtual_servers[0].real_servers[0].checkers[0].kind {
+            CheckerKind::Http(check) => check.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn patterns_and_their_companions() {
+        let check = check(concat!(
+            "fast_recovery\n",
+            "url {\n path /\n regex \"state: \\\\d+ \\\"ok\\\"\"\n regex_no_match\n regex_options caseless dotall\n",
+            " regex_min_offset 10\n regex_max_offset 20\n regex_stack 1024 2048\n}",
+        ));
+        assert!(check.fast_recovery);
+        let url = &check.urls[0];
+        assert_eq!(url.regex.as_deref(), Some("state: \\d+ \"ok\""));
+        assert!(url.regex_no_match);
+        assert_eq!(url.regex_options, ["caseless", "dotall"]);
+        assert_eq!((url.regex_min_offset, url.regex_max_offset), (10, Some(20)));
     }
 }

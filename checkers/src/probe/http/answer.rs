@@ -2,6 +2,7 @@
 
 use super::Trouble;
 use crate::judge::{Evidence, Fault};
+use crate::pattern::WINDOW;
 use crate::spec::HttpUrl;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes};
@@ -18,8 +19,16 @@ pub(super) const BODY_LIMIT: u64 = 64 << 20;
 /// What an answer is measured by.
 pub(super) struct Answer {
     pub(super) status: u16,
+    body: Seen,
+}
+
+/// What is kept of a body.
+#[derive(Default)]
+struct Seen {
     /// `None` if no digest was asked for, or the body was longer than the limit.
     digest: Option<[u8; 16]>,
+    /// The beginning, where a pattern is to be searched.
+    window: Vec<u8>,
 }
 
 impl Answer {
@@ -30,15 +39,25 @@ impl Answer {
         B::Error: Error + 'static,
     {
         let late = |_| fault("Timeout HTTP read", format!("the body did not end within {limit:?}"));
-        let digest = timeout(limit, digest_body(body, url.digest.is_some())).await.map_err(late)??;
-        Ok(Self { status, digest })
+        let body = timeout(limit, see_body(body, url)).await.map_err(late)??;
+        Ok(Self { status, body })
     }
 
     /// Measures everything but the status code.
     pub(super) fn verify(&self, url: &HttpUrl) -> Result<Evidence, Fault> {
-        let Some(wanted) = url.digest else { return Ok(Evidence::Status) };
-        let detail = match self.digest {
-            Some(found) if found == wanted => return Ok(Evidence::Digest),
+        self.verify_digest(url)?;
+        match &url.pattern {
+            Some(pattern) if pattern.accepts(&self.body.window) => Ok(Evidence::Pattern),
+            Some(pattern) => Err(Fault::new("Regex match failed", format!("the body does not pass {pattern:?}"))),
+            None if url.digest.is_some() => Ok(Evidence::Digest),
+            None => Ok(Evidence::Status),
+        }
+    }
+
+    fn verify_digest(&self, url: &HttpUrl) -> Result<(), Fault> {
+        let Some(wanted) = url.digest else { return Ok(()) };
+        let detail = match self.body.digest {
+            Some(found) if found == wanted => return Ok(()),
             Some(found) => format!("digest {}", hex(found)),
             None => format!("the body is longer than {BODY_LIMIT} bytes"),
         };
@@ -46,13 +65,14 @@ impl Answer {
     }
 }
 
-async fn digest_body<B>(body: B, wanted: bool) -> Result<Option<[u8; 16]>, Trouble>
+async fn see_body<B>(body: B, url: &HttpUrl) -> Result<Seen, Trouble>
 where
     B: Body<Data = Bytes>,
     B::Error: Error + 'static,
 {
     let mut body = pin!(body);
-    let mut digest = wanted.then(Md5::new);
+    let mut digest = url.digest.is_some().then(Md5::new);
+    let mut seen = Seen::default();
     let mut length: u64 = 0;
     while let Some(frame) = body.frame().await {
         let data = match frame {
@@ -63,13 +83,18 @@ where
         };
         length = length.saturating_add(data.len() as u64);
         if length > BODY_LIMIT {
-            return Ok(None);
+            return Ok(seen);
         }
         if let Some(digest) = &mut digest {
             digest.update(&data);
         }
+        if url.pattern.is_some() {
+            let room = WINDOW - seen.window.len().min(WINDOW);
+            seen.window.extend(data.iter().take(room));
+        }
     }
-    Ok(digest.map(|digest| digest.finalize().into()))
+    seen.digest = digest.map(|digest| digest.finalize().into());
+    Ok(seen)
 }
 
 pub(super) fn fault(phrase: &'static str, detail: impl Into<String>) -> Trouble {

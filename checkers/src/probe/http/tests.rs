@@ -1,6 +1,7 @@
 use super::*;
 use crate::judge::Evidence;
 use crate::spec::ConnectSpec;
+use crate::{BodyPattern, PatternSettings};
 use md5::{Digest, Md5};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -73,7 +74,7 @@ async fn recording() -> (SocketAddr, UnboundedReceiver<String>) {
 }
 
 fn url(path: &str) -> HttpUrl {
-    HttpUrl { path: path.to_owned(), virtualhost: None, digest: None, status_codes: Vec::new() }
+    HttpUrl { path: path.to_owned(), virtualhost: None, digest: None, status_codes: Vec::new(), pattern: None }
 }
 
 fn spec(target: SocketAddr, url: HttpUrl) -> HttpSpec {
@@ -179,6 +180,19 @@ async fn digests_are_measured() {
         assert_eq!(attempt(&spec(target, right), 0).await, Attempt::HttpPassed(Evidence::Digest));
         let wrong = HttpUrl { digest: Some([7; 16]), ..url(path) };
         assert_eq!(phrase(attempt(&spec(target, wrong), 0).await), "MD5 digest error to");
+    }
+}
+
+#[tokio::test]
+async fn patterns_are_searched() {
+    let target = answering(GOOD).await;
+    for path in [LIBRARY, DIRECT] {
+        let with = |regex: &str| {
+            let settings = PatternSettings { regex: regex.to_owned(), ..PatternSettings::default() };
+            HttpUrl { pattern: Some(BodyPattern::new(settings).unwrap()), ..url(path) }
+        };
+        assert_eq!(attempt(&spec(target, with("^h.*o$")), 0).await, Attempt::HttpPassed(Evidence::Pattern));
+        assert_eq!(phrase(attempt(&spec(target, with("bye")), 0).await), "Regex match failed");
     }
 }
 
