@@ -1,0 +1,135 @@
+//! A client that never stops asking, and what can be read from its notes.
+
+use standfast_labkit::Host;
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Eight askers, each every 40 ms: one request every 5 ms.
+const ASKERS: u32 = 8;
+const PACE: Duration = Duration::from_millis(40);
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// One request: its own connection, its answer (the server's name) or none.
+struct Attempt {
+    start: Instant,
+    end: Instant,
+    answer: Option<String>,
+}
+
+/// The requests made so far, and those to come until it is dropped.
+pub struct Traffic {
+    attempts: Arc<Mutex<Vec<Attempt>>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Traffic {
+    pub fn start(client: &Host, target: SocketAddr) -> io::Result<Traffic> {
+        let traffic = Traffic { attempts: Arc::default(), stop: Arc::default() };
+        let start = Instant::now();
+        for asker in 0..ASKERS {
+            let (attempts, stop) = (Arc::clone(&traffic.attempts), Arc::clone(&traffic.stop));
+            client.spawn(move || ask_forever(target, start + PACE / ASKERS * asker, &attempts, &stop))?;
+        }
+        Ok(traffic)
+    }
+
+    /// How many were answered between the two moments, by server.
+    pub fn answers(&self, from: Instant, to: Instant) -> BTreeMap<String, u32> {
+        let mut count = BTreeMap::new();
+        self.visit(|attempt| {
+            if let (true, Some(server)) = (attempt.start >= from && attempt.end <= to, &attempt.answer) {
+                *count.entry(server.clone()).or_default() += 1;
+            }
+        });
+        count
+    }
+
+    /// How many were begun between the two moments and got no answer.
+    pub fn failures(&self, from: Instant, to: Instant) -> u32 {
+        let mut count = 0;
+        self.visit(|attempt| {
+            count += u32::from(attempt.answer.is_none() && attempt.start >= from && attempt.start <= to);
+        });
+        count
+    }
+
+    /// The longest time without any answer, beginning with the last one before `from`.
+    pub fn longest_silence(&self, from: Instant, to: Instant) -> Duration {
+        let mut ends = Vec::new();
+        self.visit(|attempt| ends.extend(attempt.answer.as_ref().map(|_| attempt.end)));
+        ends.sort_unstable();
+        let before = ends.partition_point(|end| *end < from).saturating_sub(1);
+        let after = ends.partition_point(|end| *end <= to);
+        let window = ends.get(before..after).unwrap_or_default();
+        window.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(to - from)
+    }
+
+    /// When the first request begun after `from` was answered by `server`.
+    pub fn first_answer(&self, from: Instant, server: &str) -> Option<Duration> {
+        let mut first: Option<Instant> = None;
+        self.visit(|attempt| {
+            if attempt.start >= from && attempt.answer.as_deref() == Some(server) {
+                first = Some(first.map_or(attempt.end, |end| end.min(attempt.end)));
+            }
+        });
+        first.map(|end| end - from)
+    }
+
+    /// How long after `from` the last unanswered request was begun.
+    pub fn last_failure(&self, from: Instant) -> Option<Duration> {
+        let mut last: Option<Instant> = None;
+        self.visit(|attempt| {
+            if attempt.start >= from && attempt.answer.is_none() {
+                last = Some(last.map_or(attempt.start, |start| start.max(attempt.start)));
+            }
+        });
+        last.map(|start| start - from)
+    }
+
+    pub fn total(&self) -> usize {
+        self.attempts.lock().map(|attempts| attempts.len()).unwrap_or_default()
+    }
+
+    fn visit(&self, visitor: impl FnMut(&Attempt)) {
+        if let Ok(attempts) = self.attempts.lock() {
+            attempts.iter().for_each(visitor);
+        }
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn ask_forever(target: SocketAddr, mut next: Instant, attempts: &Mutex<Vec<Attempt>>, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        let start = Instant::now();
+        let answer = ask(target).ok();
+        if let Ok(mut attempts) = attempts.lock() {
+            attempts.push(Attempt { start, end: Instant::now(), answer });
+        }
+        next += PACE;
+        if next < Instant::now() {
+            next = Instant::now();
+        }
+    }
+}
+
+fn ask(target: SocketAddr) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&target, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: www.example.net\r\nConnection: close\r\n\r\n")?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    match response.rsplit_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.trim().to_owned()),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
