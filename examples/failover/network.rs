@@ -157,7 +157,7 @@ fn director(lab: &Lab, mode: Mode, index: usize, daemon: Option<&str>) -> io::Re
     std::fs::create_dir(&directory)?;
     lab.file(&format!("{name}/keepalived.conf"), mode.configurations()[index])?;
     lab.script(&format!("{name}/notify.sh"), include_str!("../notify.sh"))?;
-    let sorry = roles::start_web_server(&host, "sorry", "127.0.0.1:80")?;
+    let sorry = roles::start_web_server(&host, "sorry", "0.0.0.0:80")?;
     let (program, first_arguments) = match daemon {
         Some(command) => split(command),
         None => (std::env::current_exe()?, vec!["daemon".to_owned()]),

@@ -57,10 +57,14 @@ impl Traffic {
         count
     }
 
-    /// The longest time without any answer, beginning with the last one before `from`.
+    /// The longest time without an answer by a web server, beginning with the last one before `from`. The sorry server does not
+    /// count: a killed daemon leaves its address on the host, whose own web server then answers until the other director takes over.
     pub fn longest_silence(&self, from: Instant, to: Instant) -> Duration {
         let mut ends = Vec::new();
-        self.visit(|attempt| ends.extend(attempt.answer.as_ref().map(|_| attempt.end)));
+        self.visit(|attempt| {
+            let by_web = attempt.answer.as_deref().is_some_and(|server| server.starts_with("web"));
+            ends.extend(by_web.then_some(attempt.end));
+        });
         ends.sort_unstable();
         let before = ends.partition_point(|end| *end < from).saturating_sub(1);
         let after = ends.partition_point(|end| *end <= to);

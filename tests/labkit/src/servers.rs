@@ -160,11 +160,14 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// A header's value, "" when it is absent. Folded lines are not joined.
-    pub fn header(&self, name: &str) -> &str {
-        let head = self.text.lines().take_while(|line| !line.is_empty());
-        let values = head.filter_map(|line| line.split_once(':'));
-        values.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value.trim())
+    /// A header's value with folded lines joined by a blank, "" when it is absent.
+    pub fn header(&self, name: &str) -> String {
+        let mut head = self.text.lines().take_while(|line| !line.is_empty());
+        let starts = |line: &str| line.split_once(':').is_some_and(|(key, _)| key.eq_ignore_ascii_case(name));
+        let Some(first) = head.find(|line| starts(line)) else { return String::new() };
+        let first = first.split_once(':').map_or("", |(_, value)| value.trim());
+        let folded = head.take_while(|line| line.starts_with([' ', '\t']));
+        folded.fold(first.to_owned(), |value, line| value + " " + line.trim())
     }
 
     /// What follows the blank line.
@@ -204,7 +207,7 @@ impl MailSink {
 
     /// Their subjects.
     pub fn subjects(&self) -> Vec<String> {
-        self.mails().iter().map(|mail| mail.header("Subject").to_owned()).collect()
+        self.mails().iter().map(|mail| mail.header("Subject")).collect()
     }
 }
 
