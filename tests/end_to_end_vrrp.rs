@@ -7,6 +7,7 @@ mod common;
 use common::{Daemon, ELECTION, Pair, SOON, await_address, await_no_address};
 use nix::sys::signal::Signal;
 use standfast_labkit::harness::{self, Test};
+use standfast_labkit::servers::MailSink;
 use standfast_labkit::tests;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ fn main() -> ExitCode {
         a_hanging_script_delays_no_advert,
         notify_scripts_get_keepalived_s_arguments,
         addresses_left_by_a_crash_are_removed,
+        a_missing_script_is_reported_and_left_out,
+        mails_tell_about_transitions,
         a_wrong_password_is_ignored,
         two_instances_share_the_load,
     ];
@@ -237,6 +240,36 @@ fn addresses_left_by_a_crash_are_removed() {
     await_no_address(&pair.directors[0], VIP, SOON);
     backup.await_log("Entering BACKUP STATE", SOON);
     await_address(&pair.directors[1], VIP, ELECTION);
+}
+
+fn a_missing_script_is_reported_and_left_out() {
+    let pair = Pair::new("missing");
+    let only = pair.start(0, &tracked(150, "script \"/no/such/script\"\ninterval 1\nweight -60"));
+    await_address(&pair.directors[0], VIP, ELECTION);
+    assert!(only.log().contains("watch") && only.log().contains("/no/such/script"), "{}", only.log());
+}
+
+fn mails_tell_about_transitions() {
+    let pair = Pair::new("mail");
+    let sink = MailSink::start(&pair.client, "10.7.0.1:25").unwrap();
+    let globals = "global_defs {
+        notification_email {
+            Ops Team <ops@example.net>
+        }
+        notification_email_from director@example.net
+        smtp_server 10.7.0.1
+        router_id LAB
+    }\n";
+    let mut daemon = pair.start(0, &(globals.to_owned() + &instance(150, "smtp_alert")));
+    await_address(&pair.directors[0], VIP, ELECTION);
+    let subject = "[LAB] VRRP Instance VI_1 - Entering MASTER state";
+    standfast_labkit::eventually(SOON, "the mail", || sink.subjects().contains(&subject.to_owned()));
+    let mail = sink.mails().into_iter().find(|mail| mail.header("Subject") == subject).unwrap();
+    assert_eq!(mail.recipients, ["ops@example.net"]);
+    assert_eq!(mail.body().trim(), "=> VRRP Instance is now owning VRRP VIPs <=");
+    assert_eq!(daemon.stop(), 0);
+    let stopping = "[LAB] VRRP Instance VI_1 - Stopping".to_owned();
+    standfast_labkit::eventually(SOON, "the mail about the stop", || sink.subjects().contains(&stopping));
 }
 
 fn a_wrong_password_is_ignored() {
