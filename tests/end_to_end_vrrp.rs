@@ -254,7 +254,7 @@ fn mails_tell_about_transitions() {
     let sink = MailSink::start(&pair.client, "10.7.0.1:25").unwrap();
     let globals = "global_defs {
         notification_email {
-            Ops Team <ops@example.net>
+            \"Ops Team <ops@example.net>\"
         }
         notification_email_from director@example.net
         smtp_server 10.7.0.1
