@@ -9,7 +9,9 @@ use standfast_ipvs::{Director, Frame, HopId, IcmpError, Ingress, Verdict};
 
 use super::LOOPBACK;
 use super::command::DriverCounters;
+use super::fragments::{Fragments, Whole, is_fragment};
 use super::hops::{Hop, Hops};
+use super::parking::Parking;
 use super::ring::VIRTIO_LEN;
 use super::routes::{Held, Routes};
 use super::size::{Fit, PREFIX, Virtio, fit, fragment, resegment};
@@ -45,6 +47,17 @@ pub(super) enum Action {
     Instead(Vec<Vec<u8>>, u32),
 }
 
+impl Action {
+    /// The frames to send for a frame that lies in a buffer of its own.
+    fn into_frames(self, bytes: Vec<u8>) -> Vec<(Vec<u8>, u32)> {
+        match self {
+            Self::Discard => Vec::new(),
+            Self::Send(interface) => vec![(bytes, interface)],
+            Self::Instead(frames, interface) => frames.into_iter().map(|f| (f, interface)).collect(),
+        }
+    }
+}
+
 /// The link level of a transmission.
 #[derive(Debug, Clone, Copy)]
 struct Egress {
@@ -69,6 +82,10 @@ pub(super) struct Engine {
     pub(super) asks: Vec<IpAddr>,
     hops: Hops,
     routes: Routes,
+    fragments: Fragments,
+    parking: Parking,
+    /// The largest packet that may be sent in one piece, beside what the link allows: the size of the fragments that a packet came in.
+    size_limit: usize,
 }
 
 impl Engine {
@@ -82,6 +99,9 @@ impl Engine {
             asks: Vec::new(),
             hops: Hops::new(),
             routes: Routes::default(),
+            fragments: Fragments::default(),
+            parking: Parking::default(),
+            size_limit: usize::MAX,
         }
     }
 
@@ -92,16 +112,39 @@ impl Engine {
         }
         let Some(virtio) = Virtio::parse(bytes).filter(|_| is_consistent(bytes)) else { return Action::Discard };
         self.counters.received += 1;
-        let packet = bytes.get_mut(PREFIX..).unwrap_or_default();
-        if self.territory.is_foreign(packet) {
-            return self.leave_to_host(bytes);
-        }
         let sender = mac_at(bytes, SENDER);
         let ingress = self.hops.number(Hop { interface, mac: sender });
-        let packet = trimmed(bytes.get_mut(PREFIX..).unwrap_or_default());
-        let mut frame = Frame { packet, checksum_partial: virtio.partial, gso_size: virtio.segment };
+        if is_fragment(bytes) {
+            return self.receive_fragment(bytes, ingress, now);
+        }
+        self.receive_whole(bytes, &virtio, ingress, now)
+    }
+
+    fn receive_fragment(&mut self, bytes: &[u8], ingress: u32, now: Instant) -> Action {
+        let packet = bytes.get(PREFIX..).unwrap_or_default();
+        if !self.territory.touches(packet) {
+            return Action::Discard;
+        }
+        let Some(Whole { bytes: mut whole, largest }) = self.fragments.add(bytes, now) else { return Action::Discard };
+        let Some(virtio) = Virtio::parse(&whole) else { return Action::Discard };
+        self.size_limit = largest;
+        let action = self.receive_whole(&mut whole, &virtio, ingress, now);
+        self.size_limit = usize::MAX;
+        match action {
+            Action::Send(interface) => Action::Instead(vec![whole], interface),
+            other => other,
+        }
+    }
+
+    fn receive_whole(&mut self, bytes: &mut [u8], virtio: &Virtio, ingress: u32, now: Instant) -> Action {
+        let packet = bytes.get_mut(PREFIX..).unwrap_or_default();
+        if self.territory.is_foreign(packet) {
+            self.parking.push(bytes, ingress, now);
+            return Action::Discard;
+        }
+        let mut frame = Frame { packet: trimmed(packet), checksum_partial: virtio.partial, gso_size: virtio.segment };
         let verdict = self.director.receive(&mut frame, Ingress { client_hop: HopId(ingress), mark: 0 }, now);
-        tracing::trace!(interface, ?verdict, "frame");
+        tracing::trace!(?verdict, "frame");
         match verdict {
             Verdict::Pass(_) | Verdict::Local => self.leave_to_host(bytes),
             Verdict::Drop(_) => Action::Discard,
@@ -117,12 +160,32 @@ impl Engine {
         held.into_iter().flat_map(|held| self.resume(held, address, now)).collect()
     }
 
+    /// When to call [`Engine::unpark`] next.
+    pub(super) fn poll_parking(&self) -> Option<Instant> {
+        self.parking.due()
+    }
+
+    /// Looks again at packets for virtual addresses that were not the host's own when they came: after a change of the territory, and
+    /// when the time of the first is up. Gives the frames to send, with their interfaces.
+    pub(super) fn unpark(&mut self, now: Instant) -> Vec<(Vec<u8>, u32)> {
+        let territory = &self.territory;
+        let ready = self.parking.take(now, |bytes| !territory.is_foreign(bytes.get(PREFIX..).unwrap_or_default()));
+        ready.into_iter().flat_map(|parked| self.settle(parked, now)).collect()
+    }
+
+    fn settle(&mut self, mut parked: Held, now: Instant) -> Vec<(Vec<u8>, u32)> {
+        let bytes = &mut parked.bytes;
+        let foreign = self.territory.is_foreign(bytes.get(PREFIX..).unwrap_or_default());
+        let action = match Virtio::parse(bytes) {
+            _ if foreign => self.leave_to_host(bytes),
+            Some(virtio) => self.receive_whole(bytes, &virtio, parked.ingress, now),
+            None => Action::Discard,
+        };
+        action.into_frames(parked.bytes)
+    }
+
     fn resume(&mut self, mut held: Held, address: IpAddr, now: Instant) -> Vec<(Vec<u8>, u32)> {
-        match self.send_towards(&mut held.bytes, address, held.ingress, now) {
-            Action::Discard => Vec::new(),
-            Action::Send(interface) => vec![(held.bytes, interface)],
-            Action::Instead(frames, interface) => frames.into_iter().map(|f| (f, interface)).collect(),
-        }
+        self.send_towards(&mut held.bytes, address, held.ingress, now).into_frames(held.bytes)
     }
 
     /// Puts a packet back for the host's own stack, if the claim kept it from it.
@@ -176,16 +239,17 @@ impl Engine {
         let Some(virtio) = Virtio::parse(bytes) else { return Action::Discard };
         virtio.shorten_headers(bytes);
         address_frame(bytes, egress.target, egress.sender);
-        match fit(bytes, &virtio, egress.mtu) {
+        let mtu = egress.mtu.min(self.size_limit);
+        match fit(bytes, &virtio, mtu) {
             Fit::Fits => Action::Send(egress.interface),
             Fit::TooBig => {
                 self.counters.too_big += 1;
-                let mtu = u16::try_from(egress.mtu).unwrap_or(u16::MAX);
+                let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
                 self.refuse(bytes, IcmpError::TooBig { mtu }, ingress, now)
             }
             Fit::Fragment => {
                 self.counters.fragmented += 1;
-                Action::Instead(fragment(bytes, &virtio, egress.mtu), egress.interface)
+                Action::Instead(fragment(bytes, &virtio, mtu), egress.interface)
             }
             Fit::Resegment(payload) => {
                 resegment(bytes, payload);

@@ -77,7 +77,8 @@ impl Dataplane {
         let worker = spawn("dataplane", move || {
             Worker::new(ring, egress, (ordered, worker_wake), worker_control, || Director::new(engine)).run();
         })?;
-        let control = spawn("dataplane-ctl", move || control.run()).inspect_err(|_| wake.send(Request::Stop))?;
+        let control = spawn("dataplane-ctl", move || control.run_guarded());
+        let control = control.inspect_err(|_| wake.send(Request::Stop))?;
         Ok(Handle { wake, threads: Arc::new(Mutex::new(vec![control, worker])) })
     }
 }

@@ -117,7 +117,8 @@ pub(super) fn fragment(bytes: &mut [u8], virtio: &Virtio, mtu: usize) -> Vec<Vec
     payload.chunks(room).enumerate().map(piece).collect()
 }
 
-fn seal_header(frame: &mut [u8], header_length: usize, length: u16, flags: u16) {
+/// Writes length, flags with offset, and the checksum into an IPv4 header.
+pub(super) fn seal_header(frame: &mut [u8], header_length: usize, length: u16, flags: u16) {
     for (at, value) in [(2, length), (6, flags), (10, 0)] {
         put(frame, PREFIX + at, value);
     }

@@ -15,6 +15,7 @@ const EXTENSIONS: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Territory {
     claims: Claims,
+    addresses: BTreeSet<IpAddr>,
     foreign: BTreeSet<IpAddr>,
 }
 
@@ -22,13 +23,20 @@ impl Territory {
     /// The territory that these claims make.
     pub(super) fn new(claims: Claims) -> Self {
         let foreign = claims.services.iter().map(|f| f.address).filter(|a| !claims.own.contains(a)).collect();
-        Self { claims, foreign }
+        let addresses = claims.services.iter().chain(&claims.servers).map(|f| f.address).collect();
+        Self { claims, addresses, foreign }
     }
 
     /// Whether the packet is for a virtual address that the host does not have at present: then it is not the engine's, as
     /// IPVS acts on local input only.
     pub(super) fn is_foreign(&self, packet: &[u8]) -> bool {
         !self.foreign.is_empty() && destination(packet).is_some_and(|a| self.foreign.contains(&a))
+    }
+
+    /// Whether a packet goes to a virtual address or comes from a NAT server, whatever its ports.
+    pub(super) fn touches(&self, packet: &[u8]) -> bool {
+        Ends::parse(packet)
+            .is_some_and(|e| self.addresses.contains(&e.destination) || self.addresses.contains(&e.source))
     }
 
     /// Whether the claim dropped the packet on its way to the host's own stack.

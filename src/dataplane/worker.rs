@@ -46,7 +46,7 @@ pub(super) enum Order {
 }
 
 /// The control thread's end of the line to the worker.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Line {
     /// Orders.
     pub(super) orders: Sender<Order>,
@@ -121,12 +121,20 @@ impl<F: Fn() -> Director> Worker<F> {
             let now = Instant::now();
             let handled = self.frames.batch(engine, now);
             engine.asks.drain(..).for_each(|address| self.control.send(Request::Resolve(address)));
-            let due = engine.director.poll_timeout();
-            if due.is_some_and(|due| due <= now) {
-                engine.director.handle_timeout(now);
-            } else if handled == 0 {
-                self.wait(due, engine);
+            self.serve_timers(engine, now);
+            if handled == 0 {
+                self.wait(engine);
             }
+        }
+    }
+
+    fn serve_timers(&mut self, engine: &mut Engine, now: Instant) {
+        if engine.director.poll_timeout().is_some_and(|due| due <= now) {
+            engine.director.handle_timeout(now);
+        }
+        if engine.poll_parking().is_some_and(|due| due <= now) {
+            let frames = engine.unpark(now);
+            self.frames.send(frames, engine);
         }
     }
 
@@ -147,12 +155,14 @@ impl<F: Fn() -> Director> Worker<F> {
             Order::Reset => *engine = Engine::new((self.make_director)(), engine.counters),
             Order::Commands(commands) => apply(&commands, &mut engine.director),
             Order::Ports(ports) => engine.ports = ports,
-            Order::Territory(territory) => engine.territory = *territory,
+            Order::Territory(territory) => {
+                engine.territory = *territory;
+                let frames = engine.unpark(Instant::now());
+                self.frames.send(frames, engine);
+            }
             Order::Hop(address, next) => {
-                for (frame, interface) in engine.learn(address, next, Instant::now()) {
-                    self.frames.egress.push(Source::Owned(frame), interface);
-                }
-                self.frames.flush(engine);
+                let frames = engine.learn(address, next, Instant::now());
+                self.frames.send(frames, engine);
             }
             Order::Snapshot(reply) => {
                 self.frames.count_overflow(engine);
@@ -164,9 +174,12 @@ impl<F: Fn() -> Director> Worker<F> {
         }
     }
 
-    fn wait(&self, due: Option<Instant>, engine: &mut Engine) {
+    fn wait(&self, engine: &mut Engine) {
+        let due = [engine.director.poll_timeout(), engine.poll_parking()].into_iter().flatten().min();
         let timeout = due.map_or(PollTimeout::NONE, |due| {
-            let wait = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+            let left = due.saturating_duration_since(Instant::now());
+            // Timers are served a bounded number at a time: what is due at once is not waited for.
+            let wait = if left.is_zero() { left } else { left + Duration::from_millis(1) };
             PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
         });
         let mut ready = [
@@ -263,6 +276,14 @@ impl Frames {
                 frames.into_iter().for_each(|frame| self.egress.push(Source::Owned(frame), interface));
             }
         }
+    }
+
+    /// Sends frames that were made or kept here.
+    fn send(&mut self, frames: Vec<(Vec<u8>, u32)>, engine: &mut Engine) {
+        for (frame, interface) in frames {
+            self.egress.push(Source::Owned(frame), interface);
+        }
+        self.flush(engine);
     }
 
     fn flush(&mut self, engine: &mut Engine) {

@@ -9,7 +9,7 @@ use site::{
     wait_for,
 };
 use standfast::dataplane::{Command, Dataplane, Options};
-use standfast_ipvs::{Forwarding, Protocol};
+use standfast_ipvs::{Forwarding, Protocol, Settings};
 use standfast_labkit::{Lab, harness, tests};
 use std::io::{ErrorKind, Read, Write};
 use std::process::ExitCode;
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         a_server_that_is_not_there_is_unreachable,
         an_interface_that_comes_later_is_claimed,
         a_smaller_link_behind_is_respected,
+        large_datagrams_pass_in_fragments,
         a_refused_command_changes_nothing,
         a_removed_service_goes_back_to_the_host,
     ];
@@ -151,15 +152,15 @@ fn the_host_resets_what_has_no_connection() {
     let site = nat_site(Protocol::Tcp);
     let mut stream = site.connect("10.0.0.100:80").unwrap();
     stream.read_exact(&mut [0; 4]).unwrap();
-    site.plane.stop();
-    let again = site.director.enter(|| Dataplane::start(Options::default())).unwrap().unwrap();
-    let id = service(Protocol::Tcp, VIP, 80);
-    let commands = vec![add_service(id), add_server(id, "10.1.0.1", 8080, Forwarding::Nat)];
-    assert!(again.apply(commands).blocking_recv().unwrap().iter().all(Result::is_ok));
+    assert_eq!(site.resets_by_host(), 0);
+    let service = service(Protocol::Tcp, VIP, 80);
+    let remove = |address: &str| Command::RemoveDestination { service, address: address.parse().unwrap(), port: 8080 };
+    let forget = Command::SetSettings(Settings { expire_nodest_conn: true, ..Settings::default() });
+    site.apply(vec![forget, remove("10.1.0.1"), remove("10.1.0.2")]);
     stream.write_all(b"anybody there?").unwrap();
     assert_eq!(stream.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::ConnectionReset);
-    assert_eq!(site.resets_by_host(), 1);
-    again.stop();
+    assert!(site.resets_by_host() > 0);
+    assert!(site.snapshot().driver.reinjected > 0);
 }
 
 /// `sorry_server 127.0.0.1`, under a strict source check too.
@@ -240,10 +241,12 @@ fn an_interface_that_comes_later_is_claimed() {
     site.director.ip("addr add 10.0.0.2/24 dev late0").unwrap();
     site.director.ip(&format!("addr add {VIP}/32 dev late0")).unwrap();
     site.client.ip("neigh flush dev eth0").unwrap();
+    site.apply(Vec::new());
     assert_eq!(greetings(&site, 2), ["web2", "web1"]);
     site.director.ip("link set late0 down").unwrap();
     site.director.ip("link set late0 name later0").unwrap();
     site.director.ip("link set later0 up").unwrap();
+    site.apply(Vec::new());
     assert_eq!(greetings(&site, 2), ["web2", "web1"]);
     assert_eq!(site.resets_by_host(), 0);
 }
@@ -261,6 +264,16 @@ fn a_smaller_link_behind_is_respected() {
     let driver = site.snapshot().driver;
     assert!(driver.too_big > 0, "{driver:?}");
     assert_eq!(driver.refused, 0, "{driver:?}");
+}
+
+fn large_datagrams_pass_in_fragments() {
+    let site = nat_site(Protocol::Udp);
+    let question = site::pattern(9000);
+    let answer = ask_udp(&site.client, "10.0.0.100:80", &question).unwrap();
+    assert!(answer.strip_prefix(b"web2").is_some_and(|echo| echo == question));
+    let snapshot = site.snapshot();
+    assert_eq!((snapshot.engine.to_server, snapshot.engine.to_client), (1, 1));
+    assert_eq!(snapshot.driver.fragmented, 2);
 }
 
 fn a_refused_command_changes_nothing() {

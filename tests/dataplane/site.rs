@@ -73,6 +73,7 @@ impl Site {
         }
     }
 
+    /// Applies commands. Even without any, the data plane has then seen what happened to the host before.
     pub fn apply(&self, commands: Vec<Command>) {
         for result in self.try_apply(commands) {
             result.unwrap();

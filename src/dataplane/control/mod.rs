@@ -6,6 +6,7 @@ mod model;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
@@ -110,8 +111,19 @@ impl Control {
         Ok(control)
     }
 
-    /// Works until it is told to stop. The claim ends with it.
-    pub(super) fn run(mut self) {
+    /// Works until it is told to stop. The claim ends with it; should it end by a panic, the worker ends too, so that clients are not
+    /// answered twice.
+    pub(super) fn run_guarded(self) {
+        let worker = self.worker.clone();
+        if catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
+            tracing::error!(
+                "the data plane's control thread failed: virtual services are left to the host's own stack"
+            );
+            worker.send(Order::Stop);
+        }
+    }
+
+    fn run(mut self) {
         loop {
             let changes = self.topology.follow();
             self.take_in(changes);
