@@ -5,6 +5,8 @@ mod index;
 pub(crate) mod state;
 pub(crate) mod table;
 pub(crate) mod tcp;
+#[cfg(test)]
+mod tests;
 mod view;
 mod wheel;
 

@@ -67,7 +67,10 @@ impl<A: Address> Table<A> {
     }
 
     /// Adds an entry whose `expires` is set; none when the table is full.
-    pub(crate) fn insert(&mut self, connection: Connection<A>) -> Option<u32> {
+    pub(crate) fn insert(&mut self, connection: Connection<A>, now: u64) -> Option<u32> {
+        if self.live == 0 {
+            self.wheel.turn_empty(now);
+        }
         let id = self.place(connection)?;
         self.live += 1;
         self.enter_index(id);

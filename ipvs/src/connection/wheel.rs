@@ -55,10 +55,15 @@ impl Wheel {
 
     /// The earliest slot if it is due at `now`.
     pub(crate) fn due(&mut self, now: u64) -> Option<u16> {
-        let ahead = self.first_occupied().unwrap_or(SLOTS as u64) * WIDTH;
         let passed = now.saturating_sub(self.cursor) / WIDTH * WIDTH;
+        let ahead = self.first_occupied().map_or(passed, |ahead| ahead * WIDTH);
         self.cursor += ahead.min(passed);
         (ahead < passed).then_some(slot_of(self.cursor) as u16)
+    }
+
+    /// Turns an empty wheel to `now`: nobody may have looked at it for long.
+    pub(crate) fn turn_empty(&mut self, now: u64) {
+        self.cursor = now / WIDTH * WIDTH;
     }
 
     /// The tick at which the earliest slot is due.

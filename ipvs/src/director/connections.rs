@@ -30,10 +30,10 @@ impl<A: Address> Path<'_, A> {
         self.table.get(id).is_some_and(|entry| entry.expires.wrapping_sub(self.now) as i32 <= 0)
     }
 
-    /// Serves timers up to `tick`.
-    pub(super) fn expire(&mut self, tick: u64, budget: usize) {
+    /// Serves timers that are due.
+    pub(super) fn expire(&mut self, budget: usize) {
         for _ in 0..budget {
-            let Some(id) = self.table.pop_due(tick) else { return };
+            let Some(id) = self.table.pop_due(self.tick) else { return };
             if self.is_due(id) {
                 self.finish(id);
             } else {
@@ -58,7 +58,7 @@ impl<A: Address> Path<'_, A> {
     /// Adds an entry and counts it at its destination and its template.
     pub(super) fn begin(&mut self, connection: Connection<A>) -> Option<u32> {
         let Connection { destination, control, template, inactive, .. } = connection;
-        let id = self.table.insert(connection)?;
+        let id = self.table.insert(connection, self.tick)?;
         if let Some(destination) = self.core.registry.destination_mut(destination) {
             *counter(destination, template, inactive) += 1;
             destination.connection_added();

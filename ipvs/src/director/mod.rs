@@ -138,7 +138,7 @@ impl Director {
     /// Handles one packet, which is rewritten in place if the verdict is `ToServer` or `ToClient`, and untouched
     /// otherwise.
     pub fn receive(&mut self, frame: &mut Frame<'_>, ingress: Ingress, now: Instant) -> Verdict {
-        let tick = self.clock.tick(now) as u32;
+        let tick = self.clock.tick(now);
         let decision = match frame.packet.first().map(|byte| byte >> 4) {
             Some(6) => Path::new(&mut self.core, &mut self.v6, tick).receive(frame, ingress),
             _ => Path::new(&mut self.core, &mut self.v4, tick).receive(frame, ingress),
@@ -174,7 +174,7 @@ impl Director {
     /// that turned out too big for its link, or whose next hop does not answer. It quotes the packet as its sender
     /// knows it and goes back through the frame's ingress. None when the rate limit or RFC 1122 forbids an error.
     pub fn error_reply(&mut self, packet: &[u8], error: IcmpError, now: Instant) -> Option<ReplyBuffer> {
-        let tick = self.clock.tick(now) as u32;
+        let tick = self.clock.tick(now);
         match packet.first().map(|byte| byte >> 4) {
             Some(6) => Path::new(&mut self.core, &mut self.v6, tick).error_about_sent(packet, error),
             _ => Path::new(&mut self.core, &mut self.v4, tick).error_about_sent(packet, error),
@@ -184,8 +184,8 @@ impl Director {
     /// Ends connections whose time has come, a bounded number in one call: call again when `poll_timeout` says so.
     pub fn handle_timeout(&mut self, now: Instant) {
         let tick = self.clock.tick(now);
-        Path::new(&mut self.core, &mut self.v4, tick as u32).expire(tick, TIMER_BUDGET);
-        Path::new(&mut self.core, &mut self.v6, tick as u32).expire(tick, TIMER_BUDGET);
+        Path::new(&mut self.core, &mut self.v4, tick).expire(TIMER_BUDGET);
+        Path::new(&mut self.core, &mut self.v6, tick).expire(TIMER_BUDGET);
     }
 
     /// When to call `handle_timeout` next; any other call may change it.

@@ -17,6 +17,8 @@ use crate::verdict::{Decision, DropReason, PassReason};
 pub(super) struct Path<'a, A> {
     pub(super) core: &'a mut Core,
     pub(super) table: &'a mut Table<A>,
+    /// The tick, and its low half by which entries reckon.
+    pub(super) tick: u64,
     pub(super) now: u32,
 }
 
@@ -64,8 +66,8 @@ impl<A: Address> Packet<'_, '_, A> {
 }
 
 impl<'a, A: Address> Path<'a, A> {
-    pub(super) fn new(core: &'a mut Core, table: &'a mut Table<A>, now: u32) -> Path<'a, A> {
-        Path { core, table, now }
+    pub(super) fn new(core: &'a mut Core, table: &'a mut Table<A>, tick: u64) -> Path<'a, A> {
+        Path { core, table, tick, now: tick as u32 }
     }
 
     #[inline]
