@@ -13,8 +13,18 @@ impl Node {
     pub(crate) fn grant(&mut self, id: RouterId, wish: Wish, now: Instant) {
         match wish {
             Wish::Nothing => {}
+            Wish::GroupAnnounce => self.announce_group(id, now),
             Wish::Master(reason) => self.rise(id, reason, now),
             Wish::Backup(reason) => self.step_down(id, reason, false, now),
+        }
+    }
+
+    /// Who misled hosts about one member's addresses holds the others' too, most likely.
+    fn announce_group(&mut self, id: RouterId, now: Instant) {
+        for other in self.others(id) {
+            if self.state(other) == Some(State::Master) {
+                self.with(other, now, Router::announce_to_the_misled);
+            }
         }
     }
 

@@ -42,6 +42,8 @@ pub(crate) enum Wish {
     Nothing,
     /// MASTER, because the timer ran out.
     Master(TransitionReason),
+    /// No change, but the masters of its group announce their addresses as it did.
+    GroupAnnounce,
     /// BACKUP, because another master is better.
     Backup(TransitionReason),
 }

@@ -134,6 +134,19 @@ fn one_member_that_gives_way_takes_the_others_along() {
     );
 }
 
+#[test]
+fn a_lesser_master_of_one_member_makes_all_members_announce() {
+    let config = pair();
+    let mut lab = Lab::new(config.clone());
+    lab.run_to(9_000).take();
+    lab.hear(&config.routers[0], "10.77.0.2", 90).run_to(14_000);
+    let announcements: Vec<String> = lab.take().into_iter().filter(|line| line.contains("announce")).collect();
+    assert_eq!(
+        announcements,
+        ["9000 > announce 0 x5", "9000 > announce 1 x5", "14000 > announce 0 x5", "14000 > announce 1 x5"]
+    );
+}
+
 /// Times of the recorded scenario `sync_group_diff_prio`: a member whose timer runs out waits for the others.
 #[test]
 fn a_member_alone_does_not_rise() {

@@ -196,7 +196,7 @@ impl Router {
             }
             _ => {
                 self.lesser_master(priority, from, turn);
-                return Wish::Nothing;
+                return Wish::GroupAnnounce;
             }
         };
         self.report(report, turn);
