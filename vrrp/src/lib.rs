@@ -50,4 +50,4 @@ pub use node::{Datagram, Node};
 pub use packet::Rejection;
 pub use report::{Level, Report, ReportKind};
 pub use timer::TimerReason;
-pub use view::{GroupView, RouterView, Statistics, Transition};
+pub use view::{GroupView, Rival, RouterView, Statistics, Transition};

@@ -12,7 +12,7 @@ use crate::effect::{Effect, RouterId, State, TransitionReason};
 use crate::priority::{OWNER, Priority, Vote};
 use crate::report::{Report, ReportKind};
 use crate::timer::{TimerReason, Timers};
-use crate::view::{RouterView, Statistics, Transition};
+use crate::view::{Rival, RouterView, Statistics, Transition};
 use freshness::Freshness;
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -71,6 +71,7 @@ pub(crate) struct Router {
     held: bool,
     armed: Option<Armed>,
     master: Option<(IpAddr, u8)>,
+    rival: Option<Rival>,
     master_interval: Duration,
     preempt_at: Option<Instant>,
     identification: u16,
@@ -99,6 +100,7 @@ impl Router {
             held: false,
             armed: None,
             master: None,
+            rival: None,
             master_interval: interval(&config),
             preempt_at: None,
             identification: 0,
@@ -345,6 +347,7 @@ impl Router {
             waiting_for: self.pending(),
             source: self.source,
             master: self.master,
+            rival: self.rival,
             advert_interval: interval(&self.config),
             master_interval: self.master_interval,
             skew: self.skew(),

@@ -22,6 +22,17 @@ pub struct Transition {
     pub reason: TransitionReason,
 }
 
+/// Another master, heard while being master: the network was divided, or a peer does not accept our adverts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rival {
+    /// Who it is.
+    pub address: IpAddr,
+    /// Its priority.
+    pub priority: u8,
+    /// When it was heard last.
+    pub at: Instant,
+}
+
 /// Everything about one router.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouterView {
@@ -51,6 +62,8 @@ pub struct RouterView {
     pub source: Option<IpAddr>,
     /// The master that was heard last, with its priority; `None` while being master or before hearing any.
     pub master: Option<(IpAddr, u8)>,
+    /// The lesser master that was heard last since MASTER was entered.
+    pub rival: Option<Rival>,
     /// Interval configured.
     pub advert_interval: Duration,
     /// Interval that counts: version 3 backups adopt the master's.

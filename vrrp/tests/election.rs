@@ -183,6 +183,8 @@ fn a_master_gives_way_to_a_higher_priority_and_not_to_a_lower_one() {
             "4000 > lower 0",
         ]
     );
+    let rival = Rival { address: ip("10.77.0.2"), priority: 90, at: lab.now };
+    assert_eq!(lab.view().rival, Some(rival));
     let later = lab.run_to(9_000).take();
     let announcements: Vec<&String> = later.iter().filter(|line| line.contains("announce")).collect();
     assert_eq!(announcements, ["8414 > announce 0 x5", "9000 > announce 0 x5"]);
@@ -197,6 +199,7 @@ fn a_master_gives_way_to_a_higher_priority_and_not_to_a_lower_one() {
         ]
     );
     assert_eq!(lab.view().next(), Some((lab.at(12_414_062_500), TimerReason::MasterDown)));
+    assert_eq!(lab.view().rival, None);
 }
 
 #[test]

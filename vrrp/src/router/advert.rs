@@ -8,6 +8,7 @@ use crate::node::Datagram;
 use crate::packet::{self, Advert, AdvertSpec, Expectation, PROTOCOL_AH, PROTOCOL_VRRP, Rejection, Seal};
 use crate::report::ReportKind;
 use crate::timer::TimerReason;
+use crate::view::Rival;
 use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -208,6 +209,7 @@ impl Router {
     }
 
     fn lesser_master(&mut self, priority: u8, from: IpAddr, turn: &mut Turn<'_>) {
+        self.rival = Some(Rival { address: from, priority, at: turn.now });
         let election = !self.config.lower_prio_no_advert;
         let ours = self.priority.effective();
         self.report(ReportKind::LowerPriorityAsMaster { from, theirs: priority, ours, election }, turn);

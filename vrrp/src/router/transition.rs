@@ -80,6 +80,7 @@ impl Router {
         self.timers.clear();
         self.armed = None;
         self.master = None;
+        self.rival = None;
         self.preempt_at = None;
         self.wants_master = false;
         if self.state != State::Master {
