@@ -61,14 +61,12 @@ pub struct Handle {
 /// # Errors
 /// When a capability or an interface is missing, or the system refuses the thread.
 pub fn start(
-    mut setup: VrrpSetup,
+    setup: VrrpSetup,
     netlink: &netlink::Handle,
     events: UnboundedSender<VrrpEvent>,
 ) -> Result<Handle, StartError> {
     capability::check()?;
-    let interfaces = netlink.interfaces();
-    setup.check_interfaces(&interfaces)?;
-    setup.drop_missing_trackers(&interfaces);
+    setup.check_interfaces(&netlink.interfaces())?;
     netlink.schedule(setup.scheduling);
     netlink.set_pace(setup.pace);
     netlink.recover(setup.addresses());

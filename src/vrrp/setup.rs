@@ -39,44 +39,44 @@ pub struct RouterSetup {
     pub addresses: Vec<AddressSpec>,
 }
 
-/// An instance on an interface that does not exist; keepalived refuses such a configuration with exit code 2.
+/// An interface that does not exist; keepalived refuses such a configuration with exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "interface {interface} for vrrp_instance {router} doesn't exist; create it first, or say dynamic_interfaces in global_defs"
-)]
+#[error("interface {interface} for {user} doesn't exist; create it first, or say dynamic_interfaces in global_defs")]
 pub struct MissingInterface {
-    /// Name of the instance.
-    pub router: String,
+    /// What needs it.
+    pub user: String,
     /// Name of the interface.
     pub interface: String,
 }
 
 impl VrrpSetup {
-    /// The first instance whose interface is not among `present`; none with `dynamic_interfaces`.
+    /// Whether every interface that is named is among `present`; with `dynamic_interfaces` it need not.
     ///
     /// # Errors
-    /// Names the instance and the interface.
+    /// Names the first that is missing and what needs it.
     pub fn check_interfaces(&self, present: &[Arc<Interface>]) -> Result<(), MissingInterface> {
-        let missing = |name: &&String| !present.iter().any(|interface| interface.name == **name);
-        for router in self.routers.iter().filter(|_| !self.dynamic_interfaces) {
-            if let Some(interface) = router.interface.as_ref().filter(missing) {
-                let (router, interface) = (router.config.name.clone(), interface.clone());
-                return Err(MissingInterface { router, interface });
-            }
+        let is_missing = |name: &str| !present.iter().any(|interface| interface.name == name);
+        let missing = self.interfaces().into_iter().find(|(name, _)| is_missing(name));
+        match missing.filter(|_| !self.dynamic_interfaces) {
+            None => Ok(()),
+            Some((interface, user)) => Err(MissingInterface { user, interface: interface.to_owned() }),
         }
-        Ok(())
     }
 
-    /// Drops `track_interface` lines on interfaces that do not exist, as keepalived does without `dynamic_interfaces`.
-    pub(super) fn drop_missing_trackers(&mut self, present: &[Arc<Interface>]) {
-        if self.dynamic_interfaces {
-            return;
+    /// Every interface that is named and what needs it.
+    fn interfaces(&self) -> Vec<(&str, String)> {
+        let mut found = Vec::new();
+        for router in &self.routers {
+            let name = &router.config.name;
+            found.extend(router.interface.iter().map(|own| (own.as_str(), format!("vrrp_instance {name}"))));
+            let placed = router.addresses.iter().filter(|spec| !spec.interface.is_empty());
+            found.extend(placed.map(|spec| (spec.interface.as_str(), format!("ip address {}", spec.address))));
+            found.extend(tracked(&router.config.trackers).map(|own| (own, format!("track_interface of {name}"))));
         }
-        let routers = self.routers.iter_mut().map(|router| (&router.config.name, &mut router.config.trackers));
-        let groups = self.groups.iter_mut().map(|group| (&group.name, &mut group.trackers));
-        for (owner, trackers) in routers.chain(groups) {
-            trackers.retain(|tracker| keep_tracker(owner, tracker, present));
+        for group in &self.groups {
+            found.extend(tracked(&group.trackers).map(|own| (own, format!("track_interface of {}", group.name))));
         }
+        found
     }
 
     /// Every address of every router.
@@ -114,6 +114,10 @@ impl RouterSetup {
         let tracker = TrackerName::Interface(interface.clone());
         let fatal = |own: &TrackerConfig| own.tracker == tracker && own.weight == 0 && !own.reverse;
         if self.track_primary && !config.trackers.iter().any(fatal) {
+            if config.trackers.iter().any(|own| own.tracker == tracker) {
+                let name = &config.name;
+                tracing::info!(target: "vrrp", "({name}) Ignoring track_interface {interface} since own interface");
+            }
             config.trackers.retain(|own| own.tracker != tracker);
             config.trackers.insert(0, TrackerConfig { tracker, weight: 0, reverse: false });
         }
@@ -121,13 +125,11 @@ impl RouterSetup {
     }
 }
 
-fn keep_tracker(owner: &str, tracker: &TrackerConfig, present: &[Arc<Interface>]) -> bool {
-    let TrackerName::Interface(name) = &tracker.tracker else { return true };
-    let exists = present.iter().any(|interface| interface.name == *name);
-    if !exists {
-        tracing::warn!(target: "vrrp", "({owner}) track_interface {name} doesn't exist - ignoring");
-    }
-    exists
+fn tracked(trackers: &[TrackerConfig]) -> impl Iterator<Item = &str> {
+    trackers.iter().filter_map(|tracker| match &tracker.tracker {
+        TrackerName::Interface(name) => Some(name.as_str()),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -154,9 +156,16 @@ mod tests {
     #[test]
     fn a_missing_interface_is_named_unless_it_may_come_later() {
         let mut setup = setup(true);
-        let error = setup.check_interfaces(&present(&["lo"])).expect_err("eth0 is missing");
-        assert!(error.to_string().starts_with("interface eth0 for vrrp_instance VI_1 doesn't exist"), "{error}");
-        assert_eq!(setup.check_interfaces(&present(&["lo", "eth0"])), Ok(()));
+        let address = "10.0.0.9".parse().expect("an address");
+        setup.routers[0].addresses = vec![AddressSpec::new("eth2", address, 24)];
+        let missing = |setup: &VrrpSetup, names: &[&str]| {
+            let error = setup.check_interfaces(&present(names)).expect_err("one is missing").to_string();
+            error.split(" doesn't").next().unwrap_or_default().to_owned()
+        };
+        assert_eq!(missing(&setup, &["lo"]), "interface eth0 for vrrp_instance VI_1");
+        assert_eq!(missing(&setup, &["eth0"]), "interface eth2 for ip address 10.0.0.9");
+        assert_eq!(missing(&setup, &["eth0", "eth2"]), "interface eth1 for track_interface of VI_1");
+        assert_eq!(setup.check_interfaces(&present(&["eth0", "eth1", "eth2"])), Ok(()));
         setup.dynamic_interfaces = true;
         assert_eq!(setup.check_interfaces(&[]), Ok(()));
     }
@@ -169,12 +178,5 @@ mod tests {
         };
         assert_eq!(names(&setup(true)), ["interface eth0", "interface eth1"]);
         assert_eq!(names(&setup(false)), ["interface eth1"]);
-    }
-
-    #[test]
-    fn a_tracker_on_a_missing_interface_is_dropped() {
-        let mut setup = setup(false);
-        setup.drop_missing_trackers(&present(&["eth0"]));
-        assert!(setup.routers[0].config.trackers.is_empty());
     }
 }

@@ -123,9 +123,7 @@ impl<'a> Shell<'a> {
         }
     }
 
-    pub(super) fn reconfigure(&mut self, mut setup: VrrpSetup, poller: &Poller) {
-        let present: Vec<_> = self.world.interfaces.values().cloned().collect();
-        setup.drop_missing_trackers(&present);
+    pub(super) fn reconfigure(&mut self, setup: VrrpSetup, poller: &Poller) {
         self.world.netlink.remember(setup.addresses());
         self.world.netlink.set_pace(setup.pace);
         self.world.setup = setup;

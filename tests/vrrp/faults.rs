@@ -4,6 +4,7 @@ use crate::Test;
 use crate::director::{Director, ELECTION, Lan, VIP, block_on, instance, second};
 use crate::logs;
 use crate::wire::Capture;
+use standfast::netlink::PacketSocket;
 use standfast::vrrp::{StartError, VrrpSetup};
 use standfast_labkit::{tests, wait_until};
 use standfast_vrrp::{State, TrackerConfig, TrackerName, TrackerStatus};
@@ -23,6 +24,7 @@ pub fn tests() -> Vec<Test> {
         a_reload_of_the_same_changes_nothing,
         a_reload_adds_and_removes_addresses,
         views_tell_state_and_interface,
+        a_flood_of_bad_adverts_delays_no_good_one,
     ]
     .into()
 }
@@ -193,4 +195,34 @@ fn views_tell_state_and_interface() {
     assert_eq!(views.interface_name(router.link), "eth0");
     assert_eq!(router.source, Some("10.77.0.1".parse().unwrap()));
     assert_eq!(router.votes.len(), 1, "the own interface votes");
+}
+
+/// Adverts to the right instance with a wrong checksum, as fast as one core can.
+fn a_flood_of_bad_adverts_delays_no_good_one() {
+    let lan = Lan::new("flood");
+    let mut one = Director::start(&lan.one, instance(150, Duration::from_millis(100)));
+    one.await_state(State::Master, ELECTION);
+    let open = || (PacketSocket::open().unwrap(), nix::net::if_::if_nametoindex("eth0").unwrap());
+    let (socket, index) = lan.two.enter(open).unwrap();
+    // To its own hardware address, so that the capture does not drown.
+    let mut frame = vec![2, 0x77, 0, 0, 0, 1, 2, 0x77, 0, 0, 0, 2, 8, 0];
+    let (from, group) = ([10, 77, 0, 2].into(), [224, 0, 0, 18].into());
+    frame.extend(standfast_vrrp::packet::ipv4_header(from, group, 112, 255, 1, 12));
+    frame.extend([0x31, 51, 200, 1, 0, 10, 0xba, 0xd0, 10, 77, 0, 200]);
+    let capture = Capture::start(&lan.client);
+    let before = block_on(one.handle().views()).routers[0].statistics.checksum_errors;
+    let end = std::time::Instant::now() + Duration::from_secs(2);
+    let mut sent = 0_u32;
+    while std::time::Instant::now() < end {
+        // A full queue is the flood's problem.
+        sent += u32::from(socket.send(index, &frame).is_ok());
+    }
+    let errors = block_on(one.handle().views()).routers[0].statistics.checksum_errors - before;
+    let adverts = capture.pick(|frame| frame.advert(1) == Some(150));
+    let worst = adverts.windows(2).map(|pair| (pair[1].at - pair[0].at).abs_diff(Duration::from_millis(100))).max();
+    eprintln!("{sent} bad adverts sent, {errors} counted, worst error of the interval {worst:?}");
+    assert!(errors > 1000 && adverts.len() >= 15, "{errors} errors, {} adverts", adverts.len());
+    assert!(worst.unwrap() < Duration::from_millis(50), "{worst:?}");
+    assert_eq!(one.states(), [State::Backup, State::Master]);
+    assert!(logs::count(&format!("({}) ", one.name)) < 100, "a flood of adverts is no flood of log lines");
 }

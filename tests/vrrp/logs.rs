@@ -21,6 +21,10 @@ pub fn contain(text: &str) -> bool {
     LINES.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|line| line.contains(text))
 }
 
+pub fn count(text: &str) -> usize {
+    LINES.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|line| line.contains(text)).count()
+}
+
 pub fn all() -> String {
     LINES.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
 }
