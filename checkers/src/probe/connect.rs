@@ -1,6 +1,7 @@
 //! Sockets with the options that keepalived's connection block knows.
 
 use crate::spec::ConnectSpec;
+use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -31,14 +32,32 @@ pub(super) async fn connect(spec: &ConnectSpec) -> Result<TcpStream, ConnectErro
 }
 
 fn classify(error: io::Error) -> ConnectError {
+    if is_ours(&error) {
+        return ConnectError::Local(error);
+    }
     match error.kind() {
         io::ErrorKind::TimedOut => ConnectError::Timeout,
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => ConnectError::Unreachable(error),
-        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable | io::ErrorKind::PermissionDenied => {
-            ConnectError::Local(error)
-        }
         _ => ConnectError::Refused(error),
     }
+}
+
+/// Errors that say something about this host: no descriptor, memory, port or right is left. No server goes down for them.
+pub(super) fn is_ours(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw);
+    matches!(
+        code,
+        Some(
+            Errno::EMFILE
+                | Errno::ENFILE
+                | Errno::ENOBUFS
+                | Errno::ENOMEM
+                | Errno::EADDRINUSE
+                | Errno::EADDRNOTAVAIL
+                | Errno::EACCES
+                | Errno::EPERM
+        )
+    )
 }
 
 fn tcp_socket(spec: &ConnectSpec) -> io::Result<TcpSocket> {

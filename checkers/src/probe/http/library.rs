@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, chain, ends_early, fault, innermost};
 use super::{Trouble, authority, headers, tls};
+use crate::probe::connect::is_ours;
 use crate::spec::{HttpProtocol, HttpSpec, HttpUrl};
 use reqwest::{Body, Client, Error, Response, Url, Version};
 use std::collections::HashMap;
@@ -92,12 +93,15 @@ fn classify(error: &Error, stands: bool) -> Trouble {
     if chain(error).any(<dyn std::error::Error>::is::<rustls::Error>) || ends_early(error) {
         return fault("SSL handshake/communication error connecting to", detail);
     }
-    match chain(error).find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind) {
-        Some(io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable | io::ErrorKind::PermissionDenied) => {
-            Trouble::Local(format!("WEB socket: {detail}. Rescheduling"))
-        }
+    let cause = chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
+    if cause.is_some_and(is_ours) {
+        return Trouble::Local(format!("WEB socket: {detail}. Rescheduling"));
+    }
+    match cause.map(io::Error::kind) {
         Some(io::ErrorKind::TimedOut) => fault("Timeout connecting", detail),
-        Some(io::ErrorKind::NetworkUnreachable) => fault("HTTP_CHECK - network unreachable", detail),
+        Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
+            fault("HTTP_CHECK - network unreachable", detail)
+        }
         _ => fault("Error connecting", detail),
     }
 }
