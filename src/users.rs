@@ -55,6 +55,15 @@ impl Account {
     }
 }
 
+/// In a user namespace, the number under which owners from outside appear (user_namespaces(7)); `None` where every user is known.
+#[must_use]
+pub fn outsider() -> Option<u32> {
+    let map = std::fs::read_to_string("/proc/self/uid_map").ok()?;
+    let whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    let number = std::fs::read_to_string("/proc/sys/kernel/overflowuid").ok()?;
+    number.trim().parse().ok().filter(|_| !whole)
+}
+
 fn gid_of(name: &str) -> Result<u32, UnknownAccount> {
     if let Ok(gid) = name.parse() {
         return Ok(gid);

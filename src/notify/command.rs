@@ -1,6 +1,6 @@
 //! From a script in the configuration to a command that may run: user, path, permissions.
 
-use crate::users::{Account, PREFERRED_USER};
+use crate::users::{self, Account, PREFERRED_USER};
 use nix::unistd::{AccessFlags, access};
 use standfast_checkers::script;
 use standfast_parser::model::{Globals, Script};
@@ -80,6 +80,7 @@ impl Problem {
 pub struct ScriptPolicy {
     default_account: Option<Account>,
     security: bool,
+    outsider: Option<u32>,
     notes: Vec<String>,
     run_by_root: bool,
     insecure: bool,
@@ -91,8 +92,14 @@ impl ScriptPolicy {
     #[must_use]
     pub fn new(globals: &Globals) -> Self {
         let security = globals.enable_script_security;
-        let mut policy =
-            Self { default_account: None, security, notes: Vec::new(), run_by_root: false, insecure: false };
+        let mut policy = Self {
+            default_account: None,
+            security,
+            outsider: users::outsider(),
+            notes: Vec::new(),
+            run_by_root: false,
+            insecure: false,
+        };
         let account = match &globals.script_user {
             Some(user) => Account::resolve(user),
             None => Account::of_user(PREFERRED_USER),
@@ -192,7 +199,7 @@ impl ScriptPolicy {
         if !metadata.is_file() || !may_execute(&metadata, path, account) {
             return Err(Problem::NotExecutable(program.to_owned(), account.uid, account.gid));
         }
-        if account.uid == 0 && !only_root_can_change(path) {
+        if account.uid == 0 && !only_root_can_change(path, self.outsider) {
             self.insecure = true;
             if self.security {
                 return Err(Problem::Insecure(program.to_owned()));
@@ -234,17 +241,21 @@ fn may_execute(metadata: &Metadata, path: &Path, account: Account) -> bool {
 }
 
 /// Whether the file and every directory above it belong to root and nobody else may write to them; a sticky directory is harmless.
-fn only_root_can_change(path: &Path) -> bool {
-    path.ancestors().all(|part| std::fs::symlink_metadata(part).is_ok_and(|metadata| is_secure(&metadata)))
+///
+/// In a user namespace the system's own files belong to an outsider, who is trusted like root.
+fn only_root_can_change(path: &Path, outsider: Option<u32>) -> bool {
+    let secure = |part: &Path| std::fs::symlink_metadata(part).is_ok_and(|metadata| is_secure(&metadata, outsider));
+    path.ancestors().all(secure)
 }
 
-fn is_secure(metadata: &Metadata) -> bool {
+fn is_secure(metadata: &Metadata, outsider: Option<u32>) -> bool {
     let mode = metadata.mode();
-    if metadata.uid() != 0 {
+    let trusted = |number: u32| number == 0 || Some(number) == outsider;
+    if !trusted(metadata.uid()) {
         return false;
     }
     let sticky_directory = metadata.is_dir() && mode & STICKY != 0;
-    let group_writes = metadata.gid() != 0 && mode & GROUP_MAY_WRITE != 0;
+    let group_writes = !trusted(metadata.gid()) && mode & GROUP_MAY_WRITE != 0;
     sticky_directory || metadata.is_symlink() || !(group_writes || mode & OTHERS_MAY_WRITE != 0)
 }
 
