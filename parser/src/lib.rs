@@ -12,6 +12,8 @@ pub mod glob;
 mod lexer;
 pub mod loader;
 pub mod model;
+pub mod print;
+pub mod reference;
 pub mod source;
 pub mod span;
 mod suggest;

@@ -24,8 +24,9 @@ impl Builder<'_> {
         let advert_int = self.advert_int(name, &draft, version);
         self.settle_tracking(name, &mut draft);
         self.check_unicast(name, &draft);
-        let virtual_router_id = self.required_id(name, span, &draft)?;
+        let virtual_router_id = self.required_id(name, span, &draft);
         self.required_interface(name, span, &draft)?;
+        let virtual_router_id = virtual_router_id?;
         let globals = &self.config.globals;
         let lower = (self.drafts.lower_prio_delay, self.drafts.lower_prio_repeat);
         let mut garp = draft.garp.over(globals.garp, lower);

@@ -213,7 +213,7 @@ impl CheckerDraft {
     }
 
     pub(super) fn settle(self, defaults: CheckerDefaults<'_>) -> Checker {
-        let common = self.common.within(defaults.outer);
+        let common = self.kind.relevant(self.common.within(defaults.outer));
         let delay_loop = common.delay_loop.unwrap_or(Duration::from_secs(60));
         let (retry, delay_before_retry) = self.kind.judgement(delay_loop);
         let connect_ip = self.connect_ip.unwrap_or(defaults.server.ip());
@@ -238,6 +238,15 @@ impl CheckerDraft {
 }
 
 impl KindDraft {
+    /// The settings that mean something to this kind.
+    fn relevant(&self, settings: Inherited) -> Inherited {
+        match self {
+            Self::File(_) | Self::Bfd(_) => Inherited { alpha: settings.alpha, ..Inherited::default() },
+            Self::Misc { .. } => Inherited { connect_timeout: None, ..settings },
+            _ => settings,
+        }
+    }
+
     /// Default retries and the pause between them.
     fn judgement(&self, delay_loop: Duration) -> (u32, Duration) {
         match self {

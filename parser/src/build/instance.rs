@@ -186,7 +186,7 @@ impl<'t> Builder<'t> {
             "mcast_src_ip" => draft.source = item.address().or(draft.source),
             "unicast_src_ip" => {
                 draft.source = item.address().or(draft.source);
-                draft.unicast_source = true;
+                draft.unicast_source |= item.address().is_some();
                 draft.unicast_keyword = Some(item.span());
             }
             "track_interface" => self.track_interfaces(&mut draft.track_interfaces, item),

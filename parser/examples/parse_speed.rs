@@ -1,0 +1,73 @@
+//! Parses 10,000 virtual servers with four real servers each, and lets the real `keepalived -t` do the same.
+//!
+//! `cargo run --release -p standfast-parser --example parse_speed [SERVICES]` prints times, tokens and peak memory.
+#![expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock and writes its input")]
+#![expect(clippy::disallowed_types, reason = "a benchmark runs the program that it compares with")]
+
+use standfast_parser::{MemoryLoader, Options, parse};
+use std::fmt::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+fn main() {
+    let services = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(10_000);
+    let text = configuration(services);
+    let bytes = text.len();
+    let path = std::env::temp_dir().join(format!("standfast-parse-speed-{}.conf", std::process::id()));
+    let written = std::fs::write(&path, &text);
+    let loader = MemoryLoader::single("speed.conf", text);
+    let before = peak_kib();
+    let start = Instant::now();
+    let parsed = parse(&loader, Path::new("speed.conf"), &Options::default());
+    let ours = start.elapsed();
+    let grown = (peak_kib().saturating_sub(before)) * 1024;
+    println!("{services} virtual servers, {bytes} bytes, {} words", parsed.words);
+    println!(
+        "standfast:  {ours:?}, {} services, {} findings",
+        parsed.config.virtual_servers.len(),
+        parsed.diagnostics.len()
+    );
+    println!("memory:     {grown} bytes at most, {} for each word", grown / (parsed.words as u64).max(1));
+    match written.ok().and_then(|()| keepalived(&path)) {
+        Some(theirs) => {
+            println!("keepalived: {theirs:?}, {:.1} times as long", theirs.as_secs_f64() / ours.as_secs_f64());
+        }
+        None => println!("keepalived: not found, no comparison"),
+    }
+    let _ = std::fs::remove_file(&path);
+}
+
+fn configuration(services: usize) -> String {
+    let mut text = String::new();
+    for service in 0..services {
+        let (b, c) = (service / 250, service % 250);
+        let _ = write!(
+            text,
+            "virtual_server 10.{b}.{c}.1 80 {{\n    delay_loop 6\n    lb_algo rr\n    lb_kind NAT\n    protocol TCP\n"
+        );
+        for server in 2..6 {
+            let _ = write!(
+                text,
+                "    real_server 10.{b}.{c}.{server} 80 {{\n        weight 1\n        TCP_CHECK {{\n            \
+                 connect_timeout 3\n        }}\n    }}\n"
+            );
+        }
+        text.push_str("}\n");
+    }
+    text
+}
+
+/// The time of `keepalived -t`; `None` where it does not run.
+fn keepalived(path: &Path) -> Option<Duration> {
+    let start = Instant::now();
+    Command::new("keepalived").arg("-t").arg("-f").arg(path).output().ok()?;
+    Some(start.elapsed())
+}
+
+/// Peak resident memory of this process, in KiB; 0 where it is unknown.
+fn peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    line.and_then(|l| l.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap_or(0)
+}
