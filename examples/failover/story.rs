@@ -79,7 +79,7 @@ impl Story {
         let good = one > 50 && one.abs_diff(two) <= 8;
         self.timeline.measure("answers by web1 and web2", format!("{one} and {two}"), "half each", good);
         let failures = self.traffic.failures(from, to);
-        self.timeline.measure("requests without answer", failures, "0", failures == 0);
+        self.timeline.measure("requests lost in two seconds", failures, "0", failures == 0);
     }
 
     fn director_killed(&mut self) -> io::Result<()> {
@@ -110,7 +110,12 @@ impl Story {
         );
         let (_, to) = self.watch(MOMENT);
         let outage = self.traffic.longest_silence(from, to);
-        self.timeline.measure("longest silence meanwhile", ms(outage), "below 1 s", outage < Duration::from_secs(1));
+        self.timeline.measure(
+            "outage when it takes over again",
+            ms(outage),
+            "below 1 s",
+            outage < Duration::from_secs(1),
+        );
         Ok(())
     }
 
@@ -123,7 +128,7 @@ impl Story {
         let good = settled.is_none_or(|last| last < Duration::from_secs(4));
         self.timeline.measure("web1 out of the pool after", show(settled), "within 4 s", good);
         let failures = self.traffic.failures(from, Instant::now());
-        self.timeline.measure("requests without answer", failures, "only those to web1 until then", failures < 600);
+        self.timeline.measure("requests lost until then", failures, "half of them", failures < 600);
     }
 
     fn server_returns(&mut self) -> io::Result<()> {
@@ -139,7 +144,7 @@ impl Story {
             joined.is_some_and(within(0, 4000)),
         );
         let failures = self.traffic.failures(from, Instant::now());
-        self.timeline.measure("requests without answer", failures, "0", failures == 0);
+        self.timeline.measure("requests lost meanwhile", failures, "0", failures == 0);
         Ok(())
     }
 
@@ -189,8 +194,12 @@ impl Story {
         wait_until(MOMENT, || absent(self).is_empty());
         let missing = absent(self);
         self.timeline.measure("mails", said(&missing, "none missing"), "one for every change", missing.is_empty());
-        for subject in self.network.mail.subjects() {
-            self.timeline.say(format_args!("    mail: {subject}"));
+        let mails = self.network.mail.subjects();
+        self.timeline.say(format_args!("    {} mails, among them:", mails.len()));
+        for part in ["Entering MASTER", "DOWN"] {
+            if let Some(subject) = mails.iter().find(|subject| subject.contains(part)) {
+                self.timeline.say(format_args!("    {subject}"));
+            }
         }
     }
 
