@@ -124,7 +124,7 @@ impl Story {
         let from = Instant::now();
         self.network.web[0].kill();
         self.watch(Duration::from_secs(5));
-        let settled = self.traffic.last_failure(from);
+        let settled = self.traffic.last_refusal(from);
         let good = settled.is_none_or(|last| last < Duration::from_secs(4));
         self.timeline.measure("web1 out of the pool after", show(settled), "within 4 s", good);
         let failures = self.traffic.failures(from, Instant::now());

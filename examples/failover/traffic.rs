@@ -8,16 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Eight askers, each every 40 ms: one request every 5 ms.
-const ASKERS: u32 = 8;
-const PACE: Duration = Duration::from_millis(40);
-const PATIENCE: Duration = Duration::from_millis(250);
+/// Sixteen askers, each every 80 ms: one request every 5 ms.
+const ASKERS: u32 = 16;
+const PACE: Duration = Duration::from_millis(80);
+const PATIENCE: Duration = Duration::from_millis(500);
 
-/// One request: its own connection, its answer (the server's name) or none.
+/// One request: its own connection, its answer (the server's name) or why there was none.
 struct Attempt {
     start: Instant,
     end: Instant,
-    answer: Option<String>,
+    answer: Result<String, io::ErrorKind>,
 }
 
 /// The requests made so far, and those to come until it is dropped.
@@ -41,7 +41,7 @@ impl Traffic {
     pub fn answers(&self, from: Instant, to: Instant) -> BTreeMap<String, u32> {
         let mut count = BTreeMap::new();
         self.visit(|attempt| {
-            if let (true, Some(server)) = (attempt.start >= from && attempt.end <= to, &attempt.answer) {
+            if let (true, Ok(server)) = (attempt.start >= from && attempt.end <= to, &attempt.answer) {
                 *count.entry(server.clone()).or_default() += 1;
             }
         });
@@ -52,7 +52,7 @@ impl Traffic {
     pub fn failures(&self, from: Instant, to: Instant) -> u32 {
         let mut count = 0;
         self.visit(|attempt| {
-            count += u32::from(attempt.answer.is_none() && attempt.start >= from && attempt.start <= to);
+            count += u32::from(attempt.answer.is_err() && attempt.start >= from && attempt.start <= to);
         });
         count
     }
@@ -62,7 +62,7 @@ impl Traffic {
     pub fn longest_silence(&self, from: Instant, to: Instant) -> Duration {
         let mut ends = Vec::new();
         self.visit(|attempt| {
-            let by_web = attempt.answer.as_deref().is_some_and(|server| server.starts_with("web"));
+            let by_web = attempt.answer.as_ref().is_ok_and(|server| server.starts_with("web"));
             ends.extend(by_web.then_some(attempt.end));
         });
         ends.sort_unstable();
@@ -76,18 +76,18 @@ impl Traffic {
     pub fn first_answer(&self, from: Instant, server: &str) -> Option<Duration> {
         let mut first: Option<Instant> = None;
         self.visit(|attempt| {
-            if attempt.start >= from && attempt.answer.as_deref() == Some(server) {
+            if attempt.start >= from && attempt.answer.as_deref() == Ok(server) {
                 first = Some(first.map_or(attempt.end, |end| end.min(attempt.end)));
             }
         });
         first.map(|end| end - from)
     }
 
-    /// How long after `from` the last unanswered request was begun.
-    pub fn last_failure(&self, from: Instant) -> Option<Duration> {
+    /// How long after `from` the last request was begun that a host without a web server refused.
+    pub fn last_refusal(&self, from: Instant) -> Option<Duration> {
         let mut last: Option<Instant> = None;
         self.visit(|attempt| {
-            if attempt.start >= from && attempt.answer.is_none() {
+            if attempt.start >= from && attempt.answer == Err(io::ErrorKind::ConnectionRefused) {
                 last = Some(last.map_or(attempt.start, |start| start.max(attempt.start)));
             }
         });
@@ -115,7 +115,7 @@ fn ask_forever(target: SocketAddr, mut next: Instant, attempts: &Mutex<Vec<Attem
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
         let start = Instant::now();
-        let answer = ask(target).ok();
+        let answer = ask(target).map_err(|error| error.kind());
         if let Ok(mut attempts) = attempts.lock() {
             attempts.push(Attempt { start, end: Instant::now(), answer });
         }

@@ -15,6 +15,7 @@
 pub mod harness;
 mod host;
 mod process;
+mod root;
 pub mod sandbox;
 pub mod servers;
 mod wait;

@@ -1,6 +1,6 @@
 //! Moving the program into namespaces of its own, with or without root.
 
-use crate::Unavailable;
+use crate::{Unavailable, root};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigHandler, Signal, signal};
@@ -43,7 +43,7 @@ pub fn enter() -> Result<Privilege, Unavailable> {
         }
         ForkResult::Child => {
             drop(reading);
-            become_first_process(writing);
+            become_first_process(privilege, writing);
             ENTERED.store(true, Ordering::Relaxed);
             Ok(privilege)
         }
@@ -99,9 +99,9 @@ fn stay_behind(child: Pid, reading: OwnedFd) -> Unavailable {
 }
 
 /// The child: prepares the mounts, forks once more and stays as the namespace's init; returns in the grandchild.
-fn become_first_process(writing: OwnedFd) {
+fn become_first_process(privilege: Privilege, writing: OwnedFd) {
     let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
-    if let Err(complaint) = prepare_mounts() {
+    if let Err(complaint) = prepare_mounts(privilege) {
         let _ = File::from(writing).write_all(complaint.as_bytes());
         std::process::exit(1);
     }
@@ -123,14 +123,19 @@ fn become_first_process(writing: OwnedFd) {
     }
 }
 
-fn prepare_mounts() -> Result<(), String> {
+fn prepare_mounts(privilege: Privilege) -> Result<(), String> {
     let none: Option<&str> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
         .map_err(|e| format!("cannot make the mounts private: {e}"))?;
-    mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), none)
-        .map_err(|e| format!("cannot mount /proc in a PID namespace ({e}); run as root outside of a container"))?;
-    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))
-        .map_err(|e| format!("cannot mount a private /run: {e}"))
+    match privilege {
+        Privilege::Root => mount_proc("/proc").and_then(|()| root::tmpfs("/run")),
+        Privilege::UserNamespace => root::build(),
+    }
+}
+
+pub(crate) fn mount_proc(path: &str) -> Result<(), String> {
+    mount(Some("proc"), path, Some("proc"), MsFlags::empty(), None::<&str>)
+        .map_err(|e| format!("cannot mount /proc in a PID namespace ({e}); run as root outside of a container"))
 }
 
 /// Reaps every child until `main` ends; its exit code.
