@@ -164,6 +164,23 @@ fn a_member_alone_does_not_rise() {
 }
 
 #[test]
+fn a_member_that_hears_its_master_again_wants_no_more() {
+    let config = pair();
+    let mut lab = Lab::new(config.clone());
+    for second in 0..4 {
+        lab.run_to(second * 1_000).hear(&config.routers[0], "10.77.0.2", 200);
+    }
+    lab.run_to(3_500);
+    assert!(lab.node.views()[1].wants_master);
+    for second in 4..12 {
+        lab.run_to(second * 1_000).hear(&config.routers[1], "10.77.0.2", 200);
+        assert!(!lab.node.views()[1].wants_master);
+    }
+    assert!(lab.log().contains(&"6414 (VI_1) Receive advertisement timeout".to_owned()));
+    assert!(lab.node.views().iter().all(|view| view.state == State::Backup));
+}
+
+#[test]
 fn a_group_tracker_votes_on_every_member() {
     let mut config = pair();
     config.groups[0].trackers.push(TrackerConfig { tracker: script(), weight: -60, reverse: false });
