@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::forward::nat::End;
 use crate::hash::Seed;
 use crate::packet::icmp::{IcmpError, ReplyBuffer};
 use crate::packet::{Header, ipv4, ipv6};
@@ -40,6 +41,8 @@ pub(crate) trait Address: Copy + Eq + Debug + 'static {
     fn set_source(packet: &mut [u8], address: Self, change: u16);
     fn set_destination(packet: &mut [u8], address: Self, change: u16);
     fn decrement_ttl(packet: &mut [u8]);
+    /// `decrement_ttl` with `set_source` or `set_destination`, in one.
+    fn hop(packet: &mut [u8], end: End, address: Self, change: u16);
     /// The ICMP error about `packet`, from `source` to the packet's sender.
     fn error(packet: &[u8], header: &Header<Self>, source: Self, error: IcmpError, id: u16) -> Option<ReplyBuffer>;
 }
@@ -111,6 +114,14 @@ impl Address for Ipv4Addr {
         ipv4::decrement_ttl(packet);
     }
 
+    #[inline]
+    fn hop(packet: &mut [u8], end: End, address: Self, change: u16) {
+        match end {
+            End::Source => ipv4::hop(packet, ipv4::SOURCE, address, change),
+            End::Destination => ipv4::hop(packet, ipv4::DESTINATION, address, change),
+        }
+    }
+
     fn error(packet: &[u8], header: &Header<Self>, source: Self, error: IcmpError, id: u16) -> Option<ReplyBuffer> {
         ipv4::error(packet, header, source, error, id)
     }
@@ -174,6 +185,14 @@ impl Address for Ipv6Addr {
 
     fn decrement_ttl(packet: &mut [u8]) {
         ipv6::decrement_hop_limit(packet);
+    }
+
+    fn hop(packet: &mut [u8], end: End, address: Self, change: u16) {
+        Self::decrement_ttl(packet);
+        match end {
+            End::Source => Self::set_source(packet, address, change),
+            End::Destination => Self::set_destination(packet, address, change),
+        }
     }
 
     fn error(packet: &[u8], header: &Header<Self>, source: Self, error: IcmpError, _: u16) -> Option<ReplyBuffer> {

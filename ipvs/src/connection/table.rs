@@ -117,7 +117,7 @@ impl<A: Address> Table<A> {
     }
 
     /// Sets the end of an entry.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn prolong(&mut self, id: u32, expires: u32) {
         let slot = self.wheel.slot_for(expires);
         let Some(entry) = self.entries.get_mut(id as usize) else { return };

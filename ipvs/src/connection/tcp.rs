@@ -40,7 +40,7 @@ const CLIENT_ONLY: [[State; STATES]; 4] = [
 ];
 
 /// The state after a packet with `flags`.
-#[inline]
+#[inline(always)]
 pub(crate) fn next(view: View, state: State, flags: TcpFlags) -> State {
     let table = match view {
         View::Client => &CLIENT,

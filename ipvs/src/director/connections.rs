@@ -42,6 +42,7 @@ impl<A: Address> Path<'_, A> {
         }
     }
 
+    #[cold]
     /// The time of an entry is over: a template with connections waits for them.
     fn finish(&mut self, id: u32) {
         let now = self.now;
@@ -83,7 +84,7 @@ impl<A: Address> Path<'_, A> {
     }
 
     /// Moves a connection to the state after a packet and prolongs it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn advance(&mut self, id: u32, view: View, flags: TcpFlags) {
         let Some(connection) = self.table.get_mut(id) else { return };
         let next = match connection.protocol {
@@ -97,6 +98,7 @@ impl<A: Address> Path<'_, A> {
         self.table.prolong(id, self.now.wrapping_add(lifetime));
     }
 
+    #[inline(never)]
     fn enter(&mut self, id: u32, next: State) {
         let Some(connection) = self.table.get_mut(id) else { return };
         connection.state = next;

@@ -10,6 +10,7 @@ use crate::service::Protocol;
 use crate::verdict::{Decision, DropReason, PassReason};
 
 impl<A: Address> Path<'_, A> {
+    #[inline(never)]
     /// Handles a datagram's first fragment and remembers its connection for the others.
     pub(super) fn first_fragment(
         &mut self,
@@ -30,6 +31,7 @@ impl<A: Address> Path<'_, A> {
         Ok(decision)
     }
 
+    #[inline(never)]
     /// Sends a later fragment after the first. Without a first one the host's stack gets it, as it got the first.
     pub(super) fn later_fragment(
         &mut self,

@@ -12,6 +12,7 @@ use crate::service::Protocol;
 use crate::verdict::{Decision, DropReason, PassReason};
 
 impl<A: Address> Path<'_, A> {
+    #[inline(never)]
     /// Forwards an error about a connection to the end that sent the quoted packet.
     pub(super) fn icmp(&mut self, frame: &mut Frame<'_>, header: &Header<A>) -> Result<Decision, Decision> {
         let not_ours = Decision::Pass(PassReason::Icmp);

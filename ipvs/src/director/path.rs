@@ -57,11 +57,11 @@ impl<A: Address> Packet<'_, '_, A> {
         self.header.end
     }
 
-    #[inline]
+    #[inline(always)]
     fn rewrite(&mut self, end: End, to: (A, u16), change: Change) {
-        A::decrement_ttl(self.frame.packet);
+        A::hop(self.frame.packet, end, to.0, change.addresses);
         let partial = self.frame.checksum_partial;
-        nat::rewrite(self.frame.packet, &self.header, self.segment.protocol, end, to, change, partial);
+        nat::rewrite_segment(self.frame.packet, &self.header, self.segment.protocol, end, to, change, partial);
     }
 }
 
@@ -111,6 +111,7 @@ impl<'a, A: Address> Path<'a, A> {
         }
     }
 
+    #[inline(always)]
     fn client_packet(&mut self, id: u32, packet: &mut Packet<'_, '_, A>) -> Result<Decision, Decision> {
         packet.intact()?;
         if packet.is_opening() && self.gives_way(id) {
@@ -129,6 +130,7 @@ impl<'a, A: Address> Path<'a, A> {
     }
 
     /// A packet whose destination was removed.
+    #[cold]
     fn orphaned(&mut self, id: u32, packet: &mut Packet<'_, '_, A>) -> Result<Decision, Decision> {
         if self.core.registry.is_empty() {
             return Err(Decision::Pass(PassReason::NoService));
@@ -140,6 +142,7 @@ impl<'a, A: Address> Path<'a, A> {
         Err(Decision::Drop(DropReason::DestinationRemoved))
     }
 
+    #[inline(never)]
     /// Whether a connection ends because a SYN came that may open another.
     fn gives_way(&self, id: u32) -> bool {
         let settings = &self.core.settings;
@@ -151,6 +154,7 @@ impl<'a, A: Address> Path<'a, A> {
         connection.is_over() && settings.conn_reuse_mode || settings.expire_nodest_conn && quiesced()
     }
 
+    #[inline(always)]
     fn server_packet(&mut self, id: u32, packet: &mut Packet<'_, '_, A>) -> Result<Decision, Decision> {
         packet.intact()?;
         if packet.header.ttl <= 1 {
@@ -165,6 +169,7 @@ impl<'a, A: Address> Path<'a, A> {
     }
 
     /// A packet of no connection: it may open one.
+    #[inline(never)]
     fn unknown(&mut self, packet: &mut Packet<'_, '_, A>) -> Result<Decision, Decision> {
         let Header { destination, .. } = packet.header;
         let Segment { protocol, destination_port, flags, .. } = packet.segment;
@@ -183,6 +188,7 @@ impl<'a, A: Address> Path<'a, A> {
     }
 
     /// Rewrites a client's packet for its server.
+    #[inline(always)]
     fn send(&mut self, packet: &mut Packet<'_, '_, A>, target: Target<A>) -> Result<Decision, Decision> {
         if target.method == Method::Local {
             return Ok(Decision::Local);
@@ -198,6 +204,7 @@ impl<'a, A: Address> Path<'a, A> {
     }
 
     /// Answers a client's packet with an ICMP error from the virtual address.
+    #[cold]
     pub(super) fn reply(&mut self, packet: &Packet<'_, '_, A>, error: IcmpError) -> Result<Decision, Decision> {
         let suppressed = Decision::Drop(DropReason::ErrorSuppressed);
         if !self.admit_error(packet.header.source) {

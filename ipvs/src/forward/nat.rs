@@ -18,9 +18,9 @@ pub(crate) fn change<A: Address>(from: (A, u16), to: (A, u16)) -> Change {
     Change { addresses: delta(from.0.sum(), to.0.sum()), ports: delta(u32::from(from.1), u32::from(to.1)) }
 }
 
-/// Gives one end of the packet another address and port; `change` is that of its checksums.
-#[inline]
-pub(crate) fn rewrite<A: Address>(
+/// Mends what follows the IP header after one end got another address: its port and the checksum, by `change`.
+#[inline(always)]
+pub(crate) fn rewrite_segment<A: Address>(
     packet: &mut [u8],
     header: &Header<A>,
     protocol: Protocol,
@@ -38,23 +38,24 @@ pub(crate) fn rewrite<A: Address>(
         End::Source => (address, header.destination, 0),
         End::Destination => (header.source, address, 2),
     };
-    match end {
-        End::Source => A::set_source(packet, address, change.addresses),
-        End::Destination => A::set_destination(packet, address, change.addresses),
-    }
     let stop = header.end.min(packet.len());
     let Some(l4) = packet.get_mut(header.l4..stop) else { return };
     write(l4, at, port);
     mend_checksum(protocol, l4, change, coverage, |length| pseudo_sum(source, destination, header.protocol, length));
 }
 
-/// As `rewrite`, for a packet whose change of checksums is not known yet and whose checksum is whole.
+/// Gives one end of a packet with a whole checksum another address and port.
 pub(crate) fn translate<A: Address>(packet: &mut [u8], header: &Header<A>, segment: &Segment, end: End, to: (A, u16)) {
     let from = match end {
         End::Source => (header.source, segment.source_port),
         End::Destination => (header.destination, segment.destination_port),
     };
-    rewrite(packet, header, segment.protocol, end, to, change(from, to), false);
+    let change = change(from, to);
+    match end {
+        End::Source => A::set_source(packet, to.0, change.addresses),
+        End::Destination => A::set_destination(packet, to.0, change.addresses),
+    }
+    rewrite_segment(packet, header, segment.protocol, end, to, change, false);
 }
 
 /// The sum of a pseudo header.

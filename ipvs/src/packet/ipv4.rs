@@ -84,13 +84,27 @@ pub(crate) fn set_address(packet: &mut [u8], at: usize, address: Ipv4Addr, chang
     [fixed[CHECKSUM], fixed[CHECKSUM + 1]] = checksum::update(field, u32::from(change)).to_be_bytes();
 }
 
-/// The word of TTL and protocol falls by 0x100.
+/// What a TTL less by one does to the checksum: the word of TTL and protocol falls by 0x100.
+const HOP: u32 = 0xffff - 0x100;
+
+/// Another address and a TTL less by one.
+#[inline]
+pub(crate) fn hop(packet: &mut [u8], at: usize, address: Ipv4Addr, change: u16) {
+    let Some(fixed) = packet.first_chunk_mut::<HEADER>() else { return };
+    fixed[TTL] = fixed[TTL].wrapping_sub(1);
+    if let Some(field) = fixed.get_mut(at..at + 4) {
+        field.copy_from_slice(&address.octets());
+    }
+    let field = word([fixed[CHECKSUM], fixed[CHECKSUM + 1]]);
+    [fixed[CHECKSUM], fixed[CHECKSUM + 1]] = checksum::update(field, u32::from(change) + HOP).to_be_bytes();
+}
+
 #[inline]
 pub(crate) fn decrement_ttl(packet: &mut [u8]) {
     let Some(fixed) = packet.first_chunk_mut::<HEADER>() else { return };
     fixed[TTL] = fixed[TTL].wrapping_sub(1);
     let field = word([fixed[CHECKSUM], fixed[CHECKSUM + 1]]);
-    [fixed[CHECKSUM], fixed[CHECKSUM + 1]] = checksum::update(field, 0xffff - 0x100).to_be_bytes();
+    [fixed[CHECKSUM], fixed[CHECKSUM + 1]] = checksum::update(field, HOP).to_be_bytes();
 }
 
 /// An ICMP error about `packet` from `source`, or none where RFC 1122 section 3.2.2 forbids one.

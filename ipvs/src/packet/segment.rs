@@ -86,7 +86,7 @@ pub(crate) enum Coverage {
 
 /// Mends the checksum of the transport header at the start of `l4` after a change. `pseudo` is the pseudo header's sum
 /// as rewritten, for a UDP datagram that carries no checksum and gets one, as under IPVS.
-#[inline]
+#[inline(always)]
 pub(crate) fn mend_checksum(
     protocol: Protocol,
     l4: &mut [u8],
