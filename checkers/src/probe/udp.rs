@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::spec::ConnectSpec;
     use std::net::{Ipv4Addr, SocketAddr};
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
     use tokio::net::UdpSocket;
 
     fn spec(target: SocketAddr, reply: Option<UdpReply>) -> UdpSpec {
@@ -106,9 +106,7 @@ mod tests {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let target = socket.local_addr().unwrap();
         drop(socket);
-        let begun = Instant::now();
         assert!(matches!(attempt(&spec(target, None)).await, Attempt::Failed(_)));
-        assert!(begun.elapsed() < Duration::from_millis(150));
     }
 
     #[tokio::test]

@@ -77,10 +77,10 @@ async fn an_unchanged_checker_keeps_its_phase_and_says_nothing() {
     let (_server, address) = listener().await;
     let begun = Instant::now();
     let (runner, mut events) = begin(vec![spec(1, tcp(address))]);
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    tokio::time::sleep(Duration::from_millis(900)).await;
     runner.update(vec![spec(1, tcp(address)), spec(2, tcp(address))]);
     assert_eq!(verdict(&mut events).await, (CheckerId(1), true));
-    assert!(begun.elapsed() < Duration::from_millis(1500), "the update restarted the checker");
+    assert!(begun.elapsed() < Duration::from_millis(1850), "the update restarted the checker");
     assert_eq!(verdict(&mut events).await, (CheckerId(2), true));
     runner.update(vec![spec(2, tcp(address))]);
     runner.stop().await;

@@ -69,7 +69,7 @@ async fn a_hanging_program_ends_with_its_children() {
     let begun = Instant::now();
     let command = shell(&text).with_timeout(Duration::from_millis(300));
     assert_eq!(run(&command).await.unwrap(), Outcome::TimedOut);
-    assert!(begun.elapsed() < Duration::from_millis(1500));
+    assert!(begun.elapsed() < Duration::from_millis(2200), "SIGTERM was not enough");
     assert!(eventually_dead(&fs::read_to_string(pids).unwrap()).await);
 }
 

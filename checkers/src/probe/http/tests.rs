@@ -17,6 +17,8 @@ use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
 const LIMIT: Duration = Duration::from_millis(400);
+/// What a busy machine may add.
+const SLACK: Duration = Duration::from_secs(2);
 const GOOD: &str = "HTTP/1.0 200 OK\r\n\r\nhello";
 
 /// A path that reqwest can say, and one that it would change.
@@ -104,7 +106,7 @@ async fn fails_with(target: SocketAddr, expected: &str, steps: u32) {
     for path in [LIBRARY, DIRECT] {
         let begun = Instant::now();
         assert_eq!(phrase(check(target, path).await), expected, "{path}");
-        assert!(begun.elapsed() < LIMIT * steps + Duration::from_millis(300), "{path} {:?}", begun.elapsed());
+        assert!(begun.elapsed() < LIMIT * steps + SLACK, "{path} {:?}", begun.elapsed());
     }
 }
 
@@ -252,17 +254,22 @@ async fn drip(mut stream: TcpStream, start: &'static str) {
 
 #[tokio::test]
 async fn each_step_has_its_own_limit() {
-    let target = responder(|mut stream| async move {
+    let pause = Duration::from_millis(700);
+    let target = responder(move |mut stream| async move {
         read_request(&mut stream).await;
-        sleep(LIMIT * 3 / 4).await;
+        sleep(pause).await;
         let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").await;
-        sleep(LIMIT * 3 / 4).await;
+        sleep(pause).await;
         let _ = stream.write_all(b"hello").await;
     })
     .await;
-    for path in [LIBRARY, DIRECT] {
-        assert_eq!(check(target, path).await, Attempt::HttpPassed(Evidence::Status));
-    }
+    let check = async |path| {
+        let mut spec = spec(target, url(path));
+        spec.connect.timeout = pause * 2 - Duration::from_millis(100);
+        attempt(&spec, 0).await
+    };
+    let passed = Attempt::HttpPassed(Evidence::Status);
+    assert_eq!(tokio::join!(check(LIBRARY), check(DIRECT)), (passed.clone(), passed));
 }
 
 #[tokio::test]
@@ -318,7 +325,7 @@ async fn an_endless_body_is_cut() {
         let begun = Instant::now();
         let wants_digest = HttpUrl { digest: Some([0; 16]), ..url(path) };
         assert!(matches!(attempt(&spec(target, wants_digest), 0).await, Attempt::Failed(_)));
-        assert!(begun.elapsed() < LIMIT * 2);
+        assert!(begun.elapsed() < LIMIT * 2 + SLACK);
     }
 }
 
@@ -401,7 +408,7 @@ async fn ssl_get_to_a_silent_server() {
         let begun = Instant::now();
         let spec = HttpSpec { tls: true, ..spec(target, url(path)) };
         assert_eq!(phrase(attempt(&spec, 0).await), "Timeout connecting");
-        assert!(begun.elapsed() < LIMIT + Duration::from_millis(300));
+        assert!(begun.elapsed() < LIMIT + SLACK);
     }
 }
 
