@@ -25,6 +25,8 @@ use super::topology::NextHop;
 const BUFFER_LEN: usize = VIRTIO_LEN + 14 + 4 + 65_536 + 40;
 const PACKET_HOST: u8 = 0;
 const ORDERS_A_TURN: usize = 64;
+/// The kernel's counter of lost frames is 32 bits wide and costs a system call.
+const OVERFLOW_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the control thread tells the worker.
 #[derive(Debug)]
@@ -80,6 +82,7 @@ pub(super) struct Worker<F> {
     wake: Arc<EventFd>,
     control: Wake,
     make_director: F,
+    overflow_read: Instant,
 }
 
 impl<F: Fn() -> Director> Worker<F> {
@@ -93,7 +96,7 @@ impl<F: Fn() -> Director> Worker<F> {
     ) -> Self {
         let buffers = (0..FETCH).map(|_| vec![0; BUFFER_LEN]).collect();
         let frames = Frames { ring, egress, buffers, lengths: [0; FETCH], infos: Vec::with_capacity(BATCH) };
-        Self { frames, orders, wake, control, make_director }
+        Self { frames, orders, wake, control, make_director, overflow_read: Instant::now() }
     }
 
     /// Works until it is told to stop. A panic costs the connections, not the process.
@@ -174,7 +177,7 @@ impl<F: Fn() -> Director> Worker<F> {
         }
     }
 
-    fn wait(&self, engine: &mut Engine) {
+    fn wait(&mut self, engine: &mut Engine) {
         let due = [engine.director.poll_timeout(), engine.poll_parking()].into_iter().flatten().min();
         let timeout = due.map_or(PollTimeout::NONE, |due| {
             let left = due.saturating_duration_since(Instant::now());
@@ -199,7 +202,11 @@ impl<F: Fn() -> Director> Worker<F> {
         if events[0].contains(PollFlags::POLLERR) {
             self.frames.clear_error();
         }
-        self.frames.count_overflow(engine);
+        let now = Instant::now();
+        if now.saturating_duration_since(self.overflow_read) >= OVERFLOW_INTERVAL {
+            self.overflow_read = now;
+            self.frames.count_overflow(engine);
+        }
     }
 }
 

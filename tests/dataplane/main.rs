@@ -43,7 +43,8 @@ fn main() -> ExitCode {
     ];
     let with_nft = tests![a_killed_process_leaves_no_claim].map(|t| t.needs(&["nft"]));
     let with_ethtool = tests![bulk_without_offloads].map(|t| t.needs(&["ethtool"]));
-    harness::main(plain.into_iter().chain(with_nft).chain(with_ethtool))
+    let with_setpriv = tests![without_capabilities_it_says_which].map(|t| t.needs(&["setpriv"]));
+    harness::main(plain.into_iter().chain(with_nft).chain(with_ethtool).chain(with_setpriv))
 }
 
 fn nat_site(protocol: Protocol) -> Site {
@@ -305,9 +306,29 @@ fn a_killed_process_leaves_no_claim() {
     wait_for("the claim to go with its process", || rules().trim().is_empty());
 }
 
-/// The process that is killed above.
+fn without_capabilities_it_says_which() {
+    let lab = Lab::new("caps").unwrap();
+    let host = lab.host("director").unwrap();
+    for dropped in ["-net_raw", "-net_admin"] {
+        let mut command = host.command("setpriv");
+        command.args([format!("--bounding-set={dropped}"), format!("--inh-caps={dropped}")]);
+        let process = host.start_command(command.arg(std::env::current_exe().unwrap()).env(CHILD, "1")).unwrap();
+        let finished = process.finish(PATIENCE).unwrap();
+        let name = format!("CAP{}", dropped.to_uppercase().replace('-', "_"));
+        assert!(finished.output.contains(&name), "{}", finished.output);
+        assert_eq!((finished.code(), finished.output.lines().count()), (1, 1), "{}", finished.output);
+    }
+}
+
+/// The process of the two tests above.
 fn run_child() -> ExitCode {
-    let plane = Dataplane::start(Options::default()).unwrap();
+    let plane = match Dataplane::start(Options::default()) {
+        Ok(plane) => plane,
+        Err(error) => {
+            println!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let results = plane.apply(vec![add_service(service(Protocol::Tcp, VIP, 80))]).blocking_recv().unwrap();
     assert!(results.iter().all(Result::is_ok), "{results:?}");
     println!("claimed");
