@@ -2,7 +2,7 @@
 
 use crate::cli::Options;
 use crate::config::Loaded;
-use crate::configuration;
+use crate::configuration::{self, Namespace};
 use crate::machine::{Machine, Prepared};
 use crate::run::Exit;
 use standfast_parser::diagnostic::Style;
@@ -17,7 +17,7 @@ use std::path::Path;
 /// The status is keepalived's: 0, 2, 5 or 6. A file that cannot be read is 6, as it is for the daemon; keepalived's test says 0.
 #[must_use]
 pub fn run(options: &Options, output: Option<&Path>) -> Exit {
-    let mut loaded = configuration::read(options);
+    let mut loaded = configuration::read(options, Namespace::Outside);
     if loaded.verdict().daemon != Some(6) {
         let prepared = Machine::new(options).prepare(loaded.config.clone());
         loaded.diagnostics.extend(script_findings(&prepared));

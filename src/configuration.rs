@@ -2,24 +2,45 @@
 
 use crate::cli::Options;
 use crate::config::{self, Loaded};
+use crate::daemonize;
 use crate::machine;
 use crate::run::Exit;
-use standfast_parser::{Diagnostic, Severity, SourceMap};
+use standfast_parser::{Diagnostic, Severity, SourceMap, Weight};
 use std::collections::BTreeSet;
 use tracing::{error, info, warn};
 
 /// Findings beyond this number are counted, not logged.
 const LOG_LIMIT: usize = 500;
 
+/// How the network namespace of `-s` or `net_namespace` is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Namespace {
+    /// The process moves there before it looks at interfaces; it must have one thread.
+    Enter,
+    /// The process is where it belongs.
+    Inside,
+    /// The process stays where it is; interfaces elsewhere are not judged.
+    Outside,
+}
+
 /// Reads the configuration that the options name, and adds what this machine has to say about it.
 #[must_use]
-pub fn read(options: &Options) -> Loaded {
+pub fn read(options: &Options, namespace: Namespace) -> Loaded {
     let id = options.config_id.clone().unwrap_or_else(machine::short_host_name);
     let mut loaded = config::load(&options.config_path(), &id);
-    if loaded.verdict().daemon.is_none() {
-        let found = machine::check_interfaces(&loaded.config);
-        loaded.diagnostics.extend(found);
+    let wanted = options.namespace.clone().or_else(|| loaded.config.globals.net_namespace.clone());
+    if loaded.verdict().daemon.is_some() || (namespace == Namespace::Outside && wanted.is_some()) {
+        return loaded;
     }
+    if let Some(name) = wanted.filter(|_| namespace == Namespace::Enter)
+        && let Err(error) = daemonize::enter_network_namespace(&name)
+    {
+        let text = format!("cannot enter network namespace {name}: {error}");
+        loaded.diagnostics.push(Diagnostic::new(Severity::Fatal, Weight::Counts, "net-namespace", text));
+        return loaded;
+    }
+    let found = machine::check_interfaces(&loaded.config);
+    loaded.diagnostics.extend(found);
     loaded
 }
 
@@ -27,9 +48,9 @@ pub fn read(options: &Options) -> Loaded {
 ///
 /// # Errors
 /// The exit status with which a start must end.
-pub fn load(options: &Options) -> Result<Loaded, Exit> {
+pub fn load(options: &Options, namespace: Namespace) -> Result<Loaded, Exit> {
     info!("Configuration file {}", options.config_path().display());
-    let loaded = read(options);
+    let loaded = read(options, namespace);
     log(&loaded);
     match loaded.verdict().daemon {
         Some(6) => Err(Exit::NoConfig),

@@ -2,7 +2,7 @@
 
 use crate::cli::{self, Command, Options, VERSION};
 use crate::config::Loaded;
-use crate::configuration;
+use crate::configuration::{self, Namespace};
 use crate::pidfile::{self, Paths, PidFile};
 use crate::supervisor::{self, PidFiles};
 use crate::{check, daemonize, logging};
@@ -98,20 +98,13 @@ fn start(options: &Options, words: &[String]) -> Exit {
     {
         warn!("Cannot allow core dumps: {error}");
     }
-    match configuration::load(options) {
+    match configuration::load(options, Namespace::Enter) {
         Ok(loaded) => prepare(options, loaded),
         Err(exit) => exit,
     }
 }
 
 fn prepare(options: &Options, loaded: Loaded) -> Exit {
-    let globals = &loaded.config.globals;
-    if let Some(namespace) = options.namespace.as_ref().or(globals.net_namespace.as_ref())
-        && let Err(error) = daemonize::enter_network_namespace(namespace)
-    {
-        error!("Cannot enter network namespace {namespace}: {error}");
-        return Exit::Failure;
-    }
     let pid_files = match lock_pid_files(options, &loaded) {
         Ok(files) => files,
         Err(error @ pidfile::Error::Running { .. }) => {

@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         a_reload_starts_and_ends_instances,
         a_hanging_stop_script_does_not_hold_the_daemon,
         a_mail_at_stop_is_delivered,
+        a_network_namespace_that_does_not_exist_ends_with_code_2,
         usr1_writes_the_state,
         it_daemonises_and_writes_pid_files,
         without_rights_it_says_so,
@@ -121,6 +122,13 @@ fn a_missing_interface_ends_with_code_2() {
     let mut daemon = prepared(&lab, &CONFIG.replace("interface eth0", "interface eth77"));
     assert_eq!(exit_code(&mut daemon), 2, "{}", daemon.log());
     assert!(daemon.log().contains("eth77"), "{}", daemon.log());
+}
+
+fn a_network_namespace_that_does_not_exist_ends_with_code_2() {
+    let lab = Lab::new("netns").unwrap();
+    let mut daemon = prepared(&lab, &format!("net_namespace nosuchns\n{CONFIG}"));
+    assert_eq!(exit_code(&mut daemon), 2, "{}", daemon.log());
+    assert!(daemon.log().contains("cannot enter network namespace nosuchns"), "{}", daemon.log());
 }
 
 fn a_missing_file_ends_with_code_6() {

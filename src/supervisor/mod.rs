@@ -11,7 +11,7 @@ mod virtual_routers;
 
 use crate::cli::Options;
 use crate::config::Loaded;
-use crate::configuration;
+use crate::configuration::{self, Namespace};
 use crate::health::HealthEvent;
 use crate::machine::{Machine, Prepared};
 use crate::notify::Notifier;
@@ -217,7 +217,7 @@ impl<'a> Supervisor<'a> {
         info!("Reloading ...");
         ready::tell("RELOADING=1");
         crate::logging::reopen();
-        match configuration::load(self.options) {
+        match configuration::load(self.options, Namespace::Inside) {
             Ok(loaded) => {
                 self.reload_with(loaded);
             }
