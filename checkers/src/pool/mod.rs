@@ -6,11 +6,14 @@
 mod config;
 mod quorum;
 mod reload;
+mod server;
 
 pub use config::{PoolChecker, PoolConfig, ServerConfig, ServerId, SorryConfig};
+pub use server::ServerView;
 
 use crate::{CheckEvent, CheckerId};
-use std::collections::{BTreeMap, VecDeque};
+use server::Server;
+use std::collections::VecDeque;
 
 /// What the daemon carries out, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,39 +102,6 @@ struct Sorry {
     config: SorryConfig,
     in_table: bool,
     serving: bool,
-}
-
-#[derive(Debug, Clone)]
-struct Server {
-    config: ServerConfig,
-    /// No checker is down.
-    alive: bool,
-    in_table: bool,
-    checkers: BTreeMap<CheckerId, Standing>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Standing {
-    alpha: bool,
-    up: bool,
-    weight: Option<i32>,
-}
-
-/// A server as seen by dumps and statistics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ServerView<'a> {
-    /// Server.
-    pub server: ServerId,
-    /// `[ip]:proto:port`.
-    pub name: &'a str,
-    /// No checker is down.
-    pub alive: bool,
-    /// It is in the table (perhaps with weight 0).
-    pub in_table: bool,
-    /// Weight that it has, or would have, while alive.
-    pub weight: u32,
-    /// Checkers whose verdict is down.
-    pub failed_checkers: usize,
 }
 
 impl Pool {
@@ -368,74 +338,6 @@ impl Pool {
 impl Sorry {
     fn new(config: SorryConfig) -> Self {
         Self { config, in_table: false, serving: false }
-    }
-}
-
-impl Server {
-    fn new(config: ServerConfig) -> Self {
-        let checkers = config.checkers.iter().map(|checker| (checker.id, Standing::new(checker))).collect();
-        Self { config, alive: false, in_table: false, checkers }
-    }
-
-    fn failed(&self) -> usize {
-        self.checkers.values().filter(|checker| !checker.up).count()
-    }
-
-    /// The configured weight moved by what each checker asks for, within what the kernel takes.
-    fn weight(&self) -> u32 {
-        let configured = i64::from(self.config.weight);
-        let moved: i64 = self
-            .checkers
-            .values()
-            .filter_map(|checker| checker.weight)
-            .map(|asked| i64::from(asked) - configured)
-            .sum();
-        u32::try_from((configured + moved).clamp(0, i64::from(i32::MAX))).unwrap_or(0)
-    }
-
-    fn ask_weight(&mut self, id: CheckerId, weight: Option<i32>) {
-        if let Some(checker) = self.checkers.get_mut(&id) {
-            checker.weight = weight;
-        }
-    }
-
-    fn set_standing(&mut self, id: CheckerId, up: bool) {
-        if let Some(checker) = self.checkers.get_mut(&id) {
-            checker.up = up;
-        }
-    }
-
-    fn transition_line(&self, up: bool, service: &str) -> String {
-        let (verb, preposition) = match (self.config.inhibit_on_failure, up) {
-            (true, true) => ("Enabling", "of"),
-            (true, false) => ("Disabling", "of"),
-            (false, true) => ("Adding", "to"),
-            (false, false) => ("Removing", "from"),
-        };
-        format!("{verb} service {} {preposition} VS {service}", self.config.name)
-    }
-
-    fn dismissal_line(&self, stopping: bool, service: &str) -> String {
-        let verb = if stopping { "Shutting down" } else { "Removing" };
-        let inhibited = if self.config.inhibit_on_failure && !self.alive { "(inhibited) " } else { "" };
-        format!("{verb} {inhibited}service {} from VS {service}", self.config.name)
-    }
-
-    fn view(&self) -> ServerView<'_> {
-        ServerView {
-            server: self.config.id,
-            name: &self.config.name,
-            alive: self.alive,
-            in_table: self.in_table,
-            weight: self.weight(),
-            failed_checkers: self.failed(),
-        }
-    }
-}
-
-impl Standing {
-    fn new(checker: &PoolChecker) -> Self {
-        Self { alpha: checker.alpha, up: !checker.alpha, weight: None }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A pool takes a changed configuration by differences: what stays keeps its state and its place in the table.
 
-use super::{Pool, PoolChecker, PoolConfig, PoolEffect, Server, ServerConfig, Sorry, SorryConfig, Standing};
+use super::server::{Server, Standing};
+use super::{Pool, PoolChecker, PoolConfig, PoolEffect, ServerConfig, Sorry, SorryConfig};
 use std::collections::BTreeMap;
 
 impl Pool {

@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 const VIRTUAL: &str = "[10.0.0.100]:tcp:80";
 
