@@ -244,6 +244,28 @@ impl Builder<'_> {
             }
         }
         found.into_iter().for_each(|d| self.report(d));
+        self.check_owners();
+    }
+
+    /// Where instances own addresses, those of the services should be among them.
+    fn check_owners(&mut self) {
+        let addresses = |i: &crate::model::VrrpInstance| {
+            i.addresses.iter().chain(&i.excluded_addresses).map(|a| a.address).collect::<Vec<_>>()
+        };
+        let owned: std::collections::HashSet<_> = self.config.instances.iter().flat_map(addresses).collect();
+        if owned.is_empty() {
+            return;
+        }
+        for server in &self.config.virtual_servers {
+            let VirtualTarget::Address(address) = server.target else {
+                continue;
+            };
+            if !owned.contains(&address.ip()) {
+                let text = format!("no vrrp_instance owns {}, the address of this virtual server", address.ip());
+                let found = Diagnostic::trap("service-without-owner", text).at(server.span);
+                self.diagnostics.push(found.help("clients reach it only if something else brings the address here"));
+            }
+        }
     }
 }
 

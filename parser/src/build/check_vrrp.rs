@@ -24,6 +24,7 @@ impl Builder<'_> {
         let advert_int = self.advert_int(name, &draft, version);
         self.settle_tracking(name, &mut draft);
         self.check_unicast(name, &draft);
+        self.check_weights(name, &draft, priority);
         let virtual_router_id = self.required_id(name, span, &draft);
         self.required_interface(name, span, &draft)?;
         let virtual_router_id = virtual_router_id?;
@@ -213,6 +214,22 @@ impl Builder<'_> {
         let mut found = Diagnostic::error("tracks-itself", text).help("the line has no effect");
         found.span = span;
         self.report(found);
+    }
+
+    /// The owner of the addresses keeps priority 255 whatever its trackers say.
+    fn check_weights(&mut self, name: &str, draft: &InstanceDraft, priority: u8) {
+        let of_script = |t: &crate::model::TrackedScript| {
+            let own = self.config.scripts.iter().find(|s| s.name == t.name).map_or(0, |s| s.weight);
+            t.weight.unwrap_or(own) != 0
+        };
+        let weighted =
+            draft.track_scripts.iter().any(of_script) || draft.track_interfaces.iter().any(|t| t.weight != 0);
+        let Some((_, span)) = draft.state.filter(|_| priority == 255 && weighted) else {
+            return;
+        };
+        let text = format!("({name}) has priority 255: the weights of its trackers change nothing");
+        let help = "give a `priority` below 255; `state MASTER` without one means 255";
+        self.report(Diagnostic::trap("idle-weights", text).at(span).help(help));
     }
 
     fn check_unicast(&mut self, name: &str, draft: &InstanceDraft) {

@@ -55,7 +55,7 @@ impl Reader<'_> {
     fn bind(&mut self, head: &Line, names: &[String], values: &[String]) -> Result<(), Stop> {
         let span = head.whole(&self.sources);
         for (name, value) in names.iter().zip(values) {
-            self.spend(value.len() + 32)?;
+            self.spend(value.len() + 256)?;
             let mut output = Output::default();
             output.replaced(value, span);
             let line = output.finish(&mut self.sources).ok_or(Stop)?;

@@ -28,6 +28,9 @@ enum Part {
 
 /// Finds where the comment of a line begins. `"` protects `#` and `!`; `'` does not.
 pub(crate) fn strip(line: &str) -> Code {
+    if !line.bytes().any(|b| matches!(b, b'"' | b'\\' | b'#' | b'!')) {
+        return Code { len: line.len(), ..Code::default() };
+    }
     let mut rest = Input::new(line);
     let mut escapes = Vec::new();
     while let Ok((next, (at, part))) = part(rest) {

@@ -1,5 +1,5 @@
 use super::Printer;
-use super::words::{command, user_words, word};
+use super::words::{command, escaped_word, user_words, word};
 use crate::model::{Checker, CheckerKind, HttpCheck, HttpProtocol, HttpUrl, UdpCheck};
 
 impl Printer {
@@ -106,6 +106,7 @@ impl Printer {
         };
         self.value("http_protocol", version);
         self.switch("enable_sni", check.enable_sni);
+        self.switch("fast_recovery", check.fast_recovery);
         check.urls.iter().for_each(|u| self.url(u));
     }
 
@@ -117,7 +118,13 @@ impl Printer {
             let codes = url.status_codes.iter().map(|(low, high)| format!("{low}-{high}"));
             let codes: Vec<String> = codes.collect();
             p.optional("status_code", (!codes.is_empty()).then(|| codes.join(" ")));
-            p.text("regex", url.regex.as_deref());
+            p.optional("regex", url.regex.as_ref().map(|r| escaped_word(r)));
+            p.flag("regex_no_match", url.regex_no_match);
+            if !url.regex_options.is_empty() {
+                p.words(std::iter::once("regex_options").chain(url.regex_options.iter().map(String::as_str)));
+            }
+            p.value("regex_min_offset", url.regex_min_offset);
+            p.optional("regex_max_offset", url.regex_max_offset);
             url.kept.iter().for_each(|s| p.statement(s));
         });
     }

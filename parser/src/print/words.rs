@@ -26,6 +26,11 @@ pub(super) fn command(argv: &[String]) -> String {
     format!("\"{}\"", words.join(" "))
 }
 
+/// One word in double quotes for keywords that read escapes.
+pub(super) fn escaped_word(text: &str) -> String {
+    if text.is_empty() { "\"\"".to_owned() } else { format!("\"{}\"", escaped(text)) }
+}
+
 fn escaped(argument: &str) -> String {
     if argument.is_empty() {
         return "''".to_owned();
