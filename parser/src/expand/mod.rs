@@ -23,7 +23,7 @@ const KEEPALIVED_LINE: usize = 1023;
 /// Longer lines than this are not read at all.
 const LINE_LIMIT: usize = 64 << 10;
 /// Bytes (and, with a charge for each, steps) that definitions and repetitions may write.
-const EXPANSION_LIMIT: usize = 16 << 20;
+const EXPANSION_LIMIT: usize = 8 << 20;
 /// Repetitions and multi-line definitions may nest this deep.
 const NESTING_LIMIT: usize = 16;
 
@@ -443,7 +443,7 @@ struct Columns {
 
 impl Columns {
     fn span(&mut self, line: &Line, sources: &SourceMap, text: &str, start: usize, end: usize) -> Span {
-        if !matches!(line.place, Place::File(_)) || text.is_ascii() {
+        if !matches!(line.place, Place::File(_)) {
             return line.span(sources, start, end);
         }
         let mut span = if self.column == 0 {
