@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         udp_is_shared_too,
         the_host_itself_never_answers_for_a_service,
         other_ports_of_the_address_are_the_host_s,
+        a_reload_keeps_connections,
+        net_admin_and_net_raw_are_rights_enough,
         a_refusing_server_leaves_and_returns,
         a_wrong_status_removes_a_server,
         a_wrong_digest_removes_a_server,
@@ -143,6 +145,37 @@ fn other_ports_of_the_address_are_the_host_s() {
     let target = SocketAddr::new(VIP.parse().unwrap(), 8080);
     assert_eq!(http_get(&site.client, target, "/", SOON).unwrap().1, "director");
     site.client.run_checked("ping", &format!("-c 1 -W 2 {VIP}")).unwrap();
+}
+
+fn a_reload_keeps_connections() {
+    let site = Site::nat("reload", 2);
+    let web = site.web_servers();
+    let config = site.service("rr", "", TCP_CHECK);
+    let mut daemon = site.start(&config);
+    site.await_tally(4, &[("web1", 2), ("web2", 2)]);
+    web.iter().for_each(|server| server.set(Behaviour::Drip));
+    let before = web.iter().map(WebServer::requests).sum::<u64>();
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| site.ask());
+        eventually(SOON, "the slow request", || web.iter().map(WebServer::requests).sum::<u64>() > before);
+        daemon.configure(&config.replace("lb_algo rr", "lb_algo wlc").replace("weight 1", "weight 5"));
+        daemon.signal(nix::sys::signal::Signal::SIGHUP);
+        assert_eq!(slow.join().unwrap().unwrap(), "slow");
+    });
+    daemon.await_log("Reloading", SOON);
+}
+
+fn net_admin_and_net_raw_are_rights_enough() {
+    let site = Site::nat("rights", 2);
+    let _web = site.web_servers();
+    let config = site.lab.file("rights.conf", &site.service("rr", "", TCP_CHECK)).unwrap();
+    let pid = site.lab.scratch().join("pid");
+    let (program, first) = common::program();
+    let mut command = site.director.command("setpriv");
+    command.args(["--bounding-set=-all,+net_admin,+net_raw", "--inh-caps=-all"]).arg(program).args(first);
+    command.args(["-n", "-l", "-f"]).arg(config).arg("-p").arg(&pid).arg("-c").arg(pid.with_extension("c"));
+    let _daemon = site.director.start_command(&mut command).unwrap();
+    site.await_tally(4, &[("web1", 2), ("web2", 2)]);
 }
 
 fn a_refusing_server_leaves_and_returns() {
