@@ -218,6 +218,14 @@ pub struct Globals {
     pub higher_prio_send_advert: bool,
     /// `vrrp_startup_delay`.
     pub vrrp_startup_delay: Duration,
+    /// `vrrp_check_unicast_src`: default of the instances' `check_unicast_src`.
+    pub vrrp_check_unicast_src: bool,
+    /// `vrrp_rt_priority`, 1..=99; goes before `vrrp_priority`.
+    pub vrrp_rt_priority: Option<u8>,
+    /// `vrrp_priority`: nice value, -20..=19.
+    pub vrrp_priority: Option<i8>,
+    /// `vrrp_no_swap`.
+    pub vrrp_no_swap: bool,
     /// `lvs_timeouts tcp S tcpfin S udp S`; `None` keeps the engine's defaults.
     pub lvs_timeouts: LvsTimeouts,
     /// `child_wait_time`, default 5 s.
@@ -270,6 +278,10 @@ impl Default for Globals {
             lower_prio_no_advert: false,
             higher_prio_send_advert: false,
             vrrp_startup_delay: Duration::ZERO,
+            vrrp_check_unicast_src: false,
+            vrrp_rt_priority: None,
+            vrrp_priority: None,
+            vrrp_no_swap: false,
             lvs_timeouts: LvsTimeouts::default(),
             child_wait_time: Duration::from_secs(5),
             net_namespace: None,
@@ -503,7 +515,15 @@ pub struct VrrpInstance {
     /// `mcast_src_ip` or `unicast_src_ip`.
     pub source: Option<IpAddr>,
     /// `unicast_peer`; empty means multicast.
-    pub unicast_peers: Vec<IpAddr>,
+    pub unicast_peers: Vec<UnicastPeer>,
+    /// `unicast_ttl`; `None` leaves 255 for IPv4 and the kernel's hop limit for IPv6.
+    pub unicast_ttl: Option<u8>,
+    /// `check_unicast_src`, globals applied: adverts come from a peer or are rejected.
+    pub check_unicast_src: bool,
+    /// `old_unicast_checksum`; false for `never` and when absent.
+    pub old_unicast_checksum: bool,
+    /// `timer_expired_backup`, 254 when it has no number; only with `nopreempt`.
+    pub timer_expired_backup: Option<u8>,
     /// `dont_track_primary`.
     pub dont_track_primary: bool,
     /// `track_interface`.
@@ -538,6 +558,17 @@ pub struct VrrpInstance {
     pub track_processes: Vec<TrackedWeight>,
     /// `track_bfd`.
     pub track_bfds: Vec<TrackedWeight>,
+}
+
+/// One line of `unicast_peer`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnicastPeer {
+    /// Its address.
+    pub address: IpAddr,
+    /// `min_ttl`: lowest TTL or hop limit of its adverts, default 0.
+    pub min_ttl: u8,
+    /// `max_ttl`: highest TTL or hop limit of its adverts, default 255.
+    pub max_ttl: u8,
 }
 
 /// One line of `virtual_ipaddress`.

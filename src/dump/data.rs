@@ -216,7 +216,7 @@ fn peers(page: &mut Page, config: &VrrpInstance) {
     }
     page.line(3, format_args!("Unicast Peer ({}):", config.unicast_peers.len()));
     for peer in &config.unicast_peers {
-        page.line(5, peer);
+        page.line(5, peer.address);
     }
 }
 

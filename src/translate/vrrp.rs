@@ -1,12 +1,13 @@
 //! Instances and sync groups as the VRRP node takes them.
 
 use crate::netlink::{AddressSpec, Pace};
-use crate::vrrp::{RouterSetup, VrrpSetup};
+use crate::vrrp::{Priority, RouterSetup, Scheduling, VrrpSetup};
 use standfast_parser::model::{
-    self, Config, Garp, InitialState, SyncGroup, TrackedInterface, TrackedScript, VrrpInstance,
+    self, Config, Garp, Globals, InitialState, SyncGroup, TrackedInterface, TrackedScript, UnicastPeer, VrrpInstance,
 };
 use standfast_vrrp::{
-    AnnounceConfig, Authentication, Family, GroupConfig, Link, RouterConfig, TrackerConfig, TrackerName, Version,
+    AnnounceConfig, Authentication, Family, GroupConfig, Link, PeerTtl, RouterConfig, TrackerConfig, TrackerName,
+    Version,
 };
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -24,8 +25,18 @@ pub fn setup(config: &Config, scripts: &BTreeSet<String>) -> VrrpSetup {
         startup_delay: globals.vrrp_startup_delay,
         pace: Pace { garp: globals.garp_interval, gna: globals.gna_interval },
         dynamic_interfaces: globals.dynamic_interfaces,
+        scheduling: scheduling(globals),
         ..VrrpSetup::default()
     }
+}
+
+fn scheduling(globals: &Globals) -> Scheduling {
+    let priority = match (globals.vrrp_rt_priority, globals.vrrp_priority) {
+        (Some(priority), _) => Priority::Realtime(priority),
+        (None, Some(nice)) => Priority::Nice(nice),
+        (None, None) => Priority::Automatic,
+    };
+    Scheduling { priority, lock_memory: globals.vrrp_no_swap }
 }
 
 fn router_setup(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) -> RouterSetup {
@@ -53,7 +64,12 @@ fn router(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) 
         authentication: authentication(&instance.auth),
         addresses: instance.addresses.iter().map(|address| address.address).collect(),
         source: instance.source,
-        unicast_peers: instance.unicast_peers.clone(),
+        unicast_peers: instance.unicast_peers.iter().map(|peer| peer.address).collect(),
+        peer_ttls: instance.unicast_peers.iter().filter_map(peer_ttl).collect(),
+        unicast_ttl: instance.unicast_ttl,
+        check_unicast_source: instance.check_unicast_src,
+        old_unicast_checksum: instance.old_unicast_checksum,
+        timer_expired_backup: instance.timer_expired_backup,
         multicast_group: match family {
             Family::V4 => IpAddr::V4(config.globals.vrrp_mcast_group4),
             Family::V6 => IpAddr::V6(config.globals.vrrp_mcast_group6),
@@ -67,6 +83,11 @@ fn router(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) 
         trackers: trackers(config, instance, scripts),
         ..RouterConfig::new(&instance.name, Link(0), instance.virtual_router_id)
     }
+}
+
+fn peer_ttl(peer: &UnicastPeer) -> Option<PeerTtl> {
+    let limited = (peer.min_ttl, peer.max_ttl) != (0, 255);
+    limited.then_some(PeerTtl { peer: peer.address, min: peer.min_ttl, max: peer.max_ttl })
 }
 
 fn group(config: &Config, group: &SyncGroup, scripts: &BTreeSet<String>) -> GroupConfig {
@@ -129,5 +150,53 @@ fn announce(garp: &Garp) -> AnnounceConfig {
         refresh_repeat: garp.refresh_repeat,
         lower_prio_repeat: garp.lower_prio_repeat,
         lower_prio_delay: garp.lower_prio_delay,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use standfast_parser::{MemoryLoader, Options, parse};
+    use std::path::Path;
+
+    fn setup_of(text: &str) -> VrrpSetup {
+        let config = parse(&MemoryLoader::single("a.conf", text), Path::new("a.conf"), &Options::default()).config;
+        setup(&config, &BTreeSet::new())
+    }
+
+    fn with_instance(globals: &str, instance: &str) -> VrrpSetup {
+        setup_of(&format!(
+            "global_defs {{\n{globals}\n}}\nvrrp_instance A {{\ninterface eth0\nvirtual_router_id 7\n{instance}\n\
+             virtual_ipaddress {{\n10.0.0.9\n}}\n}}\n"
+        ))
+    }
+
+    #[test]
+    fn options_of_unicast_and_timers_reach_the_router() {
+        let setup = with_instance(
+            "",
+            "unicast_peer {\n10.0.0.2\n10.0.0.3 min_ttl 250\n}\nunicast_ttl 9\ncheck_unicast_src\nold_unicast_checksum\n\
+             nopreempt\ntimer_expired_backup 200",
+        );
+        let router = &setup.routers[0].config;
+        assert_eq!(router.unicast_peers, [IpAddr::from([10, 0, 0, 2]), IpAddr::from([10, 0, 0, 3])]);
+        assert_eq!(router.peer_ttls, [PeerTtl { peer: [10, 0, 0, 3].into(), min: 250, max: 255 }]);
+        assert_eq!((router.unicast_ttl, router.timer_expired_backup), (Some(9), Some(200)));
+        assert!(router.check_unicast_source && router.old_unicast_checksum);
+    }
+
+    #[test]
+    fn the_global_check_of_sources_holds_for_every_instance() {
+        assert!(with_instance("vrrp_check_unicast_src", "").routers[0].config.check_unicast_source);
+        assert!(!with_instance("", "").routers[0].config.check_unicast_source);
+    }
+
+    #[test]
+    fn real_time_goes_before_nice() {
+        let of = |globals: &str| with_instance(globals, "").scheduling;
+        assert_eq!(of(""), Scheduling::default());
+        assert_eq!(of("vrrp_priority -5").priority, Priority::Nice(-5));
+        let both = of("vrrp_priority -5\nvrrp_rt_priority 50\nvrrp_no_swap");
+        assert_eq!(both, Scheduling { priority: Priority::Realtime(50), lock_memory: true });
     }
 }

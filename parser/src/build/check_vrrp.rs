@@ -20,6 +20,7 @@ impl Builder<'_> {
         let state = self.initial_state(name, &draft, priority);
         self.settle_addresses(name, span, &mut draft, family, strict || version == 3);
         self.settle_preemption(name, &mut draft, priority);
+        self.settle_late_timer(name, &mut draft);
         let auth = self.auth(name, span, &draft, version, strict);
         let advert_int = self.advert_int(name, &draft, version);
         self.settle_tracking(name, &mut draft);
@@ -53,6 +54,10 @@ impl Builder<'_> {
             excluded_addresses: draft.excluded,
             source: draft.source,
             unicast_peers: draft.peers,
+            unicast_ttl: draft.unicast_ttl,
+            check_unicast_src: draft.check_unicast_src || globals.vrrp_check_unicast_src,
+            old_unicast_checksum: draft.old_unicast_checksum,
+            timer_expired_backup: draft.timer_expired_backup.map(|(priority, _)| priority),
             dont_track_primary: draft.dont_track_primary,
             track_interfaces: draft.track_interfaces,
             track_scripts: draft.track_scripts,
@@ -161,6 +166,15 @@ impl Builder<'_> {
         }
     }
 
+    fn settle_late_timer(&mut self, name: &str, draft: &mut InstanceDraft) {
+        if draft.nopreempt.is_none()
+            && let Some((_, span)) = draft.timer_expired_backup.take()
+        {
+            let text = format!("({name}) `timer_expired_backup` needs `nopreempt`");
+            self.report(Diagnostic::error("timer-expired-backup", text).at(span).help("the line is ignored"));
+        }
+    }
+
     fn auth(&mut self, name: &str, span: Span, draft: &InstanceDraft, version: u8, strict: bool) -> Auth {
         let Some((kind, at)) = draft.auth_type else {
             if draft.auth_pass.is_some() {
@@ -262,6 +276,7 @@ impl Builder<'_> {
     /// Instances beside each other.
     pub(super) fn check_vrrp(&mut self) {
         self.resolve_groups();
+        self.weigh_members();
         let mut seen = std::collections::HashMap::new();
         let mut found = Vec::new();
         for instance in self.config.instances.iter().filter(|i| i.interface.is_some()) {
@@ -283,7 +298,8 @@ impl Builder<'_> {
 
 fn family_of(draft: &InstanceDraft) -> Family {
     let first = draft.addresses.first().map(|a| a.address);
-    let any = first.or(draft.source).or(draft.peers.first().copied()).or(draft.excluded.first().map(|a| a.address));
+    let any =
+        first.or(draft.source).or(draft.peers.first().map(|p| p.address)).or(draft.excluded.first().map(|a| a.address));
     if any.is_some_and(|a| a.is_ipv6()) { Family::V6 } else { Family::V4 }
 }
 

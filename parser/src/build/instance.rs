@@ -1,9 +1,11 @@
 //! `vrrp_instance`: keywords. What they mean together is in `check_vrrp`.
 
+use super::item::Argument;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Garp, InitialState, Notify, Statement, TrackedInterface, TrackedScript, TrackedWeight, VirtualAddress, VrrpInstance,
+    Garp, InitialState, Notify, Statement, TrackedInterface, TrackedScript, TrackedWeight, UnicastPeer, VirtualAddress,
+    VrrpInstance,
 };
 use crate::span::Span;
 use crate::table::{self, Range};
@@ -29,7 +31,11 @@ pub(super) struct InstanceDraft {
     pub(super) unicast_source: bool,
     /// Any unicast keyword.
     pub(super) unicast_keyword: Option<Span>,
-    pub(super) peers: Vec<IpAddr>,
+    pub(super) peers: Vec<UnicastPeer>,
+    pub(super) unicast_ttl: Option<u8>,
+    pub(super) check_unicast_src: bool,
+    pub(super) old_unicast_checksum: bool,
+    pub(super) timer_expired_backup: Option<(u8, Span)>,
     pub(super) dont_track_primary: bool,
     pub(super) track_interfaces: Vec<TrackedInterface>,
     pub(super) track_scripts: Vec<TrackedScript>,
@@ -189,6 +195,8 @@ impl<'t> Builder<'t> {
                 draft.unicast_source |= item.address().is_some();
                 draft.unicast_keyword = Some(item.span());
             }
+            "unicast_ttl" => draft.unicast_ttl = item.byte().or(draft.unicast_ttl),
+            "old_unicast_checksum" => self.old_unicast_checksum(draft, item),
             "track_interface" => self.track_interfaces(&mut draft.track_interfaces, item),
             "track_script" => self.track_scripts(&mut draft.track_scripts, item),
             "track_file" => self.tracked(&mut draft.track_files, item),
@@ -206,29 +214,32 @@ impl<'t> Builder<'t> {
                 continue;
             };
             match crate::value::address_and_prefix(first.text).0 {
-                Some(peer) if !draft.peers.contains(&peer) => draft.peers.push(peer),
-                Some(_) => {}
+                Some(address) => {
+                    let peer = self.peer_options(address, options);
+                    if !draft.peers.iter().any(|known| known.address == address) {
+                        draft.peers.push(peer);
+                    }
+                }
                 None => {
                     let text = format!("`{}` is not an IP address", first.text);
                     let found = Diagnostic::error("invalid-address", text).at(first.span);
                     self.report(found.help("the peer is ignored"));
                 }
             }
-            self.peer_options(options);
         }
     }
 
     /// `min_ttl N` and `max_ttl N`.
-    fn peer_options(&mut self, options: &[super::item::Argument<'t>]) {
+    fn peer_options(&mut self, address: IpAddr, options: &[Argument<'t>]) -> UnicastPeer {
+        let mut peer = UnicastPeer { address, min_ttl: 0, max_ttl: 255 };
         for pair in options.chunks(2) {
             match pair {
                 [name, value] if matches!(name.text, "min_ttl" | "max_ttl") => {
                     let range = Range { min: 0, max: 255, strict: false, repair: None };
-                    self.number(name.text, *value, range, 1);
-                    self.not_acted_on.push(super::NotActedOn {
-                        keyword: format!("/vrrp_instance/unicast_peer/{}", name.text),
-                        span: name.span,
-                    });
+                    let Some(ttl) = self.number(name.text, *value, range, 1).and_then(|v| u8::try_from(v).ok()) else {
+                        continue;
+                    };
+                    *(if name.text == "min_ttl" { &mut peer.min_ttl } else { &mut peer.max_ttl }) = ttl;
                 }
                 [name, ..] => {
                     let text = format!("unknown option `{}` of a peer", name.text);
@@ -236,6 +247,19 @@ impl<'t> Builder<'t> {
                     self.report(Diagnostic::error("unknown-option", text).at(name.span).help(help));
                 }
                 [] => {}
+            }
+        }
+        peer
+    }
+
+    fn old_unicast_checksum(&mut self, draft: &mut InstanceDraft, item: &Item<'t>) {
+        match item.argument(0) {
+            None => draft.old_unicast_checksum = true,
+            Some(word) if word.text == "never" => draft.old_unicast_checksum = false,
+            Some(word) => {
+                let text = format!("unknown option `{}` of `old_unicast_checksum`", word.text);
+                let help = "`never` exists; the line is ignored";
+                self.report(Diagnostic::error("unknown-option", text).at(word.span).help(help));
             }
         }
     }
@@ -276,6 +300,10 @@ impl InstanceDraft {
             "higher_prio_send_advert" => self.higher_prio_send_advert = Some(item.switch()),
             "smtp_alert" => self.smtp_alert = Some(item.switch()),
             "notify_priority_changes" => self.notify_priority_changes = Some(item.switch()),
+            "check_unicast_src" => self.check_unicast_src = true,
+            "timer_expired_backup" | "thread_timer_expired" => {
+                self.timer_expired_backup = Some((item.byte().unwrap_or(254), item.span()));
+            }
             "down_timer_adverts" => self.down_timer_adverts = item.byte().or(self.down_timer_adverts),
             _ => return false,
         }

@@ -92,6 +92,10 @@ impl<'t> Item<'t> {
         self.integer().and_then(|v| u8::try_from(v).ok())
     }
 
+    pub(crate) fn signed_byte(&self) -> Option<i8> {
+        self.integer().and_then(|v| i8::try_from(v).ok())
+    }
+
     pub(crate) fn port(&self) -> Option<u16> {
         self.integer().and_then(|v| u16::try_from(v).ok())
     }

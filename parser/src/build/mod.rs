@@ -8,6 +8,7 @@ mod globals;
 mod http;
 mod instance;
 mod item;
+mod members;
 mod real_server;
 mod script;
 mod sync_group;

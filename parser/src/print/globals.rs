@@ -56,6 +56,10 @@ impl Printer {
         }
         self.switch("vrrp_lower_prio_no_advert", globals.lower_prio_no_advert);
         self.switch("vrrp_higher_prio_send_advert", globals.higher_prio_send_advert);
+        self.flag("vrrp_check_unicast_src", globals.vrrp_check_unicast_src);
+        self.optional("vrrp_rt_priority", globals.vrrp_rt_priority);
+        self.optional("vrrp_priority", globals.vrrp_priority);
+        self.flag("vrrp_no_swap", globals.vrrp_no_swap);
         if !globals.vrrp_startup_delay.is_zero() {
             self.seconds("vrrp_startup_delay", globals.vrrp_startup_delay);
         }

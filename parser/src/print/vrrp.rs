@@ -2,7 +2,7 @@ use super::Printer;
 use super::words::{command, script, user_words, word};
 use crate::model::{
     Auth, BfdInstance, InitialState, Notify, ParamMatch, Script, SyncGroup, TrackFile, TrackProcess, TrackedInterface,
-    TrackedScript, TrackedWeight, VirtualAddress, VrrpInstance, VrrpScript,
+    TrackedScript, TrackedWeight, UnicastPeer, VirtualAddress, VrrpInstance, VrrpScript,
 };
 use std::time::Duration;
 
@@ -152,6 +152,7 @@ impl Printer {
         self.switch("lower_prio_no_advert", instance.lower_prio_no_advert);
         self.switch("higher_prio_send_advert", instance.higher_prio_send_advert);
         self.value("down_timer_adverts", instance.down_timer_adverts);
+        self.optional("timer_expired_backup", instance.timer_expired_backup);
     }
 
     fn authentication(&mut self, auth: &Auth) {
@@ -171,13 +172,23 @@ impl Printer {
     fn sources(&mut self, instance: &VrrpInstance) {
         let unicast = !instance.unicast_peers.is_empty();
         self.optional(if unicast { "unicast_src_ip" } else { "mcast_src_ip" }, instance.source);
-        let peers: Vec<String> = instance.unicast_peers.iter().map(ToString::to_string).collect();
+        let peers: Vec<String> = instance.unicast_peers.iter().map(peer_line).collect();
         self.list("unicast_peer", &peers);
+        self.optional("unicast_ttl", instance.unicast_ttl);
+        self.flag("check_unicast_src", instance.check_unicast_src);
+        self.flag("old_unicast_checksum", instance.old_unicast_checksum);
     }
 
     fn addresses(&mut self, keyword: &str, addresses: &[VirtualAddress]) {
         let lines: Vec<String> = addresses.iter().map(address_line).collect();
         self.list(keyword, &lines);
+    }
+}
+
+fn peer_line(peer: &UnicastPeer) -> String {
+    match (peer.min_ttl, peer.max_ttl) {
+        (0, 255) => peer.address.to_string(),
+        (min, max) => format!("{} min_ttl {min} max_ttl {max}", peer.address),
     }
 }
 

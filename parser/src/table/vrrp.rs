@@ -87,7 +87,7 @@ keywords! { VRRP_INSTANCE_OWN {
     k("garp_lower_prio_repeat", integer(0, 4294967295), "N", "global", "GARPs after lower prio advert", 2);
     k("down_timer_adverts", integer(1, 100), "1..100", "3", "adverts missed", 3);
     k("timer_expired_backup", optional_integer(1, 254), "[1..254]", "off", "needs nopreempt", 3).since_2_3();
-    k("thread_timer_expired", optional_integer(1, 254), "[1..254]", "-", "release-notes alias of timer_expired_backup, reported", 3).since_2_3();
+    k("thread_timer_expired", optional_integer(1, 254), "[1..254]", "-", "release-notes alias of timer_expired_backup, reported", 3).since_2_3().deprecated("timer_expired_backup");
     k("garp_extra_if", Words, "[all] SECS", "global", "periodic GARP on extra interfaces", 3);
     k("vmac_garp_intvl", Words, "[all] SECS", "-", "deprecated name of garp_extra_if", 3).deprecated("garp_extra_if");
     k("lower_prio_no_advert", Switch, "[BOOL]", "global", "", 3);
