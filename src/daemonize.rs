@@ -1,13 +1,16 @@
 //! Leaving the terminal, and what a process sets up before it has threads.
 
 use nix::sched::{CloneFlags, setns};
-use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{ForkResult, fork, setsid};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Component, Path};
+
+/// As many as this daemon can use; scripts inherit the limit, and some close every number below it.
+const DESCRIPTORS: u64 = 65_536;
 
 /// Forks twice, leaves the session, and points standard input, output and error to `/dev/null`. The process that called ends with
 /// status 0 at once, as keepalived's does; this function returns in the daemon. The working directory stays, because relative
@@ -53,6 +56,15 @@ pub fn set_umask(mask: u32) {
 /// The system's, when the hard limit is lower.
 pub fn allow_core_dumps() -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY)?)
+}
+
+/// Raises the limit of open descriptors, as far as the system allows: each check under way holds one.
+///
+/// # Errors
+/// The system's.
+pub fn allow_many_descriptors() -> io::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard.min(DESCRIPTORS), hard)?)
 }
 
 /// Moves the process into a network namespace that `ip netns` made.

@@ -98,6 +98,9 @@ fn start(options: &Options, words: &[String]) -> Exit {
     {
         warn!("Cannot allow core dumps: {error}");
     }
+    if let Err(error) = daemonize::allow_many_descriptors() {
+        warn!("Cannot raise the limit of open descriptors: {error}");
+    }
     match configuration::load(options, Namespace::Enter) {
         Ok(loaded) => prepare(options, loaded),
         Err(exit) => exit,

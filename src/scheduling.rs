@@ -42,9 +42,15 @@ impl Scheduling {
             Priority::Nice(nice) => log_refusal("process priority", set_nice(nice)),
         }
         if self.lock_memory {
-            log_refusal("locked memory", mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE));
+            log_refusal("locked memory", mlockall(lock_what_is_used()));
         }
     }
+}
+
+/// Pages are locked as they come into use: the connection tables reserve far more than they will hold.
+fn lock_what_is_used() -> MlockAllFlags {
+    let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT as libc::c_int);
+    MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault
 }
 
 fn log_refusal(what: &str, outcome: nix::Result<()>) {

@@ -106,6 +106,13 @@ impl Handle {
         answer
     }
 
+    /// Whether both threads are at work. The worker survives its own panics; one of the control thread ends both.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        !threads.is_empty() && !threads.iter().any(JoinHandle::is_finished)
+    }
+
     /// Ends both threads and with them the claim; waits for it.
     pub fn stop(&self) {
         self.wake.send(Request::Stop);

@@ -323,7 +323,7 @@ impl<'a> Supervisor<'a> {
         }
         if self.services.as_ref().is_some_and(|services| !services.are_alive()) {
             died = true;
-            error!("Health checking has died - restarting it");
+            error!("Health checking or forwarding has died - restarting both; connections are lost");
             if let Some(services) = self.services.take() {
                 services.stop(HEALTH_PATIENCE).await;
             }

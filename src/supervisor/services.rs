@@ -38,7 +38,7 @@ impl Services {
     }
 
     pub(super) fn are_alive(&self) -> bool {
-        self.health.is_alive()
+        self.health.is_alive() && self.engine.as_ref().is_none_or(dataplane::Handle::is_alive)
     }
 
     pub(super) fn health(&self) -> &Health {

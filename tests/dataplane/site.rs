@@ -140,7 +140,13 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
+        let alive = self.plane.is_alive();
         self.plane.stop();
+        // A panic during a panic would hide the first one.
+        if !std::thread::panicking() {
+            assert!(alive, "the data plane died under way");
+            assert!(!self.plane.is_alive(), "stopped, yet alive");
+        }
     }
 }
 
