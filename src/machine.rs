@@ -4,7 +4,7 @@ use crate::cli::Options;
 use crate::health::{Ids, Plan};
 use crate::notify::Book;
 use crate::notify::command::ScriptPolicy;
-use crate::track::{self, ScriptTracker};
+use crate::track::{self, Trackers};
 use crate::translate;
 use crate::vrrp::VrrpSetup;
 use nix::net::if_::if_nametoindex;
@@ -74,8 +74,8 @@ pub struct Prepared {
     pub config: Config,
     /// Who is told by which script.
     pub book: Book,
-    /// Scripts that are watched.
-    pub trackers: Vec<ScriptTracker>,
+    /// What is watched.
+    pub trackers: Trackers,
     /// For VRRP; empty when it does not run.
     pub setup: VrrpSetup,
     /// For health checking and forwarding; empty when it does not run.
@@ -135,7 +135,8 @@ impl Machine {
             config.virtual_servers.clear();
         }
         let mut policy = ScriptPolicy::new(&config.globals);
-        let (trackers, disabled) = track::prepare(&mut config, &mut policy);
+        let (scripts, disabled) = track::prepare(&mut config, &mut policy);
+        let trackers = Trackers { scripts, files: track::file::prepare(&config) };
         let book = Book::new(&config, &mut policy);
         let mut ids = self.ids.clone();
         let plan = Plan::new(&config, &mut ids, &mut |script| policy.prepare_optional(Some(script)));

@@ -25,6 +25,8 @@ fn main() -> ExitCode {
         a_failing_script_lowers_the_priority,
         a_failing_script_without_weight_is_a_fault,
         a_hanging_script_delays_no_advert,
+        a_tracked_file_moves_the_address_and_back,
+        a_tracked_file_without_weight_is_a_fault,
         notify_scripts_get_keepalived_s_arguments,
         addresses_left_by_a_crash_are_removed,
         a_missing_script_is_reported_and_left_out,
@@ -193,6 +195,45 @@ fn a_failing_script_without_weight_is_a_fault() {
     std::thread::sleep(Duration::from_secs(4));
     assert!(!pair.directors[0].has_address("eth0", VIP));
     std::fs::write(only.directory.join("well"), "").unwrap();
+    await_address(&pair.directors[0], VIP, ELECTION);
+}
+
+fn a_tracked_file_moves_the_address_and_back() {
+    let pair = Pair::new("file");
+    let file = "track_file tf {\n file DIR/value\n init_file 0\n}\n";
+    let high = pair.start(0, &format!("{file}{}", instance(150, "track_file {\n tf\n }")));
+    let low = pair.start(1, &instance(100, ""));
+    await_address(&pair.directors[0], VIP, ELECTION);
+    assert_eq!(high.lines("value"), ["0"]);
+    std::fs::write(high.directory.join("value"), "-60\n").unwrap();
+    high.await_log("(VI_1) Changing effective priority from 150 to 90", SOON);
+    await_address(&pair.directors[1], VIP, ELECTION);
+    std::fs::write(high.directory.join("value"), "10\n").unwrap();
+    high.await_log("(VI_1) Changing effective priority from 90 to 160", SOON);
+    await_address(&pair.directors[0], VIP, ELECTION);
+    std::fs::write(high.directory.join("value"), "-254\n").unwrap();
+    high.await_log("(VI_1) Entering FAULT STATE", SOON);
+    await_address(&pair.directors[1], VIP, SOON);
+    std::fs::remove_file(high.directory.join("value")).unwrap();
+    high.await_log("(VI_1): tracked file tf leaving FAULT state", SOON);
+    await_address(&pair.directors[0], VIP, ELECTION);
+    low.await_log("(VI_1) Entering BACKUP STATE", SOON);
+}
+
+fn a_tracked_file_without_weight_is_a_fault() {
+    let pair = Pair::new("fileflt");
+    let file = |weight| format!("vrrp_track_file tf {{\n file DIR/value\n weight {weight}\n}}\n");
+    let text = |weight| format!("{}{}", file(weight), instance(150, "track_file {\n tf\n }"));
+    let mut daemon = Daemon::prepare(&pair.lab, &pair.directors[0], &text(0));
+    std::fs::write(daemon.directory.join("value"), "1").unwrap();
+    daemon.launch();
+    daemon.await_log("(VI_1) entering FAULT state", SOON);
+    std::fs::write(daemon.directory.join("value"), "0").unwrap();
+    await_address(&pair.directors[0], VIP, ELECTION);
+    std::fs::write(daemon.directory.join("value"), "20").unwrap();
+    await_no_address(&pair.directors[0], VIP, SOON);
+    daemon.configure(&text(1));
+    daemon.signal(Signal::SIGHUP);
     await_address(&pair.directors[0], VIP, ELECTION);
 }
 

@@ -23,6 +23,7 @@ use events::Translator;
 use futures::FutureExt as _;
 use services::Services;
 use standfast_parser::model::Config;
+use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -118,20 +119,20 @@ struct Supervisor<'a> {
 struct Outbox {
     vrrp: UnboundedSender<VrrpEvent>,
     health: UnboundedSender<HealthEvent>,
-    scripts: UnboundedSender<(String, bool)>,
+    trackers: UnboundedSender<(TrackerName, TrackerStatus)>,
 }
 
 struct Inbox {
     vrrp: UnboundedReceiver<VrrpEvent>,
     health: UnboundedReceiver<HealthEvent>,
-    scripts: UnboundedReceiver<(String, bool)>,
+    trackers: UnboundedReceiver<(TrackerName, TrackerStatus)>,
 }
 
 fn mailboxes() -> (Outbox, Inbox) {
     let (vrrp, vrrp_events) = unbounded_channel();
     let (health, health_events) = unbounded_channel();
-    let (scripts, script_events) = unbounded_channel();
-    (Outbox { vrrp, health, scripts }, Inbox { vrrp: vrrp_events, health: health_events, scripts: script_events })
+    let (trackers, tracker_events) = unbounded_channel();
+    (Outbox { vrrp, health, trackers }, Inbox { vrrp: vrrp_events, health: health_events, trackers: tracker_events })
 }
 
 /// What the loop goes on with.
@@ -195,7 +196,7 @@ impl<'a> Supervisor<'a> {
             biased;
             request = signals.next() => self.obey(request).await,
             Some(event) = self.inbox.vrrp.recv() => self.vrrp_event(&event),
-            Some((name, up)) = self.inbox.scripts.recv() => self.script_event(name, up),
+            Some((tracker, status)) = self.inbox.trackers.recv() => self.tracker_event(tracker, status),
             Some(event) = self.inbox.health.recv() => self.health_event(event),
             _ = look.tick() => self.look().await,
         }
@@ -299,9 +300,9 @@ impl<'a> Supervisor<'a> {
         Next::Live
     }
 
-    fn script_event(&mut self, name: String, up: bool) -> Next {
+    fn tracker_event(&mut self, tracker: TrackerName, status: TrackerStatus) -> Next {
         if let Some(routers) = &self.routers {
-            routers.script_changed(name, up);
+            routers.tracker_changed(tracker, status);
         }
         Next::Live
     }
@@ -313,7 +314,7 @@ impl<'a> Supervisor<'a> {
 
     /// Restarts what has died without a word.
     async fn look(&mut self) -> Next {
-        let mut died = self.routers.as_mut().is_some_and(VirtualRouters::revive_scripts);
+        let mut died = self.routers.as_mut().is_some_and(VirtualRouters::revive_trackers);
         if self.routers.is_none() && !self.config.instances.is_empty() && self.restart_at <= Instant::now() {
             died = true;
             self.restart_at = Instant::now() + RESTART_PAUSE;

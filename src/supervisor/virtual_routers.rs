@@ -1,9 +1,10 @@
-//! VRRP with what it needs: the netlink thread and the tracked scripts.
+//! VRRP with what it needs: the netlink thread and the trackers.
 
 use super::Outbox;
 use crate::netlink;
 use crate::run::Exit;
-use crate::track::{ScriptTracker, ScriptTrackers};
+use crate::track::file::FileTrackers;
+use crate::track::{ScriptTrackers, TrackerReport, Trackers};
 use crate::vrrp::{self, StartError, Views, VrrpSetup};
 use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::path::Path;
@@ -15,16 +16,12 @@ pub(super) struct VirtualRouters {
     netlink: netlink::Handle,
     thread: vrrp::Handle,
     scripts: ScriptTrackers,
+    files: FileTrackers,
 }
 
 impl VirtualRouters {
     /// Starts everything; the reason for a failure is logged.
-    pub(super) fn start(
-        setup: VrrpSetup,
-        trackers: Vec<ScriptTracker>,
-        memory: &Path,
-        outbox: &Outbox,
-    ) -> Result<Self, Exit> {
+    pub(super) fn start(setup: VrrpSetup, trackers: Trackers, memory: &Path, outbox: &Outbox) -> Result<Self, Exit> {
         let netlink = netlink::start(netlink::Options { memory: Some(memory.to_owned()) }).map_err(|error| {
             error!(target: "vrrp", "Cannot start netlink: {error}");
             Exit::Failure
@@ -33,11 +30,17 @@ impl VirtualRouters {
             error!(target: "vrrp", "{error}");
             exit_of(&error)
         })?;
-        let verdicts = outbox.scripts.clone();
+        let verdicts = outbox.trackers.clone();
         // Nobody listens any more only while the daemon ends.
-        let mut scripts = ScriptTrackers::new(Arc::new(move |name, up| drop(verdicts.send((name.to_owned(), up)))));
-        scripts.update(trackers);
-        Ok(Self { netlink, thread, scripts })
+        let report: TrackerReport = Arc::new(move |tracker, status| drop(verdicts.send((tracker, status))));
+        let of_scripts = Arc::clone(&report);
+        let scripts = ScriptTrackers::new(Arc::new(move |name, up| {
+            of_scripts(TrackerName::Script(name.to_owned()), if up { TrackerStatus::Up } else { TrackerStatus::Down });
+        }));
+        let files = FileTrackers::new(report);
+        let mut routers = Self { netlink, thread, scripts, files };
+        routers.track(trackers);
+        Ok(routers)
     }
 
     /// Why another setup cannot be applied.
@@ -45,18 +48,23 @@ impl VirtualRouters {
         setup.check_interfaces(&self.netlink.interfaces()).map_err(|missing| missing.to_string())
     }
 
-    pub(super) fn reconfigure(&mut self, setup: VrrpSetup, trackers: Vec<ScriptTracker>) {
+    pub(super) fn reconfigure(&mut self, setup: VrrpSetup, trackers: Trackers) {
         self.thread.reconfigure(setup);
-        self.scripts.update(trackers);
+        self.track(trackers);
     }
 
-    pub(super) fn script_changed(&self, name: String, up: bool) {
-        let status = if up { TrackerStatus::Up } else { TrackerStatus::Down };
-        self.thread.set_tracker(TrackerName::Script(name), status);
+    fn track(&mut self, trackers: Trackers) {
+        self.scripts.update(trackers.scripts);
+        self.files.update(trackers.files);
     }
 
-    pub(super) fn revive_scripts(&mut self) -> bool {
-        self.scripts.revive()
+    pub(super) fn tracker_changed(&self, tracker: TrackerName, status: TrackerStatus) {
+        self.thread.set_tracker(tracker, status);
+    }
+
+    /// Starts trackers again that have ended; true when there was any.
+    pub(super) fn revive_trackers(&mut self) -> bool {
+        self.scripts.revive() | self.files.revive()
     }
 
     pub(super) async fn views(&self) -> Views {

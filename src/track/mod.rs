@@ -1,12 +1,16 @@
-//! Trackers that the daemon itself watches: `vrrp_script`.
+//! Trackers that the daemon itself watches: `vrrp_script`, `track_file`.
 
+pub mod file;
 mod judge;
+mod watch;
 
 pub use judge::{Run, ScriptJudge, Verdict};
 
 use crate::notify::command::{Command, Outcome, ScriptPolicy};
+use file::FileTracker;
 use standfast_checkers::script;
 use standfast_parser::model::Config;
+use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +20,18 @@ use tracing::info;
 
 /// What is told about a script's state: name, and whether it is up. Called from a task; must not wait.
 pub type Report = Arc<dyn Fn(&str, bool) + Send + Sync>;
+
+/// What is told about any other tracker. Called from a thread; must not wait.
+pub type TrackerReport = Arc<dyn Fn(TrackerName, TrackerStatus) + Send + Sync>;
+
+/// Everything that is watched for a configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trackers {
+    /// Scripts.
+    pub scripts: Vec<ScriptTracker>,
+    /// Files.
+    pub files: Vec<FileTracker>,
+}
 
 /// A script that is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]

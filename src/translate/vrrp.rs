@@ -3,7 +3,8 @@
 use crate::netlink::{AddressSpec, Pace};
 use crate::vrrp::{Priority, RouterSetup, Scheduling, VrrpSetup};
 use standfast_parser::model::{
-    self, Config, Garp, Globals, InitialState, SyncGroup, TrackedInterface, TrackedScript, UnicastPeer, VrrpInstance,
+    self, Config, Garp, Globals, InitialState, SyncGroup, TrackedInterface, TrackedScript, TrackedWeight, UnicastPeer,
+    VrrpInstance,
 };
 use standfast_vrrp::{
     AnnounceConfig, Authentication, Family, GroupConfig, Link, PeerTtl, RouterConfig, TrackerConfig, TrackerName,
@@ -93,17 +94,19 @@ fn peer_ttl(peer: &UnicastPeer) -> Option<PeerTtl> {
 fn group(config: &Config, group: &SyncGroup, scripts: &BTreeSet<String>) -> GroupConfig {
     let interfaces = group.track_interfaces.iter().map(tracked_interface);
     let scripts = group.track_scripts.iter().filter_map(|tracked| tracked_script(config, tracked, scripts));
+    let files = group.track_files.iter().filter_map(|tracked| tracked_file(config, tracked));
     GroupConfig {
         name: group.name.clone(),
         members: group.members.clone(),
-        trackers: interfaces.chain(scripts).collect(),
+        trackers: interfaces.chain(scripts).chain(files).collect(),
     }
 }
 
 fn trackers(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) -> Vec<TrackerConfig> {
     let interfaces = instance.track_interfaces.iter().map(tracked_interface);
     let scripts = instance.track_scripts.iter().filter_map(|tracked| tracked_script(config, tracked, scripts));
-    interfaces.chain(scripts).collect()
+    let files = instance.track_files.iter().filter_map(|tracked| tracked_file(config, tracked));
+    interfaces.chain(scripts).chain(files).collect()
 }
 
 fn tracked_interface(interface: &TrackedInterface) -> TrackerConfig {
@@ -125,6 +128,17 @@ fn tracked_script(config: &Config, tracked: &TrackedScript, runnable: &BTreeSet<
         weight,
         reverse,
     })
+}
+
+fn tracked_file(config: &Config, tracked: &TrackedWeight) -> Option<TrackerConfig> {
+    let file = config.track_files.iter().find(|file| file.name == tracked.name)?;
+    let (weight, reverse) = weight_of(tracked, (file.weight, file.reverse));
+    Some(TrackerConfig { tracker: TrackerName::File(file.name.clone()), weight, reverse })
+}
+
+/// The weight of this tracking, or that of the tracked thing.
+fn weight_of(tracked: &TrackedWeight, own: (i32, bool)) -> (i32, bool) {
+    tracked.weight.map_or(own, |weight| (weight, tracked.reverse))
 }
 
 fn family(family: model::Family) -> Family {

@@ -370,7 +370,8 @@ pub enum TrackerStatus {
     Up,
     /// Down, failed, absent.
     Down,
-    /// The number that a tracked file holds. -254 and below, times the weight, is a fault.
+    /// The number that a tracked file holds. -254 and below, times the weight, is a fault; with weight zero any number
+    /// other than zero is.
     Value(i32),
 }
 

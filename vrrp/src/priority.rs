@@ -68,6 +68,9 @@ impl Vote {
     }
 
     fn value(&self, value: i32) -> Ballot {
+        if self.weight == 0 {
+            return self.up_or_down(value == 0);
+        }
         let product = self.signed(self.weight).saturating_mul(value);
         if product < -LIMIT { Ballot::Fault } else { Ballot::Adjust(product.min(LIMIT)) }
     }

@@ -305,6 +305,9 @@ fn votes_are_clamped_summed_and_turned() {
         (vote(1, false, Value(-254)), priority::Ballot::Fault),
         (vote(1, false, Value(-253)), priority::Ballot::Adjust(-253)),
         (vote(1, false, Value(i32::MIN)), priority::Ballot::Fault),
+        (vote(0, false, Value(7)), priority::Ballot::Fault),
+        (vote(0, false, Value(0)), priority::Ballot::Adjust(0)),
+        (vote(0, true, Value(0)), priority::Ballot::Fault),
     ];
     for (vote, expected) in ballots {
         assert_eq!(vote.ballot(), expected, "{vote:?}");

@@ -33,7 +33,6 @@ impl<'t> Builder<'t> {
         if !self.usable(item, name, (!file.file.is_empty()).then_some(()), "file", first) {
             return;
         }
-        self.not_acted_on(&table::ROOT, item);
         self.config.track_files.push(file);
     }
 
@@ -183,7 +182,9 @@ impl<'t> Builder<'t> {
 
     /// `track_file`, `track_process` or `track_bfd` of an instance or a group.
     pub(super) fn tracked(&mut self, list: &mut Vec<TrackedWeight>, item: &Item<'t>) {
-        self.not_acted_on(&table::VRRP_INSTANCE, item);
+        if item.name() != "track_file" {
+            self.not_acted_on(&table::VRRP_INSTANCE, item);
+        }
         for id in self.children(item.id) {
             let entry = self.entry(id);
             let Some((name, options)) = entry.split_first() else {
