@@ -5,7 +5,7 @@ use crate::config::Loaded;
 use crate::configuration::{self, Namespace};
 use crate::machine::{Machine, Prepared};
 use crate::run::Exit;
-use standfast_parser::diagnostic::Style;
+use standfast_parser::diagnostic::{Style, to_json};
 use standfast_parser::{Diagnostic, Severity, Weight};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -17,40 +17,66 @@ use std::path::Path;
 /// The status is keepalived's: 0, 2, 5 or 6. A file that cannot be read is 6, as it is for the daemon; keepalived's test says 0.
 #[must_use]
 pub fn run(options: &Options, output: Option<&Path>) -> Exit {
+    let (loaded, code) = examine(options);
+    report(&loaded, options, output).map_or_else(|error| complain(&error), |()| Exit::Code(code))
+}
+
+/// Writes the effective configuration to standard output and what there is to say to standard error. Status as [`run`].
+#[must_use]
+pub fn print(options: &Options) -> Exit {
+    let (loaded, code) = examine(options);
+    let text = standfast_parser::print::print(&loaded.config);
+    let written = report(&loaded, options, None).and_then(|()| io::stdout().write_all(text.as_bytes()));
+    written.map_or_else(|error| complain(&error), |()| Exit::Code(code))
+}
+
+fn examine(options: &Options) -> (Loaded, u8) {
     let mut loaded = configuration::read(options, Namespace::Outside);
     if loaded.verdict().daemon != Some(6) {
         let prepared = Machine::new(options).prepare(loaded.config.clone());
         loaded.diagnostics.extend(script_findings(&prepared));
     }
-    let code =
-        if options.require_all_files && configuration::misses_a_file(&loaded) { 6 } else { loaded.verdict().test };
-    match write(&loaded, output) {
-        Ok(()) => Exit::Code(code),
-        Err(error) => {
-            // Nobody is left to be told when standard error is closed.
-            let _ = writeln!(io::stderr(), "cannot write the findings: {error}");
-            Exit::Failure
-        }
-    }
+    let missing = options.require_all_files && configuration::misses_a_file(&loaded);
+    let code = if missing { 6 } else { loaded.verdict().test };
+    (loaded, code)
 }
 
-fn write(loaded: &Loaded, output: Option<&Path>) -> io::Result<()> {
+fn complain(error: &io::Error) -> Exit {
+    // Nobody is left to be told when standard error is closed.
+    let _ = writeln!(io::stderr(), "cannot write the findings: {error}");
+    Exit::Failure
+}
+
+fn report(loaded: &Loaded, options: &Options, output: Option<&Path>) -> io::Result<()> {
     let Some(path) = output else {
         let style = if io::stderr().is_terminal() { Style::Colour } else { Style::Plain };
-        return io::stderr().write_all(text(loaded, style).as_bytes());
+        return io::stderr().write_all(text(loaded, options.json, style).as_bytes());
     };
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
-    file.write_all(text(loaded, Style::Plain).as_bytes())
+    file.write_all(text(loaded, options.json, Style::Plain).as_bytes())
 }
 
-fn text(loaded: &Loaded, style: Style) -> String {
+fn text(loaded: &Loaded, json: bool, style: Style) -> String {
+    if json {
+        let findings: Vec<_> = loaded.diagnostics.iter().cloned().chain(without_effect(loaded)).collect();
+        return format!("{}\n", to_json(&findings, &loaded.sources));
+    }
     let mut text = loaded.render(style);
-    for keyword in &loaded.not_acted_on {
-        let place = loaded.sources.locate(keyword.span);
-        text.push_str(&format!("note: {place}: {} is accepted and has no effect\n", keyword.keyword));
+    for note in without_effect(loaded) {
+        let place = note.span.map(|span| format!("{}: ", loaded.sources.locate(span))).unwrap_or_default();
+        text.push_str(&format!("note: {place}{}\n", note.message));
     }
     text
+}
+
+fn without_effect(loaded: &Loaded) -> impl Iterator<Item = Diagnostic> {
+    loaded.not_acted_on.iter().map(|keyword| {
+        let message = format!("{} is accepted and has no effect", keyword.keyword);
+        let mut note = Diagnostic::new(Severity::Note, Weight::Silent, "not-acted-on", message);
+        note.span = Some(keyword.span);
+        note
+    })
 }
 
 /// keepalived's test is silent about scripts that are missing, and ends with 6 when root would run scripts unsecured.

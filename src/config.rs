@@ -34,12 +34,6 @@ impl Loaded {
     pub fn render(&self, style: Style) -> String {
         diagnostic::render_all(&self.diagnostics, &self.sources, style)
     }
-
-    /// All findings as a JSON array.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        diagnostic::to_json(&self.diagnostics, &self.sources)
-    }
 }
 
 /// Loads a configuration. `config_id` is what `@id` lines are compared with: `-i`, or the host name up to its first dot.

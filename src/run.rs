@@ -59,6 +59,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Exit::Ok
         }
         Ok(Command::Test(options, output)) => check::run(&options, output.as_deref()),
+        Ok(Command::Print(options)) => check::print(&options),
         Ok(Command::Run(options)) => daemon(&options, &words),
         Err(error) => {
             say(&format!("{error}\n"));

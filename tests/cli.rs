@@ -57,6 +57,28 @@ fn signal_numbers_go_to_standard_output() {
 }
 
 #[test]
+fn findings_as_json_name_line_and_column() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("k.conf"), instance("    virtual_router_id 51\n    prority 7\n")).unwrap();
+    let ended = run(directory.path(), &["-t", "--json", "-f", "k.conf"]);
+    let findings: serde_json::Value = serde_json::from_str(&ended.err).unwrap();
+    let found = findings.as_array().unwrap().iter().find(|found| found["code"] == "unknown-keyword").unwrap();
+    assert_eq!((ended.code, &found["line"], &found["column"]), (5, &9.into(), &5.into()), "{found}");
+    assert_eq!(found["suggestion"], "priority");
+}
+
+#[test]
+fn the_effective_configuration_is_a_configuration_that_says_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("k.conf"), instance("    virtual_router_id 51\n")).unwrap();
+    let first = run(directory.path(), &["--print-config", "-f", "k.conf"]);
+    assert!(first.out.contains("priority 100"), "{}", first.out);
+    fs::write(directory.path().join("k2.conf"), &first.out).unwrap();
+    let second = run(directory.path(), &["--print-config", "-f", "k2.conf"]);
+    assert_eq!((second.code, second.out), (first.code, first.out));
+}
+
+#[test]
 fn faults_of_the_command_line_end_as_keepalived_does() {
     for (arguments, code, words) in [
         (&["--bogus"][..], 1, "unknown option --bogus"),

@@ -23,6 +23,8 @@ pub enum Command {
     Run(Box<Options>),
     /// `-t`: check the configuration; diagnostics go to the file or to standard error.
     Test(Box<Options>, Option<PathBuf>),
+    /// `--print-config`: check the configuration and print what it means.
+    Print(Box<Options>),
     /// `-h`.
     Help,
     /// `-v`.
@@ -89,6 +91,8 @@ pub struct Options {
     pub core_dump: bool,
     /// `--ignore-sigint`.
     pub ignore_sigint: bool,
+    /// `--json`.
+    pub json: bool,
     /// Long names of options that were accepted and have no effect here.
     pub without_effect: Vec<&'static str>,
 }
@@ -166,6 +170,7 @@ struct State {
     only_checkers: bool,
     command: Option<Command>,
     test: Option<Option<PathBuf>>,
+    print: bool,
     surplus: Vec<String>,
 }
 
@@ -238,6 +243,8 @@ impl State {
             Meaning::Genhash => return Err(Error::NotAvailable(name)),
             Meaning::Signum => self.command = Some(Command::Signal(signal_number(name, value)?)),
             Meaning::ConfigTest => self.test = Some(path()),
+            Meaning::Json => options.json = true,
+            Meaning::PrintConfig => self.print = true,
             Meaning::Version => self.first(Command::Version),
             Meaning::Help => self.first(Command::Help),
             Meaning::ReleaseVips | Meaning::FlushLogFile => {}
@@ -268,6 +275,7 @@ impl State {
         }
         let options = Box::new(self.options);
         Ok(match self.test {
+            _ if self.print => Command::Print(options),
             Some(output) => Command::Test(options, output),
             None => Command::Run(options),
         })

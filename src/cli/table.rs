@@ -71,6 +71,10 @@ pub enum Meaning {
     Signum,
     /// `-t`: test the configuration.
     ConfigTest,
+    /// `--json`: findings as JSON.
+    Json,
+    /// `--print-config`: print the effective configuration.
+    PrintConfig,
     /// `-v`: version.
     Version,
     /// `-h`: help.
@@ -211,6 +215,13 @@ pub const OPTIONS: &[Row] = &[
         Value::Attached("FILE"),
         Meaning::ConfigTest,
         "Check the configuration, report to standard error or FILE",
+    ),
+    long("json", Value::None, Meaning::Json, "With --config-test: report as JSON, for editors and CI"),
+    long(
+        "print-config",
+        Value::None,
+        Meaning::PrintConfig,
+        "Print the effective configuration, every default spelled out\n(findings go to standard error, status as --config-test)",
     ),
     row('v', "version", Value::None, Meaning::Version, "Print the version"),
     row('h', "help", Value::None, Meaning::Help, "Print this text"),

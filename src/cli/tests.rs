@@ -63,6 +63,13 @@ fn the_test_option_takes_only_an_attached_file() {
 }
 
 #[test]
+fn findings_as_json_and_the_effective_configuration() {
+    assert!(matches!(parsed("-t --json"), Ok(Command::Test(options, None)) if options.json));
+    assert!(matches!(parsed("--print-config -f x"), Ok(Command::Print(options)) if options.config_file.is_some()));
+    assert_eq!(run("--pi f").pid_file, Some(PathBuf::from("f")), "keepalived's abbreviations still work");
+}
+
+#[test]
 fn numbers_and_facilities() {
     assert_eq!(run("-u 022").umask, Some(0o22));
     assert_eq!(run("-u 0x12").umask, Some(0o22));
