@@ -136,7 +136,8 @@ impl Machine {
         }
         let mut policy = ScriptPolicy::new(&config.globals);
         let (scripts, disabled) = track::prepare(&mut config, &mut policy);
-        let trackers = Trackers { scripts, files: track::file::prepare(&config) };
+        let trackers =
+            Trackers { scripts, files: track::file::prepare(&config), processes: track::process::prepare(&config) };
         let book = Book::new(&config, &mut policy);
         let mut ids = self.ids.clone();
         let plan = Plan::new(&config, &mut ids, &mut |script| policy.prepare_optional(Some(script)));

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         a_hanging_script_delays_no_advert,
         a_tracked_file_moves_the_address_and_back,
         a_tracked_file_without_weight_is_a_fault,
+        a_tracked_process_moves_the_address_and_back,
         notify_scripts_get_keepalived_s_arguments,
         addresses_left_by_a_crash_are_removed,
         a_missing_script_is_reported_and_left_out,
@@ -235,6 +236,23 @@ fn a_tracked_file_without_weight_is_a_fault() {
     daemon.configure(&text(1));
     daemon.signal(Signal::SIGHUP);
     await_address(&pair.directors[0], VIP, ELECTION);
+}
+
+fn a_tracked_process_moves_the_address_and_back() {
+    let pair = Pair::new("process");
+    let program = format!("sf-e2e-{}", std::process::id());
+    let watch = format!("vrrp_track_process p {{\n process {program}\n weight 60\n}}\n");
+    let low = pair.start(0, &format!("{watch}{}", instance(100, "track_process {\n p\n }")));
+    let _high = pair.start(1, &instance(150, ""));
+    await_address(&pair.directors[1], VIP, ELECTION);
+    std::os::unix::fs::symlink("/bin/sleep", low.directory.join(&program)).unwrap();
+    let mut command = pair.directors[0].command(low.directory.join(&program));
+    let mut running = pair.directors[0].start_command(command.arg("60")).unwrap();
+    low.await_log("(VI_1) Changing effective priority from 100 to 160", SOON);
+    await_address(&pair.directors[0], VIP, ELECTION);
+    running.kill();
+    low.await_log("(VI_1) Changing effective priority from 160 to 100", SOON);
+    await_address(&pair.directors[1], VIP, ELECTION);
 }
 
 fn a_hanging_script_delays_no_advert() {

@@ -124,9 +124,9 @@ pub enum ParamMatch {
     None,
     /// `param_match`: all arguments.
     Exact,
-    /// `param_match initial`: the first arguments.
+    /// `param_match initial`: the first arguments, the last one in part.
     Initial,
-    /// `param_match partial`: the first arguments, the last one in part.
+    /// `param_match partial`: the first arguments.
     Partial,
 }
 

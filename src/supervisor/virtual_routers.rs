@@ -4,6 +4,7 @@ use super::Outbox;
 use crate::netlink;
 use crate::run::Exit;
 use crate::track::file::FileTrackers;
+use crate::track::process::ProcessTrackers;
 use crate::track::{ScriptTrackers, TrackerReport, Trackers};
 use crate::vrrp::{self, StartError, Views, VrrpSetup};
 use standfast_vrrp::{TrackerName, TrackerStatus};
@@ -17,6 +18,7 @@ pub(super) struct VirtualRouters {
     thread: vrrp::Handle,
     scripts: ScriptTrackers,
     files: FileTrackers,
+    processes: ProcessTrackers,
 }
 
 impl VirtualRouters {
@@ -37,8 +39,9 @@ impl VirtualRouters {
         let scripts = ScriptTrackers::new(Arc::new(move |name, up| {
             of_scripts(TrackerName::Script(name.to_owned()), if up { TrackerStatus::Up } else { TrackerStatus::Down });
         }));
-        let files = FileTrackers::new(report);
-        let mut routers = Self { netlink, thread, scripts, files };
+        let files = FileTrackers::new(Arc::clone(&report));
+        let processes = ProcessTrackers::new(report);
+        let mut routers = Self { netlink, thread, scripts, files, processes };
         routers.track(trackers);
         Ok(routers)
     }
@@ -56,6 +59,7 @@ impl VirtualRouters {
     fn track(&mut self, trackers: Trackers) {
         self.scripts.update(trackers.scripts);
         self.files.update(trackers.files);
+        self.processes.update(trackers.processes);
     }
 
     pub(super) fn tracker_changed(&self, tracker: TrackerName, status: TrackerStatus) {
@@ -64,7 +68,7 @@ impl VirtualRouters {
 
     /// Starts trackers again that have ended; true when there was any.
     pub(super) fn revive_trackers(&mut self) -> bool {
-        self.scripts.revive() | self.files.revive()
+        self.scripts.revive() | self.files.revive() | self.processes.revive()
     }
 
     pub(super) async fn views(&self) -> Views {

@@ -1,13 +1,15 @@
-//! Trackers that the daemon itself watches: `vrrp_script`, `track_file`.
+//! Trackers that the daemon itself watches: `vrrp_script`, `track_file`, `vrrp_track_process`.
 
 pub mod file;
 mod judge;
+pub mod process;
 mod watch;
 
 pub use judge::{Run, ScriptJudge, Verdict};
 
 use crate::notify::command::{Command, Outcome, ScriptPolicy};
 use file::FileTracker;
+use process::ProcessTracker;
 use standfast_checkers::script;
 use standfast_parser::model::Config;
 use standfast_vrrp::{TrackerName, TrackerStatus};
@@ -31,6 +33,8 @@ pub struct Trackers {
     pub scripts: Vec<ScriptTracker>,
     /// Files.
     pub files: Vec<FileTracker>,
+    /// Processes.
+    pub processes: Vec<ProcessTracker>,
 }
 
 /// A script that is watched.

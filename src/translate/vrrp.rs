@@ -95,10 +95,11 @@ fn group(config: &Config, group: &SyncGroup, scripts: &BTreeSet<String>) -> Grou
     let interfaces = group.track_interfaces.iter().map(tracked_interface);
     let scripts = group.track_scripts.iter().filter_map(|tracked| tracked_script(config, tracked, scripts));
     let files = group.track_files.iter().filter_map(|tracked| tracked_file(config, tracked));
+    let processes = group.track_processes.iter().filter_map(|tracked| tracked_process(config, tracked));
     GroupConfig {
         name: group.name.clone(),
         members: group.members.clone(),
-        trackers: interfaces.chain(scripts).chain(files).collect(),
+        trackers: interfaces.chain(scripts).chain(files).chain(processes).collect(),
     }
 }
 
@@ -106,7 +107,8 @@ fn trackers(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>
     let interfaces = instance.track_interfaces.iter().map(tracked_interface);
     let scripts = instance.track_scripts.iter().filter_map(|tracked| tracked_script(config, tracked, scripts));
     let files = instance.track_files.iter().filter_map(|tracked| tracked_file(config, tracked));
-    interfaces.chain(scripts).chain(files).collect()
+    let processes = instance.track_processes.iter().filter_map(|tracked| tracked_process(config, tracked));
+    interfaces.chain(scripts).chain(files).chain(processes).collect()
 }
 
 fn tracked_interface(interface: &TrackedInterface) -> TrackerConfig {
@@ -134,6 +136,12 @@ fn tracked_file(config: &Config, tracked: &TrackedWeight) -> Option<TrackerConfi
     let file = config.track_files.iter().find(|file| file.name == tracked.name)?;
     let (weight, reverse) = weight_of(tracked, (file.weight, file.reverse));
     Some(TrackerConfig { tracker: TrackerName::File(file.name.clone()), weight, reverse })
+}
+
+fn tracked_process(config: &Config, tracked: &TrackedWeight) -> Option<TrackerConfig> {
+    let process = config.track_processes.iter().find(|process| process.name == tracked.name)?;
+    let (weight, reverse) = weight_of(tracked, (process.weight, process.reverse));
+    Some(TrackerConfig { tracker: TrackerName::Process(process.name.clone()), weight, reverse })
 }
 
 /// The weight of this tracking, or that of the tracked thing.

@@ -110,7 +110,6 @@ impl<'t> Builder<'t> {
         if !self.usable(item, name, (!process.process.is_empty()).then_some(()), "process", first) {
             return;
         }
-        self.not_acted_on(&table::ROOT, item);
         self.config.track_processes.push(process);
     }
 
@@ -182,7 +181,7 @@ impl<'t> Builder<'t> {
 
     /// `track_file`, `track_process` or `track_bfd` of an instance or a group.
     pub(super) fn tracked(&mut self, list: &mut Vec<TrackedWeight>, item: &Item<'t>) {
-        if item.name() != "track_file" {
+        if item.name() == "track_bfd" {
             self.not_acted_on(&table::VRRP_INSTANCE, item);
         }
         for id in self.children(item.id) {
