@@ -34,6 +34,8 @@ fn main() -> ExitCode {
         mails_tell_about_transitions,
         a_wrong_password_is_ignored,
         two_instances_share_the_load,
+        signed_adverts_elect_one_master_and_survive_a_change_of_key,
+        an_advert_signed_with_another_key_is_ignored,
     ];
     let interop = [
         Test::new("keepalived_is_master_over_us", keepalived_is_master_over_us),
@@ -252,6 +254,45 @@ fn a_tracked_process_moves_the_address_and_back() {
     await_address(&pair.directors[0], VIP, ELECTION);
     running.kill();
     low.await_log("(VI_1) Changing effective priority from 160 to 100", SOON);
+    await_address(&pair.directors[1], VIP, ELECTION);
+}
+
+/// An instance of version 3 with adverts signed by one of the keys.
+fn signed(priority: u8, keys: &str) -> String {
+    format!(
+        "vrrp_instance VI_1 {{\n interface eth0\n version 3\n virtual_router_id 51\n priority {priority}\n advert_int 0.2\n \
+         auth_hmac {{\n {keys}\n }}\n virtual_ipaddress {{\n {VIP}/24\n }}\n}}\n"
+    )
+}
+
+fn signed_adverts_elect_one_master_and_survive_a_change_of_key() {
+    let pair = Pair::new("signed");
+    let (one, two) = ("1".repeat(32), "32".repeat(32));
+    let mut low =
+        Daemon::prepare(&pair.lab, &pair.directors[1], &signed(100, "key 1 file:DIR/key\n key 2 file:DIR/two"));
+    std::fs::write(low.directory.join("key"), format!("{one}\n")).unwrap();
+    std::fs::write(low.directory.join("two"), format!("hex:{two}\n")).unwrap();
+    low.launch();
+    let both = format!("key 1 {one}\n key 2 hex:{two}\n active_key");
+    let mut high = pair.start(0, &signed(150, &format!("{both} 1")));
+    await_address(&pair.directors[0], VIP, ELECTION);
+    await_no_address(&pair.directors[1], VIP, SOON);
+    let masters = low.log().matches("(VI_1) Entering MASTER STATE").count();
+    high.configure(&signed(150, &format!("{both} 2")));
+    high.signal(Signal::SIGHUP);
+    high.await_log("Reload complete", SOON);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(pair.directors[0].has_address("eth0", VIP) && !pair.directors[1].has_address("eth0", VIP));
+    assert_eq!(low.log().matches("(VI_1) Entering MASTER STATE").count(), masters);
+    assert_eq!((high.stop(), low.stop()), (0, 0));
+}
+
+fn an_advert_signed_with_another_key_is_ignored() {
+    let pair = Pair::new("unsigned");
+    let key = |octet: &str| format!("key 1 {}", octet.repeat(32));
+    let _high = pair.start(0, &signed(150, &key("a")));
+    let _low = pair.start(1, &signed(100, &key("b")));
+    await_address(&pair.directors[0], VIP, ELECTION);
     await_address(&pair.directors[1], VIP, ELECTION);
 }
 

@@ -4,7 +4,8 @@ mod common;
 
 use common::{parse_text, summary};
 use standfast_parser::Parsed;
-use standfast_parser::model::{UnicastPeer, VrrpInstance};
+use standfast_parser::model::{HmacMode, HmacSecret, UnicastPeer, VrrpInstance};
+use std::time::Duration;
 
 fn instance(lines: &str) -> (VrrpInstance, Parsed) {
     let text = format!(
@@ -98,4 +99,33 @@ fn members_keep_their_weights_when_the_group_allows_it() {
     let a = &parsed.config.instances[0];
     assert_eq!((a.track_scripts.len(), a.track_files.len(), a.track_interfaces[0].weight), (1, 2, 9));
     assert!(codes(&parsed).is_empty(), "{}", summary(&parsed));
+}
+
+#[test]
+fn keys_of_auth_hmac_have_three_forms() {
+    let (plain, hex) = ("k".repeat(32), "0aFF".repeat(16));
+    let (found, parsed) = instance(&format!(
+        "advert_int 4\nauth_hmac {{\nkey 1 {plain}\nkey 2 hex:{hex}\nkey 3 file:/etc/key\nactive_key 2\n\
+         anti_replay monotonic\nmode receive-only\n}}"
+    ));
+    let hmac = found.auth_hmac.unwrap();
+    assert_eq!(hmac.keys.iter().map(|key| key.id).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(hmac.keys[0].secret == HmacSecret::Octets(plain.into_bytes()));
+    assert!(hmac.keys[1].secret == HmacSecret::Octets([0x0a, 0xff].repeat(16)));
+    assert!(hmac.keys[2].secret == HmacSecret::File("/etc/key".into()));
+    assert_eq!((hmac.active_key, hmac.monotonic, hmac.mode), (2, true, HmacMode::ReceiveOnly));
+    assert_eq!(hmac.time_window, Duration::from_secs(12));
+    assert!(codes(&parsed).is_empty(), "{}", summary(&parsed));
+    assert!(parsed.not_acted_on.is_empty(), "{:?}", parsed.not_acted_on);
+}
+
+#[test]
+fn auth_hmac_without_a_usable_key_is_refused() {
+    for bad in ["key 1 short", "key 1 hex:0g", "key 0 file:/x", "key 1 file:", "key 1 hex:é", ""] {
+        let (found, parsed) = instance(&format!("auth_hmac {{\n{bad}\n}}"));
+        assert!(found.auth_hmac.is_none(), "{bad}");
+        assert!(parsed.verdict().daemon.is_some(), "{bad}: {}", summary(&parsed));
+    }
+    let (found, _) = instance(&format!("auth_hmac {{\nkey 1 {}\nactive_key 2\n}}", "k".repeat(32)));
+    assert!(found.auth_hmac.is_none());
 }

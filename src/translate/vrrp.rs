@@ -3,15 +3,21 @@
 use crate::netlink::{AddressSpec, Pace};
 use crate::vrrp::{Priority, RouterSetup, Scheduling, VrrpSetup};
 use standfast_parser::model::{
-    self, Config, Garp, Globals, InitialState, SyncGroup, TrackedInterface, TrackedScript, TrackedWeight, UnicastPeer,
-    VrrpInstance,
+    self, AuthHmac, Config, Garp, Globals, HmacMode, HmacSecret, InitialState, SyncGroup, TrackedInterface,
+    TrackedScript, TrackedWeight, UnicastPeer, VrrpInstance,
 };
 use standfast_vrrp::{
-    AnnounceConfig, Authentication, Family, GroupConfig, Link, PeerTtl, RouterConfig, TrackerConfig, TrackerName,
-    Version,
+    AnnounceConfig, AntiReplay, Authentication, Authenticator, AuthenticatorMode, Family, GroupConfig, HmacKey, Link,
+    PeerTtl, RouterConfig, TrackerConfig, TrackerName, Version,
 };
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+
+/// More than any key, in hexadecimal, with blanks around it.
+const LARGEST_KEY_FILE: u64 = 4096;
 
 /// What the VRRP thread needs of a configuration.
 ///
@@ -63,6 +69,7 @@ fn router(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) 
         preempt: instance.preempt,
         preempt_delay: instance.preempt_delay,
         authentication: authentication(&instance.auth),
+        authenticator: instance.auth_hmac.as_ref().map(|given| authenticator(&instance.name, given)),
         addresses: instance.addresses.iter().map(|address| address.address).collect(),
         source: instance.source,
         unicast_peers: instance.unicast_peers.iter().map(|peer| peer.address).collect(),
@@ -162,6 +169,49 @@ fn authentication(auth: &model::Auth) -> Authentication {
         model::Auth::Pass(password) => Authentication::Pass(*password),
         model::Auth::Ah(key) => Authentication::Ah(*key),
     }
+}
+
+/// A key file that cannot be read leaves its key out: nothing is signed or verified with it.
+fn authenticator(name: &str, given: &AuthHmac) -> Authenticator {
+    let key = |key: &model::HmacKey| match octets(&key.secret) {
+        Ok(octets) => Some(HmacKey { id: key.id, key: octets }),
+        Err(problem) => {
+            tracing::error!(target: "vrrp", "({name}) auth_hmac key {} cannot be used: {problem}", key.id);
+            None
+        }
+    };
+    Authenticator {
+        keys: given.keys.iter().filter_map(key).collect(),
+        active_key: given.active_key,
+        anti_replay: match given.monotonic {
+            true => AntiReplay::Monotonic,
+            false => AntiReplay::Time { window: given.time_window },
+        },
+        mode: match given.mode {
+            HmacMode::Enforce => AuthenticatorMode::Enforce,
+            HmacMode::Permissive => AuthenticatorMode::Permissive,
+            HmacMode::ReceiveOnly => AuthenticatorMode::ReceiveOnly,
+        },
+    }
+}
+
+fn octets(secret: &HmacSecret) -> Result<Vec<u8>, String> {
+    let path = match secret {
+        HmacSecret::Octets(octets) => return Ok(octets.clone()),
+        HmacSecret::File(path) => path,
+    };
+    let text = read_key(path).map_err(|error| format!("{path}: {error}"))?;
+    AuthHmac::octets(text.trim_ascii()).ok_or_else(|| format!("{path} does not hold 32 to 64 octets"))
+}
+
+fn read_key(path: &str) -> io::Result<Vec<u8>> {
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut text = Vec::new();
+    file.take(LARGEST_KEY_FILE).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 fn announce(garp: &Garp) -> AnnounceConfig {

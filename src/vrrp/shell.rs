@@ -11,7 +11,7 @@ use standfast_vrrp::{Datagram, Effect, Family, Level, Link, Node, Report, Router
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Datagrams taken from one socket before the thread looks at its timers again.
@@ -56,6 +56,7 @@ impl<'a> Shell<'a> {
         let buffer = vec![0; LARGEST].into_boxed_slice();
         let mut shell =
             Self { world, node, slots, sockets, entries: BTreeMap::new(), of_routers, buffer, started: false };
+        shell.tell_time();
         shell.enter_routers();
         for (tracker, status) in shell.world.trackers.clone() {
             shell.node.set_tracker(&tracker, status, Instant::now());
@@ -69,6 +70,13 @@ impl<'a> Shell<'a> {
     /// When [`Shell::settle`] is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.node.poll_timeout().map(|(deadline, _)| deadline)
+    }
+
+    /// Tells the node the time of day, which `auth_hmac` compares. Once for every wake-up is often enough to follow a clock
+    /// that is set.
+    pub(super) fn tell_time(&mut self) {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.node.set_clock(since_1970, Instant::now());
     }
 
     /// Does what is due and carries out every effect.

@@ -77,6 +77,7 @@ fn live(world: &mut World, commands: &Receiver<Command>, bell: &Bell) -> End {
             Ok(tokens) => tokens,
             Err(error) => return End::Failed(error),
         };
+        shell.tell_time();
         // Sockets come first: an advert that is here already must keep a late timer from electing a second master.
         for token in tokens {
             shell.receive(token);

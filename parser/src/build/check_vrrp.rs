@@ -23,6 +23,8 @@ impl Builder<'_> {
         self.settle_late_timer(name, &mut draft);
         let auth = self.auth(name, span, &draft, version, strict);
         let advert_int = self.advert_int(name, &draft, version);
+        let hmac = draft.auth_hmac.take();
+        let auth_hmac = hmac.and_then(|hmac| self.settle_hmac(name, hmac, advert_int));
         self.settle_tracking(name, &mut draft);
         self.check_unicast(name, &draft);
         self.check_weights(name, &draft, priority);
@@ -50,6 +52,7 @@ impl Builder<'_> {
             preempt: draft.nopreempt.is_none(),
             preempt_delay: draft.preempt_delay.map_or(Duration::ZERO, |d| d.0),
             auth,
+            auth_hmac,
             addresses: draft.addresses,
             excluded_addresses: draft.excluded,
             source: draft.source,

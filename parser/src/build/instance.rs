@@ -1,5 +1,6 @@
 //! `vrrp_instance`: keywords. What they mean together is in `check_vrrp`.
 
+use super::auth_hmac::HmacDraft;
 use super::item::Argument;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
@@ -25,6 +26,7 @@ pub(super) struct InstanceDraft {
     pub(super) preempt_delay: Option<(Duration, Span)>,
     pub(super) auth_type: Option<(AuthType, Span)>,
     pub(super) auth_pass: Option<[u8; 8]>,
+    pub(super) auth_hmac: Option<HmacDraft>,
     pub(super) addresses: Vec<VirtualAddress>,
     pub(super) excluded: Vec<VirtualAddress>,
     pub(super) source: Option<IpAddr>,
@@ -116,6 +118,7 @@ impl<'t> Builder<'t> {
             "advert_int" => draft.advert_int = item.seconds().map(|d| (d, item.argument_span())).or(draft.advert_int),
             "preempt_delay" => draft.preempt_delay = item.seconds().map(|d| (d, item.span())).or(draft.preempt_delay),
             "authentication" => self.authentication(draft, item),
+            "auth_hmac" => draft.auth_hmac = Some(self.auth_hmac(item)),
             "debug" => {}
             _ => return false,
         }

@@ -1,8 +1,9 @@
 use super::Printer;
 use super::words::{command, script, user_words, word};
 use crate::model::{
-    Auth, BfdInstance, InitialState, Notify, ParamMatch, Script, SyncGroup, TrackFile, TrackProcess, TrackedInterface,
-    TrackedScript, TrackedWeight, UnicastPeer, VirtualAddress, VrrpInstance, VrrpScript,
+    Auth, AuthHmac, BfdInstance, HmacMode, HmacSecret, InitialState, Notify, ParamMatch, Script, SyncGroup, TrackFile,
+    TrackProcess, TrackedInterface, TrackedScript, TrackedWeight, UnicastPeer, VirtualAddress, VrrpInstance,
+    VrrpScript,
 };
 use std::time::Duration;
 
@@ -129,6 +130,7 @@ impl Printer {
             p.flag("nopreempt", !instance.preempt);
             p.seconds("preempt_delay", instance.preempt_delay);
             p.authentication(&instance.auth);
+            p.auth_hmac(instance.auth_hmac.as_ref());
             p.sources(instance);
             p.addresses("virtual_ipaddress", &instance.addresses);
             p.addresses("virtual_ipaddress_excluded", &instance.excluded_addresses);
@@ -166,6 +168,32 @@ impl Printer {
         self.block("authentication", |p| {
             p.value("auth_type", kind);
             p.value("auth_pass", word(&password));
+        });
+    }
+
+    fn auth_hmac(&mut self, given: Option<&AuthHmac>) {
+        let Some(given) = given else { return };
+        self.block("auth_hmac", |p| {
+            for key in &given.keys {
+                let secret = match &key.secret {
+                    HmacSecret::File(path) => word(&format!("file:{path}")),
+                    HmacSecret::Octets(octets) => {
+                        octets.iter().fold("hex:".to_owned(), |text, octet| text + &format!("{octet:02x}"))
+                    }
+                };
+                p.line(&format!("key {} {secret}", key.id));
+            }
+            p.value("active_key", given.active_key);
+            p.seconds("time_window", given.time_window);
+            p.value("anti_replay", if given.monotonic { "monotonic" } else { "time" });
+            p.value(
+                "mode",
+                match given.mode {
+                    HmacMode::Enforce => "enforce",
+                    HmacMode::Permissive => "permissive",
+                    HmacMode::ReceiveOnly => "receive-only",
+                },
+            );
         });
     }
 
