@@ -122,9 +122,9 @@ impl<A: Address> Path<'_, A> {
 }
 
 impl<A> Connection<A> {
-    /// Closed by both ends: a SYN means another connection.
+    /// Closed by both ends or reset: a SYN means another connection.
     pub(super) fn is_over(&self) -> bool {
-        self.state == State::TimeWait
+        matches!(self.state, State::TimeWait | State::Close)
     }
 }
 

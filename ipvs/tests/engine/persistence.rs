@@ -145,6 +145,20 @@ fn a_reused_port_is_scheduled_anew() {
 }
 
 #[test]
+fn a_reused_port_does_not_wait_for_a_server_that_is_gone() {
+    for last_word in ["none", "reset"] {
+        let mut world = World::new(DEFAULT, None);
+        let dead = world.client(1, 5000, "S").unwrap();
+        if last_word == "reset" {
+            world.server(dead, 1, 5000, "RA");
+        }
+        world.remove(dead);
+        let server = world.client(1, 5000, "S");
+        assert!(server.is_some_and(|server| server != dead), "{last_word}: {server:?}");
+    }
+}
+
+#[test]
 fn without_conn_reuse_mode_it_stays() {
     let mut world = World::new(Settings { conn_reuse_mode: false, ..DEFAULT }, None);
     let mut visits = || (0..2).map(|_| world.visit(1, 20000)).collect::<Vec<_>>();
