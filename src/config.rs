@@ -9,6 +9,9 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
+/// Directory entries that one pattern of `include` may look at.
+const GLOB_LIMIT: usize = 65_536;
+
 /// A configuration as loaded, with everything that there is to say about it.
 #[derive(Debug)]
 pub struct Loaded {
@@ -78,9 +81,9 @@ impl Loader for Disk {
 
     fn glob(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
         let text = pattern.to_string_lossy();
-        let mut found = Vec::new();
+        let (mut found, mut budget) = (Vec::new(), GLOB_LIMIT);
         for one in standfast_parser::glob::expand_braces(&text) {
-            found.extend(glob_one(Path::new(&one))?);
+            found.extend(glob_one(Path::new(&one), &mut budget)?);
         }
         Ok(found)
     }
@@ -91,7 +94,7 @@ fn load_error(error: io::Error) -> LoadError {
 }
 
 /// The existing paths that match a pattern without braces, sorted.
-fn glob_one(pattern: &Path) -> io::Result<Vec<PathBuf>> {
+fn glob_one(pattern: &Path, budget: &mut usize) -> io::Result<Vec<PathBuf>> {
     let mut paths = vec![PathBuf::new()];
     for component in pattern.components() {
         let name = component.as_os_str().to_string_lossy();
@@ -101,7 +104,7 @@ fn glob_one(pattern: &Path) -> io::Result<Vec<PathBuf>> {
             if plain {
                 next.push(path.join(component));
             } else {
-                next.extend(matching_entries(&path, &name)?);
+                next.extend(matching_entries(&path, &name, budget)?);
             }
         }
         paths = next;
@@ -110,13 +113,15 @@ fn glob_one(pattern: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn matching_entries(directory: &Path, pattern: &str) -> io::Result<Vec<PathBuf>> {
+fn matching_entries(directory: &Path, pattern: &str, budget: &mut usize) -> io::Result<Vec<PathBuf>> {
     let read = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let Ok(entries) = fs::read_dir(read) else {
         return Ok(Vec::new());
     };
     let mut names = Vec::new();
     for entry in entries {
+        let spent = budget.checked_sub(1);
+        *budget = spent.ok_or_else(|| io::Error::other("the pattern looks at too many files"))?;
         let name = entry?.file_name();
         if standfast_parser::glob::matches_name(pattern, &name.to_string_lossy()) {
             names.push(directory.join(name));
@@ -152,6 +157,23 @@ mod tests {
         assert_eq!(loaded.diagnostics, []);
         assert_eq!(loaded.config.globals.router_id.as_deref(), Some("A"));
         assert_eq!(loaded.config.globals.smtp_alert, Some(true));
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_skipped_and_said_so() {
+        let text = "include /dev/zero\ninclude pipe\ninclude sub\nglobal_defs {\n router_id A\n}\n";
+        let directory = directory_with(&[("k.conf", text), ("sub/x", "")]);
+        nix::unistd::mkfifo(&directory.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        let loaded = load(&directory.path().join("k.conf"), "x");
+        let codes: Vec<_> = loaded.diagnostics.iter().map(|d| d.code).collect();
+        assert_eq!(codes, ["missing-include"; 3]);
+        assert_eq!(loaded.config.globals.router_id.as_deref(), Some("A"));
+    }
+
+    #[test]
+    fn a_pattern_over_everything_is_given_up() {
+        let found = Disk.glob(Path::new("/{proc,sys}/*/*/*/*/*"));
+        assert!(found.is_err() || found.is_ok_and(|paths| paths.len() <= GLOB_LIMIT));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 /// Words longer than this are not compared.
 const LENGTH_LIMIT: usize = 64;
+/// Candidates that are looked at.
+const CANDIDATE_LIMIT: usize = 1024;
 
 /// The candidate nearest to `word`, when it is near enough to be a slip of the pen.
 pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
@@ -11,6 +13,7 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
     let allowed = (word.chars().count() / 3).clamp(1, 4);
     let scored = candidates
         .into_iter()
+        .take(CANDIDATE_LIMIT)
         .filter(|c| c.len() <= LENGTH_LIMIT && *c != word && c.len().abs_diff(word.len()) <= 4)
         .map(|c| (distance(word, c), c));
     scored.filter(|(d, _)| *d <= allowed).min().map(|(_, c)| c)

@@ -113,18 +113,30 @@ pub(crate) struct TreeBuilder {
 impl TreeBuilder {
     /// Adds a statement. Empty ones are none.
     pub(crate) fn statement(&mut self, words: &[Word], raw: Slice) {
-        if words.is_empty() {
+        let first = self.tree.words.len();
+        self.tree.words.extend_from_slice(words);
+        self.end_statement(first, raw);
+    }
+
+    /// Adds a word to the statement that [`Self::end_statement`] ends.
+    pub(crate) fn word(&mut self, word: Word) {
+        self.tree.words.push(word);
+    }
+
+    /// Words so far.
+    pub(crate) fn word_count(&self) -> usize {
+        self.tree.words.len()
+    }
+
+    /// Makes a statement of the words from `first` on. Without any there is none.
+    pub(crate) fn end_statement(&mut self, first: usize, raw: Slice) {
+        let words = self.tree.words.len().saturating_sub(first);
+        if words == 0 {
             return;
         }
         let index = narrow(self.tree.nodes.len());
-        self.tree.nodes.push(Node {
-            first_word: narrow(self.tree.words.len()),
-            words: narrow(words.len()),
-            raw,
-            end: index + 1,
-            has_block: false,
-        });
-        self.tree.words.extend_from_slice(words);
+        let (first_word, words) = (narrow(first), narrow(words));
+        self.tree.nodes.push(Node { first_word, words, raw, end: index + 1, has_block: false });
         self.pending = Some(index);
     }
 

@@ -181,3 +181,61 @@ proptest! {
         consume(&parse_text(bytes));
     }
 }
+
+#[test]
+fn a_repetition_pays_for_the_text_that_it_repeats() {
+    let parsed = quickly(format!("~SEQ(N,1,30000) {}\n", "x ".repeat(30_000)));
+    assert!(has(&parsed, "too-large"));
+    assert!(parsed.words <= 8 << 20, "{}", parsed.words);
+}
+
+#[test]
+fn products_of_sequences_are_bounded() {
+    let parsed = quickly("~SEQ(A,1,200) ~SEQ(B,1,200) bogus $A $B\n".repeat(4));
+    assert!(has(&parsed, "too-large"));
+    assert!(parsed.words < 1 << 20, "{}", parsed.words);
+}
+
+#[test]
+fn more_words_than_any_configuration_has_end_in_an_error() {
+    let parsed = quickly("a b c d\n".repeat(1_100_000));
+    assert!(has(&parsed, "too-large"));
+    assert!(parsed.words <= (4 << 20) + 4, "{}", parsed.words);
+}
+
+#[test]
+fn thousands_of_findings_are_counted_not_kept() {
+    let parsed = quickly("bogus\n".repeat(50_000));
+    assert!(parsed.diagnostics.len() <= 2002, "{}", parsed.diagnostics.len());
+    let last = parsed.diagnostics.last().expect("many");
+    assert_eq!(last.message, "48000 more findings are not shown");
+}
+
+#[test]
+fn columns_are_right_far_into_a_rewritten_line() {
+    let parsed = parse_text(format!("bogus\u{a0}{}{{ more\n", "\u{e9} ".repeat(20_000)));
+    let found = parsed.diagnostics.iter().filter_map(|d| d.span).map(|s| s.column).max();
+    assert_eq!(found, Some(7 + 40_000));
+    let text = format!("$A=x\nbogus $A {} {{ more\n", "\u{e9}\u{e9}".repeat(300));
+    let found = parse_text(text).diagnostics.iter().filter_map(|d| d.span).map(|s| s.column).max();
+    assert_eq!(found, Some(11 + 600));
+}
+
+#[test]
+fn references_without_an_end_are_linear() {
+    for piece in ["${", "${_a ", "${a", "$a,", "${a}"] {
+        let parsed = quickly(format!("x {}\n", piece.repeat(60_000 / piece.len())).repeat(4));
+        assert!(parsed.words > 0, "{piece}");
+    }
+}
+
+#[test]
+fn includes_are_bounded_in_number_and_length() {
+    let loader = MemoryLoader::single("k.conf", "include nothing\n".repeat(5000));
+    assert!(has(&parse(&loader, Path::new("k.conf"), &Options::default()), "too-many-files"));
+    let loader = MemoryLoader::single("k.conf", format!("include {}*\n", "a/".repeat(4000)));
+    assert!(has(&parse(&loader, Path::new("k.conf"), &Options::default()), "too-many-files"));
+    let loader = MemoryLoader::single("d/k.conf", "include *\ninclude ../d/*\n");
+    let parsed = parse(&loader, Path::new("d/k.conf"), &Options::default());
+    assert!(has(&parsed, "include-cycle"));
+}

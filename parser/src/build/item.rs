@@ -148,10 +148,10 @@ impl<'t> Builder<'t> {
 
     fn unknown(&mut self, id: NodeId, name: &str, word: Word, block: &'static Block) {
         let text = format!("unknown keyword `{name}` in {}", place(block));
-        let near = nearest(name, block.keywords().map(|k| k.name));
-        let mut found = Diagnostic::error("unknown-keyword", text).at(word.span).suggest(near);
-        if let Some(help) = unknown_help(name, block) {
-            found = found.help(help);
+        let mut found = Diagnostic::error("unknown-keyword", text).at(word.span);
+        if self.diagnostics.wants_hint() {
+            found = found.suggest(nearest(name, block.keywords().map(|k| k.name)));
+            found.help = unknown_help(name, block);
         }
         if self.tree.has_block(id) {
             let count = self.tree.size(id);

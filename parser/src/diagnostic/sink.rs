@@ -1,9 +1,11 @@
-use super::Diagnostic;
+use super::{Diagnostic, Severity, Weight};
 use crate::span::Span;
 use std::collections::HashSet;
 
 /// Diagnostics kept one by one; what comes after them is only counted.
 const LIMIT: usize = 2000;
+/// Diagnostics that get a "did you mean": looking for one costs more than all the rest of a line.
+const HINTS: usize = 256;
 
 /// Collects diagnostics: each place says each kind of thing once.
 #[derive(Debug, Default)]
@@ -12,6 +14,8 @@ pub(crate) struct Diagnostics {
     seen: HashSet<(&'static str, Span)>,
     dropped: Vec<Diagnostic>,
     dropped_count: usize,
+    /// Every severity and weight that is kept: a handful.
+    kinds: Vec<(Severity, Weight)>,
 }
 
 impl Diagnostics {
@@ -21,20 +25,24 @@ impl Diagnostics {
         if !fresh {
             return;
         }
+        let kind = (diagnostic.severity, diagnostic.weight);
+        let new_kind = !self.kinds.contains(&kind);
+        if new_kind {
+            self.kinds.push(kind);
+        }
         if self.list.len() < LIMIT {
-            self.list.push(diagnostic);
-        } else {
-            self.drop_one(diagnostic);
+            return self.list.push(diagnostic);
+        }
+        // One example of each severity and weight keeps the verdict right.
+        self.dropped_count += 1;
+        if new_kind {
+            self.dropped.push(diagnostic);
         }
     }
 
-    /// Keeps one example of each severity and weight so that the verdict stays right.
-    fn drop_one(&mut self, diagnostic: Diagnostic) {
-        self.dropped_count += 1;
-        let same = |d: &Diagnostic| d.severity == diagnostic.severity && d.weight == diagnostic.weight;
-        if !self.list.iter().chain(&self.dropped).any(same) {
-            self.dropped.push(diagnostic);
-        }
+    /// Whether a diagnostic that comes now deserves a search for what was meant.
+    pub(crate) fn wants_hint(&self) -> bool {
+        self.list.len() < HINTS
     }
 
     /// All findings in the order of the files; those without a place come last.

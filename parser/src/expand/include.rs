@@ -15,6 +15,9 @@ const INCLUDE_DEPTH: usize = 32;
 /// Files read in one parse.
 const FILE_COUNT: usize = 4096;
 
+/// Longest path or pattern.
+const PATH_LIMIT: usize = 4096;
+
 const KEYWORDS: [&str; 6] = ["include", "includer", "includem", "includew", "includeb", "includea"];
 
 impl Reader<'_> {
@@ -65,9 +68,16 @@ impl Reader<'_> {
     }
 
     fn include_pattern(&mut self, keyword: &str, pattern: &str, span: Span) {
+        self.includes += 1;
+        if self.includes > FILE_COUNT || pattern.len() > PATH_LIMIT {
+            return self.report_too_many(span);
+        }
         let path = join(self.directory(), Path::new(pattern));
-        let paths =
-            if crate::glob::is_pattern(pattern) { self.loader.glob(&path).unwrap_or_default() } else { vec![path] };
+        let globbed = crate::glob::is_pattern(pattern).then(|| self.loader.glob(&path));
+        let paths = match globbed.unwrap_or_else(|| Ok(vec![path])) {
+            Ok(paths) => paths,
+            Err(error) => return self.report_unread(keyword, pattern, &LoadError::Io(error), span),
+        };
         let depth = self.frames.len();
         for path in paths.iter().rev() {
             self.include_file(keyword, path, span);
@@ -86,12 +96,16 @@ impl Reader<'_> {
             return self.diagnostics.push(found.at(span));
         }
         if self.sources.file_count() >= FILE_COUNT {
-            let text = format!("more than {FILE_COUNT} files are included");
-            return self.diagnostics.push(Diagnostic::fatal("too-many-files", text).at(span));
+            return self.report_too_many(span);
         }
         if let Err(error) = self.push_file(path) {
             self.report_unread(keyword, &path.display().to_string(), &error, span);
         }
+    }
+
+    fn report_too_many(&mut self, span: Span) {
+        let text = format!("more than {FILE_COUNT} files are included, or a path is longer than {PATH_LIMIT} bytes");
+        self.diagnostics.push(Diagnostic::fatal("too-many-files", text).at(span));
     }
 
     /// Files that are not yet read to their end and have begun.

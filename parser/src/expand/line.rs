@@ -57,10 +57,15 @@ impl Line {
 
     /// The span of bytes `start..end` of the line.
     pub(crate) fn span(&self, sources: &SourceMap, start: usize, end: usize) -> Span {
+        self.span_after(sources, start, end, None)
+    }
+
+    /// The same; columns are counted from `before`, the span of an earlier part, where that is nearer.
+    pub(crate) fn span_after(&self, sources: &SourceMap, start: usize, end: usize, before: Option<Span>) -> Span {
         let at = self.text.at as usize;
         match &self.place {
-            Place::File(place) => place.span(sources, at + start, at + end),
-            Place::Pieces(pieces) => span_in_pieces(pieces, sources, at + start, at + end),
+            Place::File(place) => place.span(sources, (at + start, at + end), before),
+            Place::Pieces(pieces) => span_in_pieces(pieces, sources, (at + start, at + end), before),
         }
     }
 
@@ -85,14 +90,16 @@ impl Line {
 }
 
 impl FilePlace {
-    fn span(&self, sources: &SourceMap, start: usize, end: usize) -> Span {
-        let before = sources.buffer().get(self.line_start..start).unwrap_or("");
+    fn span(&self, sources: &SourceMap, (start, end): (usize, usize), near: Option<Span>) -> Span {
+        let near = near.filter(|n| n.file == self.file && n.line == self.line && self.base + n.start as usize <= start);
+        let (from, column) = near.map_or((self.line_start, 1), |n| (self.base + n.start as usize, n.column));
+        let before = sources.buffer().get(from..start).unwrap_or("");
         Span {
             file: self.file,
             start: narrow(start.saturating_sub(self.base)),
             end: narrow(end.saturating_sub(self.base)),
             line: self.line,
-            column: narrow(columns(before) + 1),
+            column: column + narrow(columns(before)),
         }
     }
 }
@@ -101,9 +108,12 @@ fn columns(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.chars().count() }
 }
 
-fn span_in_pieces(pieces: &[Piece], sources: &SourceMap, start: usize, end: usize) -> Span {
+fn span_in_pieces(pieces: &[Piece], sources: &SourceMap, (start, end): (usize, usize), before: Option<Span>) -> Span {
     let last = end.saturating_sub(1).max(start);
-    let (Some(first), Some(last)) = (piece_span(pieces, sources, start), piece_span(pieces, sources, last)) else {
+    let Some(first) = piece_span(pieces, sources, start, before) else {
+        return Span::default();
+    };
+    let Some(last) = piece_span(pieces, sources, last, Some(first)) else {
         return Span::default();
     };
     if first.file != last.file || last.end < first.start {
@@ -113,7 +123,7 @@ fn span_in_pieces(pieces: &[Piece], sources: &SourceMap, start: usize, end: usiz
 }
 
 /// The span of one byte: itself where it is literal, else the whole piece.
-fn piece_span(pieces: &[Piece], sources: &SourceMap, at: usize) -> Option<Span> {
+fn piece_span(pieces: &[Piece], sources: &SourceMap, at: usize, near: Option<Span>) -> Option<Span> {
     let index = pieces.partition_point(|p| p.at as usize <= at);
     let piece = pieces.get(index.checked_sub(1)?)?;
     if !piece.literal {
@@ -121,11 +131,16 @@ fn piece_span(pieces: &[Piece], sources: &SourceMap, at: usize) -> Option<Span> 
     }
     let offset = at - piece.at as usize;
     let start = piece.span.start as usize + offset;
-    let before = sources.text(piece.span.file).get(piece.span.start as usize..start);
+    let usable = |n: &Span| {
+        (n.file, n.line) == (piece.span.file, piece.span.line)
+            && (piece.span.start as usize..=start).contains(&(n.start as usize))
+    };
+    let from = near.filter(usable).unwrap_or(piece.span);
+    let before = sources.text(piece.span.file).get(from.start as usize..start);
     Some(Span {
         start: narrow(start),
         end: narrow(start + 1),
-        column: piece.span.column + narrow(columns(before.unwrap_or(""))),
+        column: from.column + narrow(columns(before.unwrap_or(""))),
         ..piece.span
     })
 }

@@ -2,6 +2,7 @@
 
 mod include;
 mod line;
+mod plain;
 mod sequence;
 mod substitute;
 
@@ -24,6 +25,8 @@ const KEEPALIVED_LINE: usize = 1023;
 const LINE_LIMIT: usize = 64 << 10;
 /// Bytes (and, with a charge for each, steps) that definitions and repetitions may write.
 const EXPANSION_LIMIT: usize = 8 << 20;
+/// Words of all statements together.
+const WORD_LIMIT: usize = 4 << 20;
 /// Repetitions and multi-line definitions may nest this deep.
 const NESTING_LIMIT: usize = 16;
 
@@ -62,6 +65,8 @@ pub(crate) struct Reader<'a> {
     words: Vec<Word>,
     /// The comment of the line being read ended in a backslash.
     continues: bool,
+    /// Files that `include` named, found or not.
+    includes: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -78,21 +83,34 @@ impl<'a> Reader<'a> {
             budget: EXPANSION_LIMIT,
             words: Vec::new(),
             continues: false,
+            includes: 0,
         }
     }
 
     /// Reads the entry file and everything that it includes.
     pub(crate) fn run(mut self, entry: &Path) -> (Tree, SourceMap, Diagnostics) {
         self.open_entry(entry);
-        while let Some(line) = self.next_physical() {
-            if self.physical(line).is_err() {
-                self.report_budget();
-                break;
-            }
+        if self.read_lines().is_err() {
+            self.report_budget();
         }
         self.finish_definition();
         let tree = self.tree.finish(&mut self.diagnostics);
         (tree, self.sources, self.diagnostics)
+    }
+
+    fn read_lines(&mut self) -> Result<(), Stop> {
+        loop {
+            if self.tree.word_count() > WORD_LIMIT {
+                return Err(Stop);
+            }
+            if self.plain_line() {
+                continue;
+            }
+            let Some(line) = self.next_physical() else {
+                return Ok(());
+            };
+            self.physical(line)?;
+        }
     }
 
     fn directory(&self) -> &Path {
@@ -439,12 +457,15 @@ fn definition_name(text: &str) -> Option<&str> {
 struct Columns {
     at: usize,
     column: u32,
+    before: Option<Span>,
 }
 
 impl Columns {
     fn span(&mut self, line: &Line, sources: &SourceMap, text: &str, start: usize, end: usize) -> Span {
         if !matches!(line.place, Place::File(_)) {
-            return line.span(sources, start, end);
+            let span = line.span_after(sources, start, end, self.before);
+            self.before = Some(span);
+            return span;
         }
         let mut span = if self.column == 0 {
             line.span(sources, start, end)

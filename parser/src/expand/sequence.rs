@@ -32,6 +32,7 @@ impl Reader<'_> {
         let body = line.part(repeat.rest, line.text.len as usize).trimmed(&self.sources);
         let saved: Vec<_> = repeat.names.iter().map(|n| (n.clone(), self.definitions.get(n).cloned())).collect();
         for values in &repeat.values {
+            self.spend(body.text.len as usize)?;
             self.bind(&head, &repeat.names, values)?;
             self.logical(&body, depth + 1)?;
         }

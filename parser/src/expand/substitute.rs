@@ -9,6 +9,11 @@ use crate::span::Span;
 /// Definitions may use definitions this deep.
 const DEPTH_LIMIT: usize = 64;
 
+/// A misspelt name is looked for among at most so many definitions.
+const SUGGESTED_AMONG: usize = 1000;
+/// Bytes between the braces of `${...}`.
+const ARGUMENT_LIMIT: usize = 1024;
+
 /// A reference to a name within a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reference<'t> {
@@ -35,7 +40,7 @@ pub(super) fn find(text: &str, from: usize) -> Option<Reference<'_>> {
 fn reference_at(text: &str, start: usize) -> Option<Reference<'_>> {
     let rest = text.get(start + 1..)?;
     if let Some(inner) = rest.strip_prefix('{') {
-        let close = inner.find('}')?;
+        let close = inner.bytes().take(ARGUMENT_LIMIT).position(|b| b == b'}')?;
         let inside = inner.get(..close)?;
         let name = inside.get(..name_len(inside))?;
         let arguments = inside.get(name.len()..)?.trim();
@@ -69,12 +74,16 @@ pub(super) fn name_len(text: &str) -> usize {
 pub(super) struct Output {
     text: String,
     pieces: Vec<(usize, Span, bool)>,
+    /// The last place in the line that is being copied: columns are counted on from there.
+    near: Option<Span>,
 }
 
 impl Output {
     pub(super) fn literal(&mut self, line: &Line, sources: &SourceMap, start: usize, end: usize) {
         if let Some(text) = sources.get(line.text).get(start..end).filter(|t| !t.is_empty()) {
-            self.pieces.push((self.text.len(), line.span(sources, start, end), true));
+            let span = line.span_after(sources, start, end, self.near);
+            self.near = Some(span);
+            self.pieces.push((self.text.len(), span, true));
             self.text.push_str(text);
         }
     }
@@ -112,13 +121,16 @@ impl Reader<'_> {
         active: &mut Vec<String>,
     ) -> Result<(), Stop> {
         let text = self.sources.get(line.text).to_owned();
-        let mut at = 0;
+        let (mut at, mut quoted) = (0, false);
         while let Some(found) = find(&text, at) {
+            quoted ^= text.get(at..found.start).is_some_and(|t| t.matches('"').count() % 2 == 1);
             self.copy(line, output, site, at, found.start)?;
-            let span = site.unwrap_or_else(|| line.span(&self.sources, found.start, found.end));
+            let span = site.unwrap_or_else(|| line.span_after(&self.sources, found.start, found.end, output.near));
+            output.near = Some(span);
             if !self.replace(&found, span, output, active)? {
-                self.keep(line, output, site, &text, &found, span)?;
+                self.keep(line, output, site, quoted, &found, span)?;
             }
+            quoted ^= found.arguments.matches('"').count() % 2 == 1;
             at = found.end;
         }
         self.copy(line, output, site, at, text.len())
@@ -149,11 +161,10 @@ impl Reader<'_> {
         line: &Line,
         output: &mut Output,
         site: Option<Span>,
-        text: &str,
+        quoted: bool,
         found: &Reference<'_>,
         span: Span,
     ) -> Result<(), Stop> {
-        let quoted = text.get(..found.start).is_some_and(|t| t.matches('"').count() % 2 == 1);
         if quoted || !found.braced {
             return self.copy(line, output, site, found.start, found.end);
         }
@@ -221,7 +232,8 @@ impl Reader<'_> {
 
     fn report_undefined(&mut self, name: &str, span: Span) {
         let names = self.definitions.keys().map(String::as_str);
-        let near = crate::suggest::nearest(name, names).map(str::to_owned);
+        let few = self.definitions.len() <= SUGGESTED_AMONG && self.diagnostics.wants_hint();
+        let near = if few { crate::suggest::nearest(name, names).map(str::to_owned) } else { None };
         let text = format!("`${name}` is not defined here and stays as it is");
         let help = "definitions are lines of their own, `$NAME=value`, and stand before their use";
         let found = Diagnostic::trap("undefined-name", text).at(span).help(help);
