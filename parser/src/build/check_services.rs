@@ -161,7 +161,9 @@ impl Builder<'_> {
             outer: common,
             log_all_failures: self.config.globals.checker_log_all_failures,
         };
-        let checkers = server.checkers.into_iter().map(|c| c.settle(defaults)).collect();
+        // Collecting in place would keep the room of the larger drafts.
+        let mut checkers = Vec::with_capacity(server.checkers.len());
+        checkers.extend(server.checkers.into_iter().map(|c| c.settle(defaults)));
         Some(RealServer {
             address,
             weight: server.weight.or(outer.weight).unwrap_or(1),
