@@ -36,6 +36,27 @@ fn main() {
         None => println!("keepalived: not found, no comparison"),
     }
     let _ = std::fs::remove_file(&path);
+    hostile();
+}
+
+/// How long it takes to end what nobody should write.
+fn hostile() {
+    let cases = [
+        ("100 MB file", "a b c d\n".repeat(12_500_000)),
+        ("60 MB of words", "a b c d\n".repeat(7_500_000)),
+        ("10 MB line", "x ".repeat(5_000_000)),
+        ("100,000 braces", "a {\n".repeat(100_000)),
+        ("bomb", format!("$A=x\n{}x $A\n", "$A=$A$A\n".repeat(1000))),
+        ("sequences", "~SEQ(A,1,9999) ~SEQ(B,1,9999) bogus $A $B\n".to_owned()),
+        ("references", format!("x {}\n", "${a}".repeat(15_000)).repeat(100)),
+        ("include cycle", "include hostile.conf\n".repeat(10_000)),
+    ];
+    for (name, text) in cases {
+        let loader = MemoryLoader::single("hostile.conf", text);
+        let start = Instant::now();
+        let parsed = parse(&loader, Path::new("hostile.conf"), &Options::default());
+        println!("{name}: {:?}, {} findings", start.elapsed(), parsed.diagnostics.len());
+    }
 }
 
 fn configuration(services: usize) -> String {

@@ -1,5 +1,6 @@
 //! The fuzz targets' bodies over the committed corpus and over pieces of it.
 #![expect(clippy::disallowed_methods, reason = "tests read files")]
+#![expect(clippy::expect_used, reason = "a helper of tests fails by panicking")]
 
 #[path = "../../fuzz/bodies.rs"]
 mod bodies;
