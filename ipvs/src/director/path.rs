@@ -3,7 +3,7 @@
 use super::Core;
 use crate::address::Address;
 use crate::connection::table::Table;
-use crate::connection::{Connection, Direction, Method, State, tcp::View};
+use crate::connection::{Connection, Direction, Method, tcp::View};
 use crate::forward::nat::{self, End};
 use crate::packet::checksum::Change;
 use crate::packet::icmp::IcmpError;
@@ -144,15 +144,16 @@ impl<'a, A: Address> Path<'a, A> {
 
     /// Whether a connection ends because a SYN came that may open another.
     ///
-    /// The kernel lets a SYN wait in vain for a server that was removed before it answered; here another server gets it.
+    /// The kernel drops a SYN whose port was used before for a server that has been removed, unless that connection was over;
+    /// here another server gets it.
     #[inline(never)]
     fn gives_way(&self, id: u32) -> bool {
         let settings = &self.core.settings;
         let Some(connection) = self.table.get(id) else { return false };
         let destination = self.core.registry.destination(connection.destination);
         let quiesced = || destination.is_some_and(|destination| destination.weight() == 0);
-        let unanswered = || connection.state == State::SynRecv && destination.is_none_or(|gone| !gone.available);
-        settings.conn_reuse_mode && (connection.is_over() || unanswered()) || settings.expire_nodest_conn && quiesced()
+        let removed = || destination.is_none_or(|destination| !destination.available);
+        settings.conn_reuse_mode && (connection.is_over() || removed()) || settings.expire_nodest_conn && quiesced()
     }
 
     #[inline(always)]

@@ -146,16 +146,22 @@ fn a_reused_port_is_scheduled_anew() {
 
 #[test]
 fn a_reused_port_does_not_wait_for_a_server_that_is_gone() {
-    for last_word in ["none", "reset"] {
+    for flags in [&["S"][..], &["S", "A"], &["S", "A", "FA"]] {
         let mut world = World::new(DEFAULT, None);
         let dead = world.client(1, 5000, "S").unwrap();
-        if last_word == "reset" {
-            world.server(dead, 1, 5000, "RA");
-        }
+        flags.iter().skip(1).for_each(|flags| assert_eq!(world.client(1, 5000, flags), Some(dead)));
         world.remove(dead);
         let server = world.client(1, 5000, "S");
-        assert!(server.is_some_and(|server| server != dead), "{last_word}: {server:?}");
+        assert!(server.is_some_and(|server| server != dead), "{flags:?}: {server:?}");
     }
+}
+
+#[test]
+fn a_port_whose_connection_was_reset_is_scheduled_anew() {
+    let mut world = World::new(DEFAULT, None);
+    let first = world.client(1, 5000, "S").unwrap();
+    world.server(first, 1, 5000, "RA");
+    assert_ne!(world.client(1, 5000, "S"), Some(first), "rr goes on");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use crate::host::Namespace;
 use crate::wait_until;
 use nix::sched::{CloneFlags, setns};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -26,6 +26,9 @@ pub(crate) fn command_in(namespace: &Arc<Namespace>, program: impl AsRef<OsStr>)
 fn prepare(namespace: &Namespace) -> io::Result<()> {
     setns(namespace.fd().as_fd(), CloneFlags::CLONE_NEWNET)?;
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // A shell starts background jobs with SIGINT ignored, and programs inherit that.
+    // SAFETY: no handler function is installed.
+    unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }?;
     Ok(())
 }
 
