@@ -3,11 +3,12 @@
 use super::effect::{FarmEffect, HealthEvent, TableChange};
 use super::ids::ServiceName;
 use super::plan::{Plan, PlannedService};
+use crate::translate::group;
 use standfast_checkers::pool::{Pool, PoolEffect, ServerId, ServerView};
 use standfast_checkers::{CheckEvent, CheckerId};
 use standfast_ipvs::{DestinationConfig, ServiceConfig, ServiceId};
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 
 /// Every virtual server with its pool.
 #[derive(Debug, Default)]
@@ -54,6 +55,13 @@ impl Farm {
         for service in known.into_values() {
             service.remove(&mut self.effects);
         }
+        // Every address that is given up goes before another service may take it.
+        let mut wanted = wanted;
+        for (running, planned) in &mut wanted {
+            if let Some(service) = running {
+                service.give_up(&planned.engines, &mut self.effects);
+            }
+        }
         for (running, planned) in wanted {
             let service = match running {
                 Some(service) => service.change(planned, &mut self.effects),
@@ -83,6 +91,30 @@ impl Farm {
         self.owners.clear();
     }
 
+    /// The checkers that `ha_suspend` governs, and whether they may run while these addresses are present.
+    pub fn governed(&self, present: &BTreeSet<IpAddr>) -> Vec<(CheckerId, bool)> {
+        let mut governed = Vec::new();
+        for service in &self.services {
+            let Some(watched) = &service.planned.watched else { continue };
+            let runs = watched.iter().any(|(first, last)| present.range(first..=last).next().is_some());
+            governed.extend(service.planned.checkers().map(|id| (id, runs)));
+        }
+        governed
+    }
+
+    /// Whether any service waits for an address.
+    #[must_use]
+    pub fn watches_addresses(&self) -> bool {
+        self.services.iter().any(|service| service.planned.watched.is_some())
+    }
+
+    /// Whether any service waits for this address.
+    #[must_use]
+    pub fn watches(&self, address: IpAddr) -> bool {
+        let mut ranges = self.services.iter().filter_map(|service| service.planned.watched.as_ref()).flatten();
+        ranges.any(|(first, last)| (first..=last).contains(&&address))
+    }
+
     /// The next effect, oldest first.
     pub fn poll_effect(&mut self) -> Option<FarmEffect> {
         self.effects.pop_front()
@@ -97,17 +129,15 @@ impl Farm {
     fn index_checkers(&mut self) {
         self.owners.clear();
         for (index, service) in self.services.iter().enumerate() {
-            let checkers = service.planned.pool.servers.iter().flat_map(|server| &server.checkers);
-            self.owners.extend(checkers.map(|checker| (checker.id, index)));
+            self.owners.extend(service.planned.checkers().map(|id| (id, index)));
         }
     }
 }
 
 impl Service {
     fn start(planned: PlannedService, effects: &mut VecDeque<FarmEffect>) -> Self {
-        if let Some(engine) = &planned.engine {
-            effects.push_back(FarmEffect::Table(TableChange::AddService(engine.clone())));
-        }
+        let additions = planned.engines.iter().cloned().map(TableChange::AddService);
+        effects.extend(additions.map(FarmEffect::Table));
         let pool = Pool::new(planned.pool.clone());
         let mut service = Self { planned, pool, installed: BTreeMap::new() };
         service.drain(effects);
@@ -115,7 +145,8 @@ impl Service {
     }
 
     fn change(mut self, planned: PlannedService, effects: &mut VecDeque<FarmEffect>) -> Self {
-        self.change_engine(planned.engine.as_ref(), effects);
+        self.tell_group(&planned, effects);
+        self.change_engines(&planned.engines, effects);
         self.planned = planned;
         self.pool.update(self.planned.pool.clone());
         self.drain(effects);
@@ -123,18 +154,28 @@ impl Service {
         self
     }
 
-    fn change_engine(&mut self, wanted: Option<&ServiceConfig>, effects: &mut VecDeque<FarmEffect>) {
-        match (&self.planned.engine, wanted) {
-            (Some(old), Some(new)) if old == new => {}
-            (Some(_), Some(new)) => effects.push_back(FarmEffect::Table(TableChange::EditService(new.clone()))),
-            (Some(_), None) => self.leave_engine(effects),
-            (None, Some(new)) => {
-                effects.push_back(FarmEffect::Table(TableChange::AddService(new.clone())));
-                let installed = self.installed.values();
-                let additions = installed.map(|to| TableChange::AddDestination(new.id, to.clone()));
-                effects.extend(additions.map(FarmEffect::Table));
+    /// Takes away the services that are not wanted any more.
+    fn give_up(&mut self, wanted: &[ServiceConfig], effects: &mut VecDeque<FarmEffect>) {
+        let wanted: BTreeSet<ServiceId> = wanted.iter().map(|engine| engine.id).collect();
+        let (kept, gone) = std::mem::take(&mut self.planned.engines).into_iter().partition(|e| wanted.contains(&e.id));
+        self.planned.engines = kept;
+        let gone: Vec<ServiceConfig> = gone;
+        effects.extend(gone.into_iter().map(|engine| FarmEffect::Table(TableChange::RemoveService(engine.id))));
+    }
+
+    fn change_engines(&mut self, wanted: &[ServiceConfig], effects: &mut VecDeque<FarmEffect>) {
+        let old: BTreeMap<ServiceId, &ServiceConfig> = self.planned.engines.iter().map(|e| (e.id, e)).collect();
+        for new in wanted {
+            match old.get(&new.id) {
+                Some(old) if *old == new => {}
+                Some(_) => effects.push_back(FarmEffect::Table(TableChange::EditService(new.clone()))),
+                None => {
+                    effects.push_back(FarmEffect::Table(TableChange::AddService(new.clone())));
+                    let installed = self.installed.values().map(|to| group::destination_of(&new.id, to));
+                    let additions = installed.map(|to| TableChange::AddDestination(new.id, to));
+                    effects.extend(additions.map(FarmEffect::Table));
+                }
             }
-            (None, None) => {}
         }
     }
 
@@ -148,9 +189,18 @@ impl Service {
             let wanted = DestinationConfig { weight: installed.weight, ..wanted };
             if wanted != *installed {
                 *installed = wanted.clone();
-                self.table(effects, |id| TableChange::EditDestination(id, wanted));
+                self.table(effects, |id| TableChange::EditDestination(id, group::destination_of(&id, &wanted)));
             }
         }
+    }
+
+    /// Entries of a group that come and go, in keepalived's words.
+    fn tell_group(&self, planned: &PlannedService, effects: &mut VecDeque<FarmEffect>) {
+        let (Some((name, old)), Some((_, new))) = (&self.planned.group, &planned.group) else { return };
+        let gone = old.iter().filter(|entry| !new.contains(entry));
+        effects.extend(gone.map(|entry| FarmEffect::Log(format!("VS [{entry}] in group {name} no longer exists"))));
+        let added = new.iter().filter(|entry| !old.contains(entry));
+        effects.extend(added.map(|entry| FarmEffect::Log(format!("VS [{entry}] added into group {name}"))));
     }
 
     fn remove(mut self, effects: &mut VecDeque<FarmEffect>) {
@@ -210,7 +260,7 @@ impl Service {
         let Some(wanted) = self.wanted(slot) else { return };
         let destination = DestinationConfig { weight, ..wanted.clone() };
         self.installed.insert(slot, destination.clone());
-        self.table(effects, |id| TableChange::AddDestination(id, destination));
+        self.table(effects, |id| TableChange::AddDestination(id, group::destination_of(&id, &destination)));
     }
 
     fn set_weight(&mut self, slot: Slot, weight: u32, effects: &mut VecDeque<FarmEffect>) {
@@ -220,19 +270,19 @@ impl Service {
         }
         installed.weight = weight;
         let destination = installed.clone();
-        self.table(effects, |id| TableChange::EditDestination(id, destination));
+        self.table(effects, |id| TableChange::EditDestination(id, group::destination_of(&id, &destination)));
     }
 
     fn uninstall(&mut self, slot: Slot, effects: &mut VecDeque<FarmEffect>) {
         let Some(installed) = self.installed.remove(&slot) else { return };
-        let address = SocketAddr::new(installed.address, installed.port);
-        self.table(effects, |id| TableChange::RemoveDestination(id, address));
+        self.table(effects, |id| {
+            let DestinationConfig { address, port, .. } = group::destination_of(&id, &installed);
+            TableChange::RemoveDestination(id, SocketAddr::new(address, port))
+        });
     }
 
-    fn table(&self, effects: &mut VecDeque<FarmEffect>, change: impl FnOnce(ServiceId) -> TableChange) {
-        if let Some(engine) = &self.planned.engine {
-            effects.push_back(FarmEffect::Table(change(engine.id)));
-        }
+    fn table(&self, effects: &mut VecDeque<FarmEffect>, change: impl Fn(ServiceId) -> TableChange) {
+        effects.extend(self.planned.engines.iter().map(|engine| FarmEffect::Table(change(engine.id))));
     }
 
     fn tell_server(&self, id: ServerId, up: bool, effects: &mut VecDeque<FarmEffect>) {

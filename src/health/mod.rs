@@ -15,6 +15,8 @@ pub use ids::Ids;
 pub use plan::Plan;
 
 use standfast_checkers::{CheckEvent, Runner, RunnerOptions};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -29,18 +31,24 @@ pub struct Health {
 #[derive(Debug)]
 enum Order {
     Load(Plan),
+    Addresses(BTreeSet<IpAddr>),
     Reports(oneshot::Sender<Vec<ServiceReport>>),
     Stop,
 }
 
 impl Health {
-    /// Starts the checkers of a plan on the current tokio runtime. Servers enter the table before their first check, unless
-    /// they are in alpha mode.
-    pub fn start(plan: Plan, table: Box<dyn Table>, outbox: UnboundedSender<HealthEvent>) -> Self {
+    /// Starts the checkers of a plan, on a host with these addresses, on the current tokio runtime. Servers enter the table
+    /// before their first check, unless they are in alpha mode.
+    pub fn start(
+        plan: Plan,
+        addresses: BTreeSet<IpAddr>,
+        table: Box<dyn Table>,
+        outbox: UnboundedSender<HealthEvent>,
+    ) -> Self {
         let (orders, inbox) = unbounded_channel();
         let (events, verdicts) = unbounded_channel();
         let runner = Runner::start(Vec::new(), events, &RunnerOptions::default());
-        let keeper = Keeper { farm: Farm::default(), runner, table, outbox };
+        let keeper = Keeper { farm: Farm::default(), runner, addresses, table, outbox };
         let task = tokio::spawn(keeper.run(plan, inbox, verdicts));
         Self { orders, task }
     }
@@ -48,6 +56,13 @@ impl Health {
     /// Takes another plan by differences.
     pub fn load(&self, plan: Plan) {
         self.order(Order::Load(plan));
+    }
+
+    /// Takes the addresses that this host has: checkers with `ha_suspend` run while one of theirs is among them.
+    pub fn address_line(&self) -> impl Fn(BTreeSet<IpAddr>) + Send + 'static {
+        let orders = self.orders.clone();
+        // Health checking may have ended before the one who tells of addresses.
+        move |present| drop(orders.send(Order::Addresses(present)))
     }
 
     /// The state of every pool; empty when the checks have stopped.
@@ -79,6 +94,7 @@ impl Health {
 struct Keeper {
     farm: Farm,
     runner: Runner,
+    addresses: BTreeSet<IpAddr>,
     table: Box<dyn Table>,
     outbox: UnboundedSender<HealthEvent>,
 }
@@ -95,6 +111,7 @@ impl Keeper {
             tokio::select! {
                 order = inbox.recv() => match order {
                     Some(Order::Load(plan)) => self.load(plan),
+                    Some(Order::Addresses(present)) => self.take_addresses(present),
                     // A caller that no longer wants the answer has dropped its end.
                     Some(Order::Reports(answer)) => drop(answer.send(self.farm.reports())),
                     Some(Order::Stop) | None => break,
@@ -114,7 +131,30 @@ impl Keeper {
         let checkers = std::mem::take(&mut plan.checkers);
         self.farm.load(plan);
         self.carry_out();
-        self.runner.update(checkers);
+        let governed = self.farm.governed(&self.addresses);
+        let suspended = governed.iter().filter(|(_, runs)| !runs).map(|(id, _)| *id);
+        self.runner.update_suspended(checkers, suspended.collect());
+        self.govern();
+    }
+
+    fn take_addresses(&mut self, present: BTreeSet<IpAddr>) {
+        if self.farm.watches_addresses() {
+            let told = |address: &IpAddr, verb| {
+                tracing::info!(target: "healthcheck", "Netlink reflector reports IP {address} {verb}");
+            };
+            let concerns = |address: &&IpAddr| self.farm.watches(**address);
+            present.difference(&self.addresses).filter(concerns).for_each(|address| told(address, "added"));
+            self.addresses.difference(&present).filter(concerns).for_each(|address| told(address, "removed"));
+        }
+        self.addresses = present;
+        self.govern();
+    }
+
+    /// Suspends and resumes checkers as their addresses went and came.
+    fn govern(&self) {
+        for (id, runs) in self.farm.governed(&self.addresses) {
+            self.runner.set_enabled(id, runs);
+        }
     }
 
     fn carry_out(&mut self) {

@@ -1,14 +1,15 @@
 //! What the checkers, the pools and the table shall be, derived from a configuration.
 
 use super::ids::{Ids, ServiceName, kind_name, service_name};
-use crate::translate::checkers::{self, Prepare};
-use crate::translate::{engine, names};
-use standfast_checkers::CheckerSpec;
+use crate::translate::checkers::{self, Names, Prepare};
+use crate::translate::{engine, group, names};
 use standfast_checkers::pool::{PoolChecker, PoolConfig, ServerId};
 use standfast_checkers::script::Command;
-use standfast_ipvs::{DestinationConfig, ServiceConfig};
-use standfast_parser::model::{Config, RealServer, VirtualServer};
-use std::collections::BTreeMap;
+use standfast_checkers::{CheckerId, CheckerSpec};
+use standfast_ipvs::{DestinationConfig, ServiceConfig, ServiceId};
+use standfast_parser::model::{Config, Protocol, RealServer, VirtualServer};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
 /// Everything about checks and forwarding that a configuration asks for.
 #[derive(Debug, Default)]
@@ -28,8 +29,12 @@ pub struct PlannedService {
     pub name: ServiceName,
     /// `[vip]:tcp:80`.
     pub label: String,
-    /// The engine's service; `None` where the engine cannot forward it.
-    pub engine: Option<ServiceConfig>,
+    /// The engine's services: several for a group, none where the engine cannot forward it.
+    pub engines: Vec<ServiceConfig>,
+    /// Name and entries of its `virtual_server_group`.
+    pub group: Option<(String, Vec<String>)>,
+    /// `ha_suspend`: ranges of addresses; it is checked while one of them is present. `None` checks always.
+    pub watched: Option<Vec<(IpAddr, IpAddr)>>,
     /// The pool.
     pub pool: PoolConfig,
     /// What the pool's servers are besides.
@@ -42,6 +47,13 @@ pub struct PlannedService {
     pub quorum_down: Option<Command>,
     /// `smtp_alert` of the virtual server.
     pub smtp_alert: bool,
+}
+
+impl PlannedService {
+    /// Every checker of its servers.
+    pub fn checkers(&self) -> impl Iterator<Item = CheckerId> + '_ {
+        self.pool.servers.iter().flat_map(|server| &server.checkers).map(|checker| checker.id)
+    }
 }
 
 /// A real server.
@@ -62,9 +74,15 @@ pub struct Member {
 }
 
 impl Plan {
+    /// Whether any service waits for its address (`ha_suspend`).
+    #[must_use]
+    pub fn watches_addresses(&self) -> bool {
+        self.services.iter().any(|service| service.watched.is_some())
+    }
+
     /// Plans a configuration. Identities come from `ids`, which outlives the plan.
     pub fn new(config: &Config, ids: &mut Ids, prepare: &mut Prepare<'_>) -> Self {
-        let mut planner = Planner { config, ids, prepare, plan: Self::default() };
+        let mut planner = Planner { config, ids, prepare, plan: Self::default(), served: BTreeSet::new() };
         for server in &config.virtual_servers {
             planner.service(server);
         }
@@ -78,47 +96,76 @@ struct Planner<'a, 'p> {
     ids: &'a mut Ids,
     prepare: &'a mut Prepare<'p>,
     plan: Plan,
+    /// What earlier services have the engine serve.
+    served: BTreeSet<ServiceId>,
 }
 
 impl Planner<'_, '_> {
     fn service(&mut self, service: &VirtualServer) {
-        let name = service_name(service);
+        let group = group::of(service, &self.config.virtual_server_groups);
+        let transport = names::transport(service, group);
         let label = names::virtual_server(service);
-        let engine = self.possible(&label, engine::service(service));
-        let mut pool = checkers::pool(service);
-        let mut members = BTreeMap::new();
-        for (nth, server) in service.real_servers.iter().enumerate() {
-            let twins = service.real_servers.iter().take(nth).filter(|other| other.address == server.address).count();
-            let id = self.ids.server((name.clone(), server.address, twins));
-            let checks = self.checkers(id, server, service);
-            members.insert(id, self.member(server, service, &label, !checks.is_empty()));
-            pool.servers.push(checkers::server(id, server, service, checks));
-        }
-        let sorry = service.sorry_server.as_ref().and_then(|sorry| self.possible(&label, engine::sorry(sorry)));
-        let quorum_up = self.command(service.quorum_up.as_ref());
-        let quorum_down = self.command(service.quorum_down.as_ref());
-        let smtp_alert = service.smtp_alert;
-        self.plan.services.push(PlannedService {
-            name,
+        let engines = self.engines(&label, service, group);
+        let mut planned = PlannedService {
+            name: service_name(service),
+            engines,
+            group: group.map(|group| (group.name.clone(), group::entry_names(service, group))),
+            watched: group::watched(service, group),
+            pool: checkers::pool(service, transport),
+            members: BTreeMap::new(),
+            sorry: service.sorry_server.as_ref().and_then(|sorry| self.possible(&label, engine::sorry(sorry))),
+            quorum_up: self.command(service.quorum_up.as_ref()),
+            quorum_down: self.command(service.quorum_down.as_ref()),
+            smtp_alert: service.smtp_alert,
             label,
-            engine,
-            pool,
-            members,
-            sorry,
-            quorum_up,
-            quorum_down,
-            smtp_alert,
-        });
+        };
+        for nth in 0..service.real_servers.len() {
+            self.server(service, nth, transport, &mut planned);
+        }
+        self.plan.services.push(planned);
     }
 
-    fn checkers(&mut self, id: ServerId, server: &RealServer, service: &VirtualServer) -> Vec<PoolChecker> {
+    fn server(&mut self, service: &VirtualServer, nth: usize, transport: Option<Protocol>, into: &mut PlannedService) {
+        let Some((server, before)) = service.real_servers.get(..=nth).and_then(<[_]>::split_last) else { return };
+        let twins = before.iter().filter(|other| other.address == server.address).count();
+        let id = self.ids.server((into.name.clone(), server.address, twins));
+        let names = Names { server: names::socket(server.address, transport), service: into.label.clone() };
+        let checks = self.checkers(id, server, &names);
+        let member = self.member(server, &names, !checks.is_empty());
+        into.members.insert(id, member);
+        into.pool.servers.push(checkers::server(id, server, &names.server, checks));
+    }
+
+    /// What the engine serves, without what an earlier virtual server has already.
+    fn engines(
+        &mut self,
+        label: &str,
+        service: &VirtualServer,
+        group: Option<&standfast_parser::model::VirtualServerGroup>,
+    ) -> Vec<ServiceConfig> {
+        if group.is_some_and(group::is_too_large) {
+            self.warn(format!("VS {label}: only the first {} addresses of its group are served", group::MOST_SERVICES));
+        }
+        let services = self.possible(label, group::services(service, group)).unwrap_or_default();
+        let (fresh, taken): (Vec<_>, Vec<_>) = services.into_iter().partition(|found| self.served.insert(found.id));
+        if let Some(first) = taken.first() {
+            let name = service_label(&first.id, service.protocol);
+            self.warn(format!(
+                "VS {label}: {name} is served by an earlier virtual server already ({} in all)",
+                taken.len()
+            ));
+        }
+        fresh
+    }
+
+    fn checkers(&mut self, id: ServerId, server: &RealServer, names: &Names) -> Vec<PoolChecker> {
         let log_all = self.config.globals.checker_log_all_failures;
         let mut checks = Vec::new();
         for (nth, checker) in server.checkers.iter().enumerate() {
             let kind = kind_name(&checker.kind);
             let twins = server.checkers.iter().take(nth).filter(|other| kind_name(&other.kind) == kind).count();
             let checker_id = self.ids.checker(id, &checker.kind, twins);
-            let spec = checkers::spec(checker_id, checker, server, service, log_all, self.prepare);
+            let spec = checkers::spec(checker_id, checker, names, log_all, self.prepare);
             if let Some(spec) = spec {
                 checks.push(PoolChecker { id: checker_id, alpha: checker.alpha });
                 self.plan.checkers.push(spec);
@@ -127,10 +174,10 @@ impl Planner<'_, '_> {
         checks
     }
 
-    fn member(&mut self, server: &RealServer, service: &VirtualServer, label: &str, checked: bool) -> Member {
+    fn member(&mut self, server: &RealServer, names: &Names, checked: bool) -> Member {
         Member {
-            label: names::socket(server.address, service.protocol),
-            destination: self.possible(label, engine::destination(server)),
+            label: names.server.clone(),
+            destination: self.possible(&names.service, engine::destination(server)),
             notify_up: self.command(server.notify_up.as_ref()),
             notify_down: self.command(server.notify_down.as_ref()),
             smtp_alert: server.smtp_alert,
@@ -143,18 +190,24 @@ impl Planner<'_, '_> {
     }
 
     fn possible<T>(&mut self, label: &str, result: Result<T, engine::NotForwarded>) -> Option<T> {
-        result
-            .map_err(|reason| {
-                let warning = format!("VS {label} is checked but not forwarded: {reason}");
-                if !self.plan.warnings.contains(&warning) {
-                    self.plan.warnings.push(warning);
-                }
-            })
-            .ok()
+        result.map_err(|reason| self.warn(format!("VS {label} is checked but not forwarded: {reason}"))).ok()
+    }
+
+    fn warn(&mut self, warning: String) {
+        if !self.plan.warnings.contains(&warning) {
+            self.plan.warnings.push(warning);
+        }
     }
 
     fn forget_absent(&mut self) {
         let living = self.plan.services.iter().flat_map(|service| service.members.keys().copied()).collect();
         self.ids.retain(&living);
+    }
+}
+
+fn service_label(id: &ServiceId, protocol: Protocol) -> String {
+    match id {
+        ServiceId::Address(key) => names::socket(SocketAddr::new(key.address, key.port), Some(protocol)),
+        ServiceId::Fwmark(mark) => format!("FWM {mark}"),
     }
 }

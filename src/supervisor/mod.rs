@@ -3,6 +3,7 @@
 //! One task runs it. It waits for signals and events only; scripts, mails and checks are tasks of their own, VRRP and the data
 //! plane threads of their own.
 
+mod addresses;
 mod dumps;
 mod events;
 mod ready;

@@ -1,8 +1,9 @@
 //! Health checking and forwarding: the checkers, their pools, and the table that follows them.
 
-use super::Outbox;
+use super::{Outbox, addresses};
 use crate::dataplane::{self, Dataplane};
 use crate::health::{Health, Plan, Table, TableChange};
+use crate::netlink;
 use standfast_ipvs::Timeouts;
 use standfast_parser::model::{Config, LvsTimeouts};
 use std::time::Duration;
@@ -11,6 +12,8 @@ use tracing::{error, warn};
 pub(super) struct Services {
     health: Health,
     engine: Option<dataplane::Handle>,
+    /// Tells of addresses, from the first virtual server with `ha_suspend` on.
+    netlink: Option<netlink::Handle>,
 }
 
 impl Services {
@@ -27,13 +30,25 @@ impl Services {
             Some(engine) => Box::new(Engine(engine.clone())),
             None => Box::new(NoTable),
         };
-        let services = Self { health: Health::start(plan, table, outbox.health.clone()), engine };
+        let netlink = plan.watches_addresses().then(addresses::start).flatten();
+        let present = netlink.as_ref().map(addresses::present).unwrap_or_default();
+        let health = Health::start(plan, present, table, outbox.health.clone());
+        if let Some(netlink) = &netlink {
+            addresses::follow(netlink, health.address_line());
+        }
+        let services = Self { health, engine, netlink };
         services.set_timeouts(config.globals.lvs_timeouts);
         services
     }
 
-    pub(super) fn load(&self, plan: Plan, config: &Config) {
+    pub(super) fn load(&mut self, plan: Plan, config: &Config) {
         self.set_timeouts(config.globals.lvs_timeouts);
+        if self.netlink.is_none() && plan.watches_addresses() {
+            self.netlink = addresses::start();
+            if let Some(netlink) = &self.netlink {
+                addresses::follow(netlink, self.health.address_line());
+            }
+        }
         self.health.load(plan);
     }
 

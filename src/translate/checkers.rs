@@ -8,18 +8,26 @@ use standfast_checkers::{
     MiscSpec, PatternSettings, ProbeSpec, SmtpSpec, UdpReply, UdpSpec,
 };
 use standfast_parser::model::{
-    self, Checker, CheckerKind, HttpCheck, MiscCheck, RealServer, Script, UdpCheck, VirtualServer,
+    self, Checker, CheckerKind, HttpCheck, MiscCheck, Protocol, RealServer, Script, UdpCheck, VirtualServer,
 };
 
 /// Makes a script of the file a command that may run; `None` drops it.
 pub type Prepare<'a> = dyn FnMut(&Script) -> Option<Command> + 'a;
 
+/// The two names that stand in a checker's log lines, in keepalived's notation.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// `[10.1.0.1]:tcp:80`.
+    pub server: String,
+    /// `[10.0.0.100]:tcp:80`.
+    pub service: String,
+}
+
 /// A checker's specification; `None` where its program may not run.
 pub fn spec(
     id: CheckerId,
     checker: &Checker,
-    server: &RealServer,
-    service: &VirtualServer,
+    names: &Names,
     log_all_failures: bool,
     prepare: &mut Prepare<'_>,
 ) -> Option<CheckerSpec> {
@@ -34,14 +42,14 @@ pub fn spec(
             alpha: checker.alpha,
             log_all_failures: checker.log_all_failures || log_all_failures,
         },
-        service: names::socket(server.address, service.protocol),
-        virtual_service: names::virtual_server(service),
+        service: names.server.clone(),
+        virtual_service: names.service.clone(),
     })
 }
 
 /// A pool without its servers.
 #[must_use]
-pub fn pool(service: &VirtualServer) -> PoolConfig {
+pub fn pool(service: &VirtualServer, transport: Option<Protocol>) -> PoolConfig {
     PoolConfig {
         service: names::virtual_server(service),
         quorum: service.quorum,
@@ -50,17 +58,17 @@ pub fn pool(service: &VirtualServer) -> PoolConfig {
         sorry: service
             .sorry_server
             .as_ref()
-            .map(|sorry| SorryConfig { name: names::socket(sorry.address, service.protocol), inhibit: sorry.inhibit }),
+            .map(|sorry| SorryConfig { name: names::socket(sorry.address, transport), inhibit: sorry.inhibit }),
         servers: Vec::new(),
     }
 }
 
 /// A server of a pool.
 #[must_use]
-pub fn server(id: ServerId, server: &RealServer, service: &VirtualServer, checkers: Vec<PoolChecker>) -> ServerConfig {
+pub fn server(id: ServerId, server: &RealServer, name: &str, checkers: Vec<PoolChecker>) -> ServerConfig {
     ServerConfig {
         id,
-        name: names::socket(server.address, service.protocol),
+        name: name.to_owned(),
         weight: server.weight,
         inhibit_on_failure: server.inhibit_on_failure,
         checkers,

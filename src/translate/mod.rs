@@ -2,5 +2,6 @@
 
 pub mod checkers;
 pub mod engine;
+pub mod group;
 pub mod names;
 pub mod vrrp;

@@ -7,6 +7,7 @@ pub use statistics::Statistics;
 
 use crate::spec::{CheckEvent, CheckerId, CheckerSpec};
 use schedule::Schedule;
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -38,7 +39,7 @@ pub struct Runner {
 
 #[derive(Debug)]
 enum Order {
-    Update(Vec<CheckerSpec>),
+    Update(Vec<CheckerSpec>, BTreeSet<CheckerId>),
     Enable(CheckerId, bool),
     Stop,
 }
@@ -51,7 +52,7 @@ impl Runner {
     pub fn start(specs: Vec<CheckerSpec>, events: UnboundedSender<CheckEvent>, options: &RunnerOptions) -> Self {
         let (orders, inbox) = unbounded_channel();
         let mut schedule = Schedule::new(events, options);
-        schedule.update(specs);
+        schedule.update(specs, &BTreeSet::new());
         let statistics = schedule.statistics.clone();
         let task = tokio::spawn(schedule.run(inbox));
         Self { orders, task, statistics }
@@ -59,7 +60,12 @@ impl Runner {
 
     /// Takes a new set of checkers by differences: equal ones keep their phase and state, edited ones their verdict.
     pub fn update(&self, specs: Vec<CheckerSpec>) {
-        self.order(Order::Update(specs));
+        self.update_suspended(specs, BTreeSet::new());
+    }
+
+    /// The same, where those of the new ones that are in `suspended` begin as [`set_enabled`](Self::set_enabled) leaves them.
+    pub fn update_suspended(&self, specs: Vec<CheckerSpec>, suspended: BTreeSet<CheckerId>) {
+        self.order(Order::Update(specs, suspended));
     }
 
     /// Suspends or resumes a checker (`ha_suspend`). A suspended one makes no attempts and keeps its verdict.

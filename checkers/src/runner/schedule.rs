@@ -73,7 +73,7 @@ impl Schedule {
             tokio::select! {
                 biased;
                 order = orders.recv() => match order {
-                    Some(Order::Update(specs)) => self.update(specs),
+                    Some(Order::Update(specs, suspended)) => self.update(specs, &suspended),
                     Some(Order::Enable(id, enabled)) => self.enable(id, enabled),
                     Some(Order::Stop) | None => break,
                 },
@@ -88,7 +88,7 @@ impl Schedule {
         self.running.shutdown().await;
     }
 
-    pub(super) fn update(&mut self, specs: Vec<CheckerSpec>) {
+    pub(super) fn update(&mut self, specs: Vec<CheckerSpec>, suspended: &BTreeSet<CheckerId>) {
         let mut wanted: BTreeMap<CheckerId, usize> = BTreeMap::new();
         for (index, spec) in specs.iter().enumerate() {
             wanted.insert(spec.id, index);
@@ -98,13 +98,14 @@ impl Schedule {
             self.remove(id);
         }
         for spec in specs {
-            self.place(spec);
+            let suspended = suspended.contains(&spec.id);
+            self.place(spec, suspended);
         }
     }
 
-    fn place(&mut self, spec: CheckerSpec) {
+    fn place(&mut self, spec: CheckerSpec, suspended: bool) {
         let id = spec.id;
-        let Some(checker) = self.checkers.get_mut(&id) else { return self.add(spec, None) };
+        let Some(checker) = self.checkers.get_mut(&id) else { return self.add(spec, None, !suspended) };
         if *checker.spec == spec {
             return;
         }
@@ -117,8 +118,9 @@ impl Schedule {
             self.hasten(id);
             return;
         }
+        let enabled = checker.enabled;
         let previous = self.remove(spec.id);
-        self.add(spec, previous.as_ref());
+        self.add(spec, previous.as_ref(), enabled);
     }
 
     /// A shorter `delay_loop` counts from now.
@@ -134,19 +136,20 @@ impl Schedule {
         }
     }
 
-    fn add(&mut self, spec: CheckerSpec, previous: Option<&Judge>) {
+    fn add(&mut self, spec: CheckerSpec, previous: Option<&Judge>, enabled: bool) {
         let (id, now) = (spec.id, tokio::time::Instant::now().into_std());
         let mut judge =
             Judge::new(spec.settings.clone(), spec.probe.judge_kind(), &spec.service, &spec.virtual_service);
         if let Some(previous) = previous {
             judge.inherit(previous);
         }
-        let text = format!("Activating healthchecker for service {} for VS {}", spec.service, spec.virtual_service);
+        let verb = if enabled { "Activating" } else { "Deactivating" };
+        let text = format!("{verb} healthchecker for service {} for VS {}", spec.service, spec.virtual_service);
         self.send(CheckEvent::Log { id, text });
         let at = judge.first_attempt(now, self.throw());
         self.generation += 1;
         let checker =
-            Checker { spec: spec.into(), judge, generation: self.generation, enabled: true, state: State::Waiting(at) };
+            Checker { spec: spec.into(), judge, generation: self.generation, enabled, state: State::Waiting(at) };
         self.checkers.insert(id, checker);
         self.due.insert((at, id));
     }

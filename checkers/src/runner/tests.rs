@@ -156,7 +156,7 @@ async fn few_places_are_shared_by_many() {
     let (sender, mut events) = unbounded_channel();
     let specs = (1..=40).map(|id| spec(id, tcp(address))).collect();
     let runner = Runner::start(specs, sender, &RunnerOptions { max_in_flight: 2, seed: 7 });
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     while seen.len() < 40 {
         assert!(seen.insert(verdict(&mut events).await));
     }

@@ -4,7 +4,6 @@ use super::item::Argument;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{GroupEntry, VirtualServerGroup};
-use crate::table;
 use crate::value::full_prefix;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -25,7 +24,6 @@ impl<'t> Builder<'t> {
             let found = found.related(first.span, "the first one");
             return self.report(found);
         }
-        self.not_acted_on(&table::ROOT, item);
         let span = item.argument_span();
         self.config.virtual_server_groups.push(VirtualServerGroup { name: name.to_owned(), entries, span });
     }

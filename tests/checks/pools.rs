@@ -1,0 +1,70 @@
+//! One pool behind many addresses, and checks that wait for theirs.
+
+use crate::common::SOON;
+use crate::common::site::{NOTICED, Site, TCP_CHECK, VIP, real_server};
+use standfast_labkit::eventually;
+use standfast_labkit::servers::http_get;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(2);
+
+fn ask(site: &Site, target: &str) -> Option<String> {
+    let target: SocketAddr = target.parse().unwrap();
+    http_get(&site.client, target, "/", PATIENCE).ok().map(|(_, body)| body)
+}
+
+pub fn every_address_of_a_group_is_served() {
+    let site = Site::nat("group", 2);
+    let mut web = site.web_servers();
+    for last in 101..=103 {
+        site.director.ip(&format!("addr add 10.7.0.{last}/24 dev eth0")).unwrap();
+    }
+    let servers: String = site.addresses.iter().map(|address| real_server(address, 1, TCP_CHECK)).collect();
+    let with = |entries: &str| {
+        format!(
+            "virtual_server_group web {{\n{entries}\n}}\nvirtual_server group web {{\n delay_loop 1\n lb_algo rr\n\
+             lb_kind NAT\n protocol TCP\n{servers}}}\n"
+        )
+    };
+    let mut daemon = site.start(&with("10.7.0.101-102 80\n10.7.0.103 8080"));
+    daemon.await_log("Gained quorum 1+0=1 <= 2 for VS [web]:0", SOON);
+    for target in ["10.7.0.101:80", "10.7.0.102:80", "10.7.0.103:8080"] {
+        eventually(NOTICED, target, || ask(&site, target).is_some_and(|answer| answer.starts_with("web")));
+    }
+    drop(web.remove(0));
+    daemon.await_log("Removing service [10.8.0.21]:tcp:80 from VS [web]:0", NOTICED);
+    for target in ["10.7.0.101:80", "10.7.0.102:80", "10.7.0.103:8080"] {
+        let answers: Vec<_> = (0..3).map(|_| ask(&site, target)).collect();
+        assert!(answers.iter().all(|answer| answer.as_deref() == Some("web2")), "{target}: {answers:?}");
+    }
+    daemon.configure(&with("10.7.0.101 80\n10.7.0.103 80"));
+    daemon.signal(nix::sys::signal::Signal::SIGHUP);
+    daemon.await_log("VS [[10.7.0.101]:tcp:80-10.7.0.102] in group web no longer exists", NOTICED);
+    daemon.await_log("VS [[10.7.0.103]:tcp:80] added into group web", SOON);
+    eventually(NOTICED, "the new port", || ask(&site, "10.7.0.103:80").as_deref() == Some("web2"));
+    assert_eq!(ask(&site, "10.7.0.101:80").as_deref(), Some("web2"));
+    assert_eq!(ask(&site, "10.7.0.102:80"), None);
+}
+
+pub fn checks_are_suspended_while_the_address_is_elsewhere() {
+    let site = Site::nat("suspend", 1);
+    let web = site.web_servers();
+    site.director.ip(&format!("addr del {VIP}/24 dev eth0")).unwrap();
+    let servers = real_server("10.8.0.21", 1, TCP_CHECK);
+    let daemon = site.start(&site.service_of("rr", "ha_suspend", &servers));
+    let of = "healthchecker for service [10.8.0.21]:tcp:80 for VS [10.7.0.100]:tcp:80";
+    daemon.await_log(&format!("Deactivating {of}"), SOON);
+    drop(web);
+    // Its first check would come within two seconds.
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(!daemon.log().contains("TCP_CHECK"), "it is checked:\n{}", daemon.log());
+    site.director.ip(&format!("addr add {VIP}/24 dev eth0")).unwrap();
+    daemon.await_log(&format!("Activating {of}"), SOON);
+    daemon.await_log("Removing service [10.8.0.21]:tcp:80 from VS [10.7.0.100]:tcp:80", NOTICED);
+    site.director.ip(&format!("addr del {VIP}/24 dev eth0")).unwrap();
+    daemon.await_log(&format!("Suspending {of}"), SOON);
+    let _web = site.web_servers();
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(!daemon.log().contains("Adding service"), "it is checked:\n{}", daemon.log());
+}
