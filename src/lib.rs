@@ -13,6 +13,7 @@ pub mod machine;
 pub mod netlink;
 pub mod notify;
 pub mod pidfile;
+mod poller;
 pub mod run;
 pub mod scheduling;
 pub mod signals;

@@ -15,12 +15,14 @@ pub struct Scheduling {
 /// Priority of a thread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Priority {
-    /// The lowest real-time priority if the kernel grants it, else the best nice value, else none.
+    /// A low real-time priority if the kernel grants it, else the best nice value, else none.
     ///
     /// On a machine with every core busy an ordinary thread wakes milliseconds late, which at short advert intervals
     /// makes a backup take over from a master that is alive.
     #[default]
     Automatic,
+    /// As `Automatic`, one below.
+    Yielding,
     /// `vrrp_rt_priority`: `SCHED_RR` at this priority, 1..=99.
     Realtime(u8),
     /// `vrrp_priority`: nice value, -20..=19.
@@ -28,22 +30,38 @@ pub enum Priority {
 }
 
 const BEST_NICE: i8 = -20;
+/// Room for one below it, for the threads that VRRP must not wait for.
+const AUTOMATIC: u8 = 2;
 
 impl Scheduling {
+    /// The same for a thread that gives way to the one with these settings: hundreds of addresses to set at once must not keep
+    /// an advert from a machine's only core.
+    #[must_use]
+    pub fn below(self) -> Self {
+        let priority = match self.priority {
+            Priority::Automatic => Priority::Yielding,
+            Priority::Realtime(priority) => Priority::Realtime(priority.saturating_sub(1).max(1)),
+            priority => priority,
+        };
+        Self { priority, lock_memory: false }
+    }
     /// Applies the settings to the calling thread; what the kernel refuses is logged and otherwise ignored.
     pub fn apply(self) {
         match self.priority {
-            Priority::Automatic => {
-                if let Err(error) = set_realtime(1).or_else(|_| set_nice(BEST_NICE)) {
-                    tracing::debug!(target: "vrrp", "no better priority than that of other programs: {}", error.desc());
-                }
-            }
+            Priority::Automatic => be_preferred(AUTOMATIC),
+            Priority::Yielding => be_preferred(AUTOMATIC - 1),
             Priority::Realtime(priority) => log_refusal("real-time priority", set_realtime(priority)),
             Priority::Nice(nice) => log_refusal("process priority", set_nice(nice)),
         }
         if self.lock_memory {
             log_refusal("locked memory", mlockall(lock_what_is_used()));
         }
+    }
+}
+
+fn be_preferred(realtime: u8) {
+    if let Err(error) = set_realtime(realtime).or_else(|_| set_nice(BEST_NICE)) {
+        tracing::debug!(target: "vrrp", "no better priority than that of other programs: {}", error.desc());
     }
 }
 

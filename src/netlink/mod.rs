@@ -8,6 +8,7 @@ mod address;
 mod announce;
 mod frame;
 mod interface;
+mod kernel;
 mod memory;
 mod packet;
 mod worker;
@@ -17,15 +18,15 @@ pub use announce::Pace;
 pub use interface::{Interface, InterfaceAddress};
 pub use packet::PacketSocket;
 
+use crate::poller::Bell;
 use crate::scheduling::Scheduling;
 use std::io;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What a subscriber is told; calls come from the netlink thread and must not wait.
 #[derive(Debug, Clone)]
@@ -90,7 +91,22 @@ enum Command {
 /// Gives commands to the netlink thread, which ends with the last handle.
 #[derive(Debug, Clone)]
 pub struct Handle {
-    commands: UnboundedSender<Command>,
+    line: Arc<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    /// `None` only while it is dropped.
+    commands: Option<Sender<Command>>,
+    bell: Bell,
+}
+
+impl Drop for Line {
+    /// The thread finds the channel closed when the bell wakes it.
+    fn drop(&mut self) {
+        self.commands = None;
+        self.bell.ring();
+    }
 }
 
 /// Starts the thread in the network namespace of the caller and reads the interfaces.
@@ -98,18 +114,21 @@ pub struct Handle {
 /// # Errors
 /// When the thread or its sockets cannot be made, or the kernel does not list its interfaces.
 pub fn start(options: Options) -> io::Result<Handle> {
-    let (commands, received) = unbounded_channel();
+    let (commands, received) = channel();
     let (ready, outcome) = sync_channel(1);
-    std::thread::Builder::new().name("netlink".to_owned()).spawn(move || run(options, received, &ready))?;
+    let bell = Bell::new()?;
+    let ear = bell.clone();
+    std::thread::Builder::new().name("netlink".to_owned()).spawn(move || run(options, &received, &ear, &ready))?;
+    let line = Line { commands: Some(commands), bell };
     outcome.recv().map_err(|_| io::Error::other("the netlink thread ended at its start"))??;
-    Ok(Handle { commands })
+    Ok(Handle { line: Arc::new(line) })
 }
 
-fn run(options: Options, mut commands: UnboundedReceiver<Command>, ready: &SyncSender<io::Result<()>>) {
+fn run(options: Options, commands: &Receiver<Command>, bell: &Bell, ready: &SyncSender<io::Result<()>>) {
     let mut estate = worker::Estate::new(options);
     let mut ready = Some(ready);
     loop {
-        let life = catch_unwind(AssertUnwindSafe(|| live(&mut estate, &mut commands, &mut ready)));
+        let life = catch_unwind(AssertUnwindSafe(|| live(&mut estate, commands, bell, &mut ready)));
         match life {
             Ok(Ok(())) => return,
             Ok(Err(error)) => match ready.take() {
@@ -124,18 +143,16 @@ fn run(options: Options, mut commands: UnboundedReceiver<Command>, ready: &SyncS
 
 fn live(
     estate: &mut worker::Estate,
-    commands: &mut UnboundedReceiver<Command>,
+    commands: &Receiver<Command>,
+    bell: &Bell,
     ready: &mut Option<&SyncSender<io::Result<()>>>,
 ) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut worker = worker::Worker::open(estate).await?;
-        match ready.take() {
-            Some(ready) => drop(ready.send(Ok(()))),
-            None => worker.tell_all(),
-        }
-        worker.run(commands).await
-    })
+    let mut worker = worker::Worker::open(estate)?;
+    match ready.take() {
+        Some(ready) => drop(ready.send(Ok(()))),
+        None => worker.tell_all(),
+    }
+    worker.run(commands, bell)
 }
 
 impl Handle {
@@ -207,8 +224,9 @@ impl Handle {
 
     /// The thread lives as long as a handle does.
     fn give(&self, command: Command) {
-        if self.commands.send(command).is_err() {
-            tracing::error!(target: "vrrp", "the netlink thread has ended; a command is lost");
+        match &self.line.commands {
+            Some(commands) if commands.send(command).is_ok() => self.line.bell.ring(),
+            _ => tracing::error!(target: "vrrp", "the netlink thread has ended; a command is lost"),
         }
     }
 }

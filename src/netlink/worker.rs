@@ -3,27 +3,22 @@
 use super::address::AddressSpec;
 use super::announce::Announcer;
 use super::interface::{Change, Interface, Table};
+use super::kernel::{Heard, Kernel, Message, Reports};
 use super::memory::Memory;
 use super::packet::PacketSocket;
 use super::{Command, Event, Options, Subscriber};
-use futures::channel::mpsc::UnboundedReceiver as Unsolicited;
-use futures::{Stream, StreamExt, TryStreamExt};
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage;
+use crate::poller::{Bell, FIRST_SOCKET, Poller};
+use netlink_packet_core::NetlinkPayload;
 use nix::errno::Errno;
-use rtnetlink::MulticastGroup;
-use rtnetlink::sys::AsyncSocket as _;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc::UnboundedReceiver;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Instant;
 
-/// The kernel answers at once; this only bounds the wait for an answer that was lost.
-const ANSWER_BOUND: Duration = Duration::from_secs(1);
-/// Room for messages of the kernel while a command is carried out, in bytes.
-const RECEIVE_BUFFER: u32 = 1 << 20;
+/// Commands carried out before the thread looks at its announcements again, and datagrams read before its commands.
+const BATCH: usize = 64;
 const NO_INTERFACE: u32 = 0;
 
 /// What outlives a panic of the worker.
@@ -46,7 +41,7 @@ impl Estate {
 }
 
 pub(super) struct Worker<'a> {
-    kernel: rtnetlink::Handle,
+    kernel: Kernel,
     reports: Reports,
     packets: nix::Result<PacketSocket>,
     table: Table,
@@ -58,11 +53,10 @@ pub(super) struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    pub(super) async fn open(estate: &'a mut Estate) -> io::Result<Self> {
-        let (connection, kernel, _) = rtnetlink::new_connection()?;
-        tokio::spawn(connection);
-        let reports = monitor()?;
-        let table = read_table(&kernel).await.map_err(io::Error::other)?;
+    pub(super) fn open(estate: &'a mut Estate) -> io::Result<Self> {
+        let reports = Reports::open()?;
+        let mut kernel = Kernel::open()?;
+        let table = kernel.read_table()?;
         let (packets, announcer) = (PacketSocket::open(), Announcer::default());
         let expected = HashMap::new();
         let mut worker = Self { kernel, reports, packets, table, announcer, estate, expected, leaving: false };
@@ -71,36 +65,49 @@ impl<'a> Worker<'a> {
     }
 
     /// Returns when the last handle is gone; an error means that the kernel's reports have ended.
-    pub(super) async fn run(mut self, commands: &mut UnboundedReceiver<Command>) -> io::Result<()> {
+    pub(super) fn run(mut self, commands: &Receiver<Command>, bell: &Bell) -> io::Result<()> {
+        let mut poller = Poller::new(bell.clone())?;
+        poller.watch(&self.reports, FIRST_SOCKET)?;
+        // Whatever rang before a panic may still wait in the channel.
+        bell.ring();
         loop {
             let next = self.send_announcements();
-            tokio::select! {
-                biased;
-                command = commands.recv() => match command {
-                    Some(command) => self.carry_out(command).await,
-                    None => return Ok(()),
-                },
-                report = self.reports.next() => match report {
-                    Some((message, _)) => self.take_report(message).await,
-                    None => return Err(io::Error::other("the kernel's netlink reports have ended")),
-                },
-                () = sleep_until(next) => {}
+            let tokens = poller.wait(next)?;
+            if self.obey(commands, bell) {
+                return Ok(());
+            }
+            if !tokens.is_empty() {
+                self.take_reports()?;
             }
         }
     }
 
-    async fn carry_out(&mut self, command: Command) {
+    /// Returns true when the last handle is gone. Announcements go out between two commands.
+    fn obey(&mut self, commands: &Receiver<Command>, bell: &Bell) -> bool {
+        for _ in 0..BATCH {
+            match commands.try_recv() {
+                Ok(command) => self.carry_out(command),
+                Err(TryRecvError::Disconnected) => return true,
+                Err(TryRecvError::Empty) => return false,
+            }
+            self.send_announcements();
+        }
+        bell.ring();
+        false
+    }
+
+    fn carry_out(&mut self, command: Command) {
         match command {
             Command::Subscribe(subscriber) => self.subscribe(subscriber),
             Command::Snapshot(reply) => drop(reply.try_send(self.snapshot())),
-            Command::Recover(configured) => self.recover(&configured).await,
+            Command::Recover(configured) => self.recover(&configured),
             Command::Remember(configured) => self.remember(configured),
             Command::Leave => self.leaving = true,
             Command::Forget => self.estate.memory.forget(),
             Command::SetPace(pace) => self.announcer.set_pace(pace),
             Command::Schedule(scheduling) => scheduling.apply(),
-            Command::SetAddresses { owner, addresses } => self.set(&owner, &addresses).await,
-            Command::ClearAddresses { owner, addresses } => self.clear(&owner, &addresses).await,
+            Command::SetAddresses { owner, addresses } => self.set(&owner, &addresses),
+            Command::ClearAddresses { owner, addresses } => self.clear(&owner, &addresses),
             Command::Announce { owner, addresses, rounds } => self.announce(&owner, &addresses, rounds),
             Command::Barrier(reply) => drop(reply.try_send(())),
             #[cfg(test)]
@@ -123,7 +130,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    async fn recover(&mut self, configured: &[AddressSpec]) {
+    fn recover(&mut self, configured: &[AddressSpec]) {
         let mut left = self.estate.memory.recall();
         left.extend_from_slice(configured);
         let mut seen = BTreeSet::new();
@@ -132,7 +139,7 @@ impl<'a> Worker<'a> {
         for spec in &left {
             tracing::info!(target: "vrrp", "removing {spec}, left behind by a daemon that did not stop cleanly");
         }
-        self.delete(&left).await;
+        self.delete(&left);
         self.remember(configured.to_vec());
     }
 
@@ -141,16 +148,19 @@ impl<'a> Worker<'a> {
         self.estate.memory.store(&configured);
     }
 
-    async fn set(&mut self, owner: &Arc<str>, addresses: &[AddressSpec]) {
-        let mut answers = Vec::with_capacity(addresses.len());
+    fn set(&mut self, owner: &Arc<str>, addresses: &[AddressSpec]) {
+        let (mut placed, mut requests) = (Vec::with_capacity(addresses.len()), Vec::with_capacity(addresses.len()));
         for spec in addresses {
             match self.index(spec) {
                 NO_INTERFACE => tracing::warn!(target: "vrrp", "({owner}) cannot set {spec}: no such interface"),
-                index => answers.push((spec, index, self.kernel.request(spec.add(index)))),
+                index => {
+                    placed.push((spec, index));
+                    requests.push(spec.add(index));
+                }
             }
         }
-        for (spec, index, answer) in answers {
-            match outcome(answer).await {
+        for ((spec, index), outcome) in placed.into_iter().zip(self.kernel.carry_out(&mut requests)) {
+            match outcome {
                 Ok(()) | Err(Errno::EEXIST) => {
                     let owned = Owned { owner: Arc::clone(owner), spec: spec.clone() };
                     self.estate.owned.insert((index, spec.address), owned);
@@ -169,24 +179,23 @@ impl<'a> Worker<'a> {
         self.announcer.enqueue(owner, addresses, rounds);
     }
 
-    async fn clear(&mut self, owner: &Arc<str>, addresses: &[AddressSpec]) {
+    fn clear(&mut self, owner: &Arc<str>, addresses: &[AddressSpec]) {
         self.announcer.cancel(owner);
         let standing: Vec<_> = addresses.iter().filter(|spec| self.is_owned(spec) || self.stands(spec)).collect();
-        self.delete(&standing).await;
+        self.delete(&standing);
     }
 
-    async fn delete(&mut self, addresses: &[&AddressSpec]) {
-        let mut answers = Vec::with_capacity(addresses.len());
-        for spec in addresses {
-            let index = self.index(spec);
-            self.estate.owned.remove(&(index, spec.address));
-            answers.push((spec, index, self.kernel.request(spec.delete(index))));
+    fn delete(&mut self, addresses: &[&AddressSpec]) {
+        let placed: Vec<_> = addresses.iter().map(|spec| (*spec, self.index(spec))).collect();
+        let mut requests: Vec<Message> = placed.iter().map(|(spec, index)| spec.delete(*index)).collect();
+        for (spec, index) in &placed {
+            self.estate.owned.remove(&(*index, spec.address));
         }
-        for (spec, index, answer) in answers {
-            match outcome(answer).await {
+        for ((spec, index), outcome) in placed.into_iter().zip(self.kernel.carry_out(&mut requests)) {
+            match outcome {
                 Ok(()) => {
                     self.expect_removal(index, spec.address);
-                    self.restore_siblings(index, spec).await;
+                    self.restore_siblings(index, spec);
                 }
                 Err(Errno::EADDRNOTAVAIL | Errno::ENODEV) => {}
                 Err(error) => tracing::warn!(target: "vrrp", "cannot remove {spec}: {}", error.desc()),
@@ -196,14 +205,14 @@ impl<'a> Worker<'a> {
 
     /// Unless `promote_secondaries` is set, the kernel removes all IPv4 addresses of a network with the first of them;
     /// those that other routers hold are put back at once.
-    async fn restore_siblings(&mut self, index: u32, removed: &AddressSpec) {
+    fn restore_siblings(&mut self, index: u32, removed: &AddressSpec) {
         if self.leaving || self.table.is_secondary(index, removed.address) {
             return;
         }
         let held = self.estate.owned.iter().filter(|((on, _), owned)| *on == index && owned.spec.is_sibling(removed));
         let siblings: Vec<AddressSpec> = held.map(|(_, owned)| owned.spec.clone()).collect();
         for spec in siblings {
-            match outcome(self.kernel.request(spec.add(index))).await {
+            match self.kernel.ask(spec.add(index)) {
                 Ok(()) => {
                     self.expect_removal(index, spec.address);
                     self.table.doubt_secondaries(index);
@@ -218,15 +227,31 @@ impl<'a> Worker<'a> {
         *self.expected.entry((index, address)).or_default() += 1;
     }
 
-    async fn take_report(&mut self, message: NetlinkMessage<RouteNetlinkMessage>) {
-        match message.payload {
-            NetlinkPayload::InnerMessage(message) => {
-                for change in self.table.apply(&message) {
-                    self.take_change(change);
-                }
+    fn take_reports(&mut self) -> io::Result<()> {
+        let mut changes = Vec::new();
+        for _ in 0..BATCH {
+            match self.reports.hear()? {
+                Heard::Messages(messages) => messages.iter().for_each(|message| self.read(message, &mut changes)),
+                Heard::Nothing => break,
+                Heard::Overrun => self.resynchronise(),
             }
-            NetlinkPayload::Overrun(_) => self.resynchronise().await,
-            _ => {}
+        }
+        changes.into_iter().for_each(|change| self.take_change(change));
+        Ok(())
+    }
+
+    /// Hundreds of addresses come at once when routers become master: of an interface that changes again and again, only
+    /// the last picture is news.
+    fn read(&mut self, message: &Message, changes: &mut Vec<Change>) {
+        let NetlinkPayload::InnerMessage(message) = &message.payload else { return };
+        for change in self.table.apply(message) {
+            if let (Some(Change::Changed(last)), Change::Changed(next)) = (changes.last(), &change)
+                && last.index == next.index
+                && last.is_usable() == next.is_usable()
+            {
+                changes.pop();
+            }
+            changes.push(change);
         }
     }
 
@@ -257,9 +282,9 @@ impl<'a> Worker<'a> {
     }
 
     /// Messages were dropped: reads everything again and finds what was lost meanwhile.
-    async fn resynchronise(&mut self) {
+    fn resynchronise(&mut self) {
         tracing::warn!(target: "vrrp", "the kernel dropped netlink messages; reading all interfaces again");
-        match read_table(&self.kernel).await {
+        match self.kernel.read_table() {
             Ok(table) => self.table = table,
             Err(error) => return tracing::error!(target: "vrrp", "cannot read the interfaces: {error}"),
         }
@@ -297,49 +322,5 @@ impl<'a> Worker<'a> {
 
     fn stands(&self, spec: &AddressSpec) -> bool {
         self.table.holds(self.index(spec), spec.address, spec.kernel_prefix_len())
-    }
-}
-
-async fn read_table(kernel: &rtnetlink::Handle) -> Result<Table, rtnetlink::Error> {
-    let mut table = Table::default();
-    let links: Vec<_> = kernel.link().get().execute().try_collect().await?;
-    let addresses: Vec<_> = kernel.address().get().execute().try_collect().await?;
-    for link in links {
-        table.apply(&RouteNetlinkMessage::NewLink(link));
-    }
-    for address in addresses {
-        table.apply(&RouteNetlinkMessage::NewAddress(address));
-    }
-    Ok(table)
-}
-
-type Reports = Unsolicited<(NetlinkMessage<RouteNetlinkMessage>, rtnetlink::sys::SocketAddr)>;
-
-fn monitor() -> io::Result<Reports> {
-    let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
-    let (mut connection, _, reports) = rtnetlink::new_multicast_connection(&groups)?;
-    connection.socket_mut().socket_mut().set_rx_buf_sz(RECEIVE_BUFFER)?;
-    tokio::spawn(connection);
-    Ok(reports)
-}
-
-async fn outcome<S>(answer: Result<S, rtnetlink::Error>) -> Result<(), Errno>
-where
-    S: Stream<Item = NetlinkMessage<RouteNetlinkMessage>> + Unpin,
-{
-    let mut answer = answer.map_err(|_| Errno::EPIPE)?;
-    match tokio::time::timeout(ANSWER_BOUND, answer.next()).await {
-        Err(_) => Err(Errno::ETIMEDOUT),
-        Ok(Some(NetlinkMessage { payload: NetlinkPayload::Error(error), .. })) => {
-            error.code.map_or(Ok(()), |code| Err(Errno::from_raw(code.get().saturating_abs())))
-        }
-        Ok(_) => Ok(()),
-    }
-}
-
-async fn sleep_until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -6,7 +6,6 @@
 
 mod capability;
 mod event;
-mod poller;
 mod setup;
 mod shell;
 mod slots;
@@ -20,7 +19,7 @@ pub use event::{Views, VrrpEvent};
 pub use setup::{MissingInterface, RouterSetup, VrrpSetup};
 
 use crate::netlink;
-use poller::Bell;
+use crate::poller::Bell;
 use shell::World;
 use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::collections::BTreeMap;
@@ -67,7 +66,7 @@ pub fn start(
 ) -> Result<Handle, StartError> {
     capability::check()?;
     setup.check_interfaces(&netlink.interfaces())?;
-    netlink.schedule(setup.scheduling);
+    netlink.schedule(setup.scheduling.below());
     netlink.set_pace(setup.pace);
     netlink.recover(setup.addresses());
     // Without what was just removed: a leftover must not become the source of adverts.

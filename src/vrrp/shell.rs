@@ -1,12 +1,12 @@
 //! Carries out what the node wants, and tells it what happens.
 
 use super::event::{Views, VrrpEvent};
-use super::poller::Poller;
 use super::setup::VrrpSetup;
 use super::slots::{Slots, Virtual};
 use super::socket::{LARGEST, Outgoing};
 use super::sockets::Sockets;
 use crate::netlink::{self, AddressSpec, Event, Interface};
+use crate::poller::Poller;
 use standfast_vrrp::{Datagram, Effect, Family, Level, Link, Node, Report, RouterId, TrackerName, TrackerStatus};
 use std::collections::BTreeMap;
 use std::net::IpAddr;

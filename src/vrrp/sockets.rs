@@ -1,8 +1,8 @@
 //! The sockets that the configured routers need, opened and closed as interfaces come and go.
 
-use super::poller::{FIRST_SOCKET, Poller};
 use super::slots::Slots;
 use super::socket::{AdvertSocket, Outgoing, Place};
+use crate::poller::{FIRST_SOCKET, Poller};
 use standfast_vrrp::packet::{PROTOCOL_AH, PROTOCOL_VRRP};
 use standfast_vrrp::{Authentication, Family, Link, NodeConfig, RouterConfig};
 use std::collections::{BTreeMap, BTreeSet};

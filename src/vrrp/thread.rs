@@ -1,10 +1,10 @@
 //! The life of the VRRP thread: wait, receive, obey, act; begin again after a panic; end on request.
 
 use super::event::{Views, VrrpEvent};
-use super::poller::{Bell, Poller};
 use super::setup::VrrpSetup;
 use super::shell::{Shell, World};
 use crate::netlink::Event;
+use crate::poller::{Bell, Poller};
 use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, TryRecvError};

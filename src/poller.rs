@@ -1,4 +1,4 @@
-//! What the VRRP thread waits for: one timer, one bell and its sockets.
+//! What a thread that must not be late waits for: one timer, one bell and its sockets.
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -11,20 +11,20 @@ use std::time::{Duration, Instant};
 const TIMER: u64 = 0;
 const BELL: u64 = 1;
 /// Tokens of sockets count from here.
-pub(super) const FIRST_SOCKET: u64 = 2;
+pub(crate) const FIRST_SOCKET: u64 = 2;
 
 /// Wakes the thread from others; cheap to clone, rings never block.
 #[derive(Debug, Clone)]
-pub(super) struct Bell(Arc<EventFd>);
+pub(crate) struct Bell(Arc<EventFd>);
 
 impl Bell {
-    pub(super) fn new() -> nix::Result<Self> {
+    pub(crate) fn new() -> nix::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         EventFd::from_value_and_flags(0, flags).map(|fd| Self(Arc::new(fd)))
     }
 
     /// Fails only when the counter is full, and then the thread is being woken anyway.
-    pub(super) fn ring(&self) {
+    pub(crate) fn ring(&self) {
         let _ = self.0.write(1);
     }
 
@@ -34,7 +34,7 @@ impl Bell {
 }
 
 #[derive(Debug)]
-pub(super) struct Poller {
+pub(crate) struct Poller {
     epoll: Epoll,
     timer: TimerFd,
     bell: Bell,
@@ -42,7 +42,7 @@ pub(super) struct Poller {
 }
 
 impl Poller {
-    pub(super) fn new(bell: Bell) -> nix::Result<Self> {
+    pub(crate) fn new(bell: Bell) -> nix::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
         epoll.add(timer.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
@@ -51,12 +51,12 @@ impl Poller {
     }
 
     /// Watches a socket; closing it ends that.
-    pub(super) fn watch(&self, socket: impl AsFd, token: u64) -> nix::Result<()> {
+    pub(crate) fn watch(&self, socket: impl AsFd, token: u64) -> nix::Result<()> {
         self.epoll.add(socket.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, token))
     }
 
     /// Waits for `deadline`, the bell or a socket; returns the tokens of readable sockets.
-    pub(super) fn wait(&mut self, deadline: Option<Instant>) -> nix::Result<Vec<u64>> {
+    pub(crate) fn wait(&mut self, deadline: Option<Instant>) -> nix::Result<Vec<u64>> {
         self.arm(deadline)?;
         let mut events = [EpollEvent::empty(); 64];
         let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
