@@ -72,7 +72,7 @@ fn text(loaded: &Loaded, json: bool, style: Style) -> String {
 
 fn without_effect(loaded: &Loaded) -> impl Iterator<Item = Diagnostic> {
     loaded.not_acted_on.iter().map(|keyword| {
-        let message = format!("{} is accepted and has no effect", keyword.keyword);
+        let message = keyword.to_string();
         let mut note = Diagnostic::new(Severity::Note, Weight::Silent, "not-acted-on", message);
         note.span = Some(keyword.span);
         note

@@ -51,6 +51,7 @@ pub fn load(path: &Path, config_id: &str) -> Loaded {
             count.set(count.get() + 1);
             seed.hash_one(count.get())
         }),
+        names: Box::new(crate::iproute::number),
     };
     let Parsed { config, diagnostics, sources, not_acted_on, .. } = standfast_parser::parse(&Disk, path, &options);
     Loaded { config, diagnostics, sources, not_acted_on }

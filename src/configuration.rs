@@ -87,7 +87,7 @@ fn log(loaded: &Loaded) {
         warn!("{more} more findings in the configuration are not logged; --config-test shows all");
     }
     for keyword in &loaded.not_acted_on {
-        info!("{}: {} is accepted and has no effect", loaded.sources.locate(keyword.span), keyword.keyword);
+        info!("{}: {keyword}", loaded.sources.locate(keyword.span));
     }
 }
 

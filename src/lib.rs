@@ -8,6 +8,7 @@ pub mod daemonize;
 pub mod dataplane;
 pub mod dump;
 pub mod health;
+pub mod iproute;
 pub mod logging;
 pub mod machine;
 pub mod netlink;

@@ -12,6 +12,7 @@ pub mod glob;
 mod lexer;
 pub mod loader;
 pub mod model;
+pub mod names;
 pub mod print;
 pub mod reference;
 pub mod source;
@@ -40,12 +41,19 @@ pub struct Options {
     pub environment: Environment,
     /// The next random number, for `${_RANDOM}`.
     pub random: Box<dyn Fn() -> u64>,
+    /// Numbers of names in routes and rules that are not built in.
+    pub names: names::Names,
 }
 
 impl Default for Options {
-    /// No id, an empty environment, and random numbers that are all 0.
+    /// No id, an empty environment, random numbers that are all 0, and no names but those built in.
     fn default() -> Self {
-        Self { config_id: String::new(), environment: Box::new(|_| None), random: Box::new(|| 0) }
+        Self {
+            config_id: String::new(),
+            environment: Box::new(|_| None),
+            random: Box::new(|| 0),
+            names: Box::new(|_, _| None),
+        }
     }
 }
 
@@ -76,6 +84,6 @@ impl Parsed {
 #[must_use]
 pub fn parse(loader: &dyn Loader, entry: &Path, options: &Options) -> Parsed {
     let (tree, sources, diagnostics) = expand::Reader::new(loader, options).run(entry);
-    let (config, diagnostics, not_acted_on) = build::Builder::new(&tree, &sources, diagnostics).run();
+    let (config, diagnostics, not_acted_on) = build::Builder::new(&tree, &sources, options, diagnostics).run();
     Parsed { config, diagnostics: diagnostics.finish(), words: tree.word_count(), sources, not_acted_on }
 }

@@ -65,6 +65,7 @@ pub fn kind_name(kind: &CheckerKind) -> &'static str {
         CheckerKind::Http(_) => "HTTP_GET",
         CheckerKind::Misc(_) => "MISC_CHECK",
         CheckerKind::Smtp { .. } => "SMTP_CHECK",
+        CheckerKind::Grpc { .. } => "GRPC_CHECK",
         CheckerKind::Dns { .. } => "DNS_CHECK",
         CheckerKind::Ping => "PING_CHECK",
         CheckerKind::Udp(_) => "UDP_CHECK",

@@ -2,80 +2,38 @@ use super::{Farm, FarmEffect, HealthEvent, Ids, Plan, TableChange};
 use standfast_checkers::{CheckEvent, CheckerId};
 use standfast_ipvs::{DestinationConfig, Forwarding, ServiceId};
 use standfast_parser::model::{
-    Checker, CheckerKind, Config, ForwardingMethod, GroupEntry, Protocol, RealServer, SorryServer, VirtualServer,
-    VirtualServerGroup, VirtualTarget,
+    Config, ForwardingMethod, GroupEntry, RealServer, SorryServer, Tunnel, VirtualServer, VirtualServerGroup,
+    VirtualTarget,
 };
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-fn checker(connect: SocketAddr) -> Checker {
-    Checker {
-        connect,
-        bind: None,
-        bind_if: None,
-        fwmark: None,
-        connect_timeout: Duration::from_secs(1),
-        delay_loop: Duration::from_secs(1),
-        warmup: None,
-        retry: 0,
-        delay_before_retry: Duration::from_secs(1),
-        alpha: false,
-        log_all_failures: false,
-        kind: CheckerKind::Tcp,
-        kept: Vec::new(),
-        span: Default::default(),
-    }
-}
-
+/// A server as the file would give it, with a TCP check every second.
 fn real(text: &str, weight: i32) -> RealServer {
     let address = address(text);
-    RealServer {
-        address,
-        weight,
-        forwarding: ForwardingMethod::Nat,
-        inhibit_on_failure: false,
-        upper_threshold: 0,
-        lower_threshold: 0,
-        alpha: false,
-        notify_up: None,
-        notify_down: None,
-        virtualhost: None,
-        smtp_alert: true,
-        checkers: vec![checker(address)],
-        kept: Vec::new(),
-        span: Default::default(),
-    }
+    let inside = format!("weight {weight}\nTCP_CHECK {{\nretry 0\n}}");
+    let text = format!("real_server {} {} {{\n{inside}\n}}", address.ip(), address.port());
+    let mut services = services(&format!("virtual_server 10.0.0.100 80 {{\n{COMMON}{text}\n}}\n"));
+    services.remove(0).real_servers.remove(0)
 }
 
 fn service(text: &str, servers: Vec<RealServer>) -> VirtualServer {
-    VirtualServer {
-        target: VirtualTarget::Address(address(text)),
-        protocol: Protocol::Tcp,
-        scheduler: "rr".to_owned(),
-        forwarding: ForwardingMethod::Nat,
-        persistence_timeout: None,
-        persistence_granularity: 32,
-        one_packet: false,
-        delay_loop: Duration::from_secs(1),
-        alpha: false,
-        omega: false,
-        quorum: 1,
-        hysteresis: 0,
-        quorum_up: None,
-        quorum_down: None,
-        ha_suspend: false,
-        virtualhost: None,
-        sorry_server: None,
-        smtp_alert: false,
-        real_servers: servers,
-        kept: Vec::new(),
-        span: Default::default(),
-    }
+    let address = address(text);
+    let head = format!("virtual_server {} {}", address.ip(), address.port());
+    let mut services = services(&format!("{head} {{\n{COMMON}real_server 10.9.9.9 80 {{\n}}\n}}\n"));
+    VirtualServer { real_servers: servers, ..services.remove(0) }
+}
+
+const COMMON: &str = "lb_algo rr\nlb_kind NAT\nprotocol TCP\ndelay_loop 1\nconnect_timeout 1\n";
+
+fn services(text: &str) -> Vec<VirtualServer> {
+    let loader = standfast_parser::MemoryLoader::single("test.conf", text);
+    let options = standfast_parser::Options::default();
+    standfast_parser::parse(&loader, "test.conf".as_ref(), &options).config.virtual_servers
 }
 
 struct Bench {
@@ -167,7 +125,12 @@ fn a_failed_server_leaves_and_returns_with_mail_and_notification() {
 #[test]
 fn the_sorry_server_serves_while_nobody_else_does() {
     let mut bench = Bench::new();
-    let sorry = SorryServer { address: address("127.0.0.1:80"), forwarding: ForwardingMethod::Dr, inhibit: false };
+    let sorry = SorryServer {
+        address: address("127.0.0.1:80"),
+        forwarding: ForwardingMethod::Dr,
+        tunnel: Tunnel::default(),
+        inhibit: false,
+    };
     bench.load(vec![VirtualServer { sorry_server: Some(sorry), ..service("10.0.0.100:80", pair()) }]);
     bench.down(0);
     let effects = bench.down(1);

@@ -92,7 +92,7 @@ fn probe(checker: &Checker, prepare: &mut Prepare<'_>) -> Option<ProbeSpec> {
         CheckerKind::Ping => Some(ProbeSpec::Ping(connect(checker))),
         CheckerKind::Udp(check) => Some(ProbeSpec::Udp(udp(checker, check))),
         // The parser lists these among the keywords that are not acted on.
-        CheckerKind::File(_) | CheckerKind::Bfd(_) => None,
+        CheckerKind::Grpc { .. } | CheckerKind::File(_) | CheckerKind::Bfd(_) => None,
     }
 }
 

@@ -94,5 +94,6 @@ fn forwarding(method: ForwardingMethod) -> Result<Forwarding, NotForwarded> {
         ForwardingMethod::Nat => Ok(Forwarding::Nat),
         ForwardingMethod::Dr => Ok(Forwarding::Dr),
         ForwardingMethod::Tun => Err(NotForwarded::Method("TUN")),
+        ForwardingMethod::FullNat => Err(NotForwarded::Method("FULLNAT")),
     }
 }

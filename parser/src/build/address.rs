@@ -3,8 +3,8 @@
 use super::item::Argument;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::VirtualAddress;
-use crate::table::Range;
+use crate::model::{AddressOptions, VirtualAddress};
+use crate::table::{self, Range, Shape};
 use crate::value::{address_and_prefix, full_prefix};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -13,10 +13,10 @@ impl<'t> Builder<'t> {
     /// The addresses of a block, one on each line.
     pub(super) fn virtual_addresses(&mut self, item: &Item<'t>) -> Vec<VirtualAddress> {
         let children = self.children(item.id);
-        children.filter_map(|id| self.virtual_address(&self.entry(id))).collect()
+        children.filter_map(|id| self.virtual_address(&self.entry(id), false)).collect()
     }
 
-    fn virtual_address(&mut self, entry: &[Argument<'t>]) -> Option<VirtualAddress> {
+    pub(super) fn virtual_address(&mut self, entry: &[Argument<'t>], fixed: bool) -> Option<VirtualAddress> {
         let (first, mut options) = entry.split_first()?;
         let (address, prefix_len) = self.prefixed_address(*first)?;
         let mut found = VirtualAddress {
@@ -27,10 +27,11 @@ impl<'t> Builder<'t> {
             scope: 0,
             label: None,
             peer: None,
+            options: AddressOptions::default(),
             span: first.span,
         };
         while let Some((option, rest)) = options.split_first() {
-            options = self.address_option(&mut found, *option, rest);
+            options = self.address_option(&mut found, *option, rest, fixed);
         }
         Some(found)
     }
@@ -61,21 +62,17 @@ impl<'t> Builder<'t> {
         found: &mut VirtualAddress,
         option: Argument<'t>,
         rest: &'a [Argument<'t>],
+        fixed: bool,
     ) -> &'a [Argument<'t>] {
-        let flag = matches!(
-            option.text,
-            "home" | "-nodad" | "mngtmpaddr" | "noprefixroute" | "autojoin" | "no_track" | "use_vmac"
-        );
-        if flag {
-            self.option_not_acted_on(option);
-            return rest;
-        }
-        let known = matches!(
-            option.text,
-            "brd" | "broadcast" | "dev" | "scope" | "label" | "peer" | "preferred_lft" | "track_group"
-        );
-        if !known {
+        // Only static addresses have groups, only virtual ones a VMAC.
+        let foreign = option.text == if fixed { "use_vmac" } else { "track_group" };
+        let known = if foreign { None } else { self.option(&table::ADDRESS_OPTIONS, option) };
+        let Some(keyword) = known else {
             self.unknown_address_option(option);
+            return rest;
+        };
+        if keyword.shape == Shape::Flag {
+            address_flag(&mut found.options, keyword.name);
             return rest;
         }
         let Some((value, rest)) = rest.split_first() else {
@@ -96,22 +93,36 @@ impl<'t> Builder<'t> {
         self.report(found);
     }
 
-    fn option_not_acted_on(&mut self, option: Argument<'t>) {
-        self.not_acted_on.push(super::NotActedOn {
-            keyword: format!("/vrrp_instance/virtual_ipaddress/{}", option.text),
-            span: option.span,
-        });
-    }
-
     fn address_value(&mut self, found: &mut VirtualAddress, option: Argument<'t>, value: Argument<'t>) {
         match option.text {
             "dev" => found.dev = Some(value.text.to_owned()),
-            "label" => found.label = Some(value.text.to_owned()),
+            "label" => found.label = self.label(value),
+            "preferred_lft" => {
+                let read = self.lifetime(value);
+                found.options.preferred_lifetime = read.or(found.options.preferred_lifetime);
+            }
+            "track_group" => found.options.track_group = self.group_of_static(value),
             "scope" => found.scope = self.scope(value),
             "peer" => found.peer = self.prefixed_address(value),
-            "brd" | "broadcast" => found.broadcast = self.broadcast(found.address, found.prefix_len, value),
-            _ => self.option_not_acted_on(option),
+            _ => found.broadcast = self.broadcast(found.address, found.prefix_len, value),
         }
+    }
+
+    fn label(&mut self, value: Argument<'t>) -> Option<String> {
+        if value.text.len() <= LONGEST_LABEL {
+            return Some(value.text.to_owned());
+        }
+        let text = format!("the label `{}` has more than {LONGEST_LABEL} characters", value.text);
+        self.report(Diagnostic::error("long-label", text).at(value.span).help("it is ignored"));
+        None
+    }
+
+    fn lifetime(&mut self, value: Argument<'t>) -> Option<u32> {
+        if value.text == "forever" {
+            return Some(u32::MAX);
+        }
+        let range = Range { min: 0, max: i128::from(u32::MAX), strict: false, repair: None };
+        self.number("preferred_lft", value, range, 1).and_then(|seconds| u32::try_from(seconds).ok())
     }
 
     fn scope(&mut self, value: Argument<'t>) -> u8 {
@@ -153,8 +164,24 @@ impl<'t> Builder<'t> {
     }
 }
 
+/// The kernel's names of interfaces and labels have 16 bytes with the final zero.
+const LONGEST_LABEL: usize = 15;
+
+fn address_flag(options: &mut AddressOptions, name: &str) {
+    let slot = match name {
+        "home" => &mut options.home,
+        "-nodad" => &mut options.detect_duplicates,
+        "mngtmpaddr" => &mut options.manage_temporary,
+        "noprefixroute" => &mut options.no_prefix_route,
+        "autojoin" => &mut options.auto_join,
+        "no_track" => &mut options.no_track,
+        _ => &mut options.use_vmac,
+    };
+    *slot = true;
+}
+
 fn address_help(text: &str) -> String {
-    let keyword = crate::table::blocks_with(text).next().is_some();
+    let keyword = table::blocks_with(text).next().is_some();
     if keyword || text == "{" || text == "}" {
         return "this looks like a keyword: is a `}` missing above?".to_owned();
     }

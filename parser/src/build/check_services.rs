@@ -2,10 +2,11 @@
 
 use super::Builder;
 use super::checker::CheckerDefaults;
+use super::forwarding::Forwarding;
 use super::real_server::RealServerDraft;
 use super::virtual_server::{DEFAULT_PERSISTENCE, VirtualServerDraft};
 use crate::diagnostic::Diagnostic;
-use crate::model::{ForwardingMethod, Protocol, RealServer, VirtualServer, VirtualTarget};
+use crate::model::{ForwardingMethod, Protocol, RealServer, Tunnel, VirtualServer, VirtualTarget};
 use crate::span::Span;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,7 +17,7 @@ struct Frame {
     /// `None` for marks and groups.
     address: Option<SocketAddr>,
     fwmark: bool,
-    forwarding: ForwardingMethod,
+    forwarding: Forwarding,
 }
 
 impl Builder<'_> {
@@ -55,7 +56,15 @@ impl Builder<'_> {
             target,
             protocol,
             scheduler,
-            forwarding,
+            scheduler_flags: draft.flags,
+            family: draft.family,
+            forwarding: forwarding.method,
+            tunnel: forwarding.tunnel,
+            source_pool: draft.source_pool,
+            client_address: draft.client_address,
+            tunnel_mss_clamp: draft.tunnel_mss_clamp,
+            persistence_engine: draft.persistence_engine,
+            snmp_name: draft.snmp_name,
             persistence_timeout,
             persistence_granularity: draft.persistence_granularity.unwrap_or(full),
             one_packet: draft.one_packet.is_some(),
@@ -98,11 +107,11 @@ impl Builder<'_> {
         }
     }
 
-    fn service_forwarding(&mut self, label: &str, span: Span, draft: &VirtualServerDraft) -> ForwardingMethod {
+    fn service_forwarding(&mut self, label: &str, span: Span, draft: &VirtualServerDraft) -> Forwarding {
         draft.forwarding.unwrap_or_else(|| {
             let text = format!("virtual server {label} has no `lb_kind`");
             self.report(Diagnostic::error("no-forwarding", text).at(span).help("NAT is used"));
-            ForwardingMethod::Nat
+            Forwarding { method: ForwardingMethod::Nat, tunnel: Tunnel::default() }
         })
     }
 
@@ -151,7 +160,7 @@ impl Builder<'_> {
         server: RealServerDraft,
     ) -> Option<RealServer> {
         let forwarding = server.forwarding.unwrap_or(frame.forwarding);
-        let port = self.real_port(frame, &server, forwarding)?;
+        let port = self.real_port(frame, &server, forwarding.method)?;
         let address = SocketAddr::new(server.address, port);
         let common = server.common.within(outer.common);
         let virtualhost = server.virtualhost.or_else(|| outer.virtualhost.clone());
@@ -161,13 +170,15 @@ impl Builder<'_> {
             outer: common,
             log_all_failures: self.config.globals.checker_log_all_failures,
         };
+        let easing = server.easing.within(outer.easing);
         // Collecting in place would keep the room of the larger drafts.
         let mut checkers = Vec::with_capacity(server.checkers.len());
         checkers.extend(server.checkers.into_iter().map(|c| c.settle(defaults)));
         Some(RealServer {
             address,
             weight: server.weight.or(outer.weight).unwrap_or(1),
-            forwarding,
+            forwarding: forwarding.method,
+            tunnel: forwarding.tunnel,
             inhibit_on_failure: server.inhibit_on_failure.unwrap_or(outer.inhibit_on_failure),
             upper_threshold: server.upper_threshold,
             lower_threshold: server.lower_threshold,
@@ -177,6 +188,10 @@ impl Builder<'_> {
             virtualhost,
             smtp_alert: server.smtp_alert.or(self.checker_alert()).unwrap_or(true),
             checkers,
+            snmp_name: server.snmp_name,
+            slow_start: easing.slow_start,
+            drain_timeout: easing.drain_timeout,
+            passive_health: easing.passive_health,
             kept: server.kept,
             span: server.span,
         })
@@ -187,7 +202,9 @@ impl Builder<'_> {
         let Some(service) = frame.address else {
             return Some(self.fwmark_port(frame, server));
         };
-        if service.is_ipv6() != server.address.is_ipv6() && forwarding != ForwardingMethod::Tun {
+        if service.is_ipv6() != server.address.is_ipv6()
+            && !matches!(forwarding, ForwardingMethod::Tun | ForwardingMethod::FullNat)
+        {
             let text = format!("real server {} is not of the family of virtual server {}", server.address, frame.label);
             let found = Diagnostic::error("mixed-families", text).at(server.span);
             self.report(found.help("the server is ignored; only TUN crosses families"));
@@ -196,7 +213,7 @@ impl Builder<'_> {
         let Some(port) = server.port else {
             return Some(service.port());
         };
-        if forwarding == ForwardingMethod::Nat || port == service.port() {
+        if matches!(forwarding, ForwardingMethod::Nat | ForwardingMethod::FullNat) || port == service.port() {
             return Some(port);
         }
         let text = format!("port {port} differs from the port of virtual server {}", frame.label);

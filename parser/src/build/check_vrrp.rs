@@ -2,9 +2,11 @@
 
 use super::Builder;
 use super::instance::{AuthType, InstanceDraft};
+use super::words::family_of as family_of_address;
 use crate::diagnostic::{Diagnostic, Weight};
 use crate::model::{Auth, Family, InitialState, VirtualAddress, VrrpInstance};
 use crate::span::Span;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Version 3 has twelve bits of centiseconds for the interval.
@@ -27,6 +29,7 @@ impl Builder<'_> {
         let auth_hmac = hmac.and_then(|hmac| self.settle_hmac(name, hmac, advert_int));
         self.settle_tracking(name, &mut draft);
         self.check_unicast(name, &draft);
+        self.check_group(name, &mut draft, family);
         self.check_weights(name, &draft, priority);
         let virtual_router_id = self.required_id(name, span, &draft);
         self.required_interface(name, span, &draft)?;
@@ -38,6 +41,7 @@ impl Builder<'_> {
             garp.lower_prio_repeat = 0;
             garp.lower_prio_delay = Duration::ZERO;
         }
+        let network = draft.network;
         let mut notify = draft.notify;
         notify.priority_changes = draft.notify_priority_changes.unwrap_or(self.drafts.notify_priority_changes);
         Some(VrrpInstance {
@@ -55,12 +59,32 @@ impl Builder<'_> {
             auth_hmac,
             addresses: draft.addresses,
             excluded_addresses: draft.excluded,
-            source: draft.source,
+            source: draft.source.or(network.ipvlan.as_ref().and_then(|ipvlan| ipvlan.address).map(|(a, _)| a)),
             unicast_peers: draft.peers,
             unicast_ttl: draft.unicast_ttl,
             check_unicast_src: draft.check_unicast_src || globals.vrrp_check_unicast_src,
             old_unicast_checksum: draft.old_unicast_checksum,
             timer_expired_backup: draft.timer_expired_backup.map(|(priority, _)| priority),
+            vmac: network.vmac,
+            vmac_addresses: network.vmac_addresses,
+            vmac_xmit_base: network.vmac_xmit_base,
+            ipvlan: network.ipvlan,
+            vrf: network.vrf,
+            routes: network.routes,
+            rules: network.rules,
+            promote_secondaries: network.promote_secondaries,
+            multicast_group: network.multicast_group.map(|(group, _)| group),
+            track_source: network.track_source,
+            unicast_fault_no_peer: network.unicast_fault_no_peer,
+            v3_checksum_as_v2: network.v3_checksum_as_v2.unwrap_or(globals.v3_checksum_as_v2),
+            owner_ignore_adverts: network.owner_ignore_adverts.unwrap_or(globals.owner_ignore_adverts),
+            no_virtual_ipaddress: network.no_virtual_ipaddress,
+            kernel_rx_buf_size: network.kernel_rx_buf_size,
+            extra_garp: network.extra_garp.or(globals.extra_garp),
+            linkbeat_use_polling: network.linkbeat_use_polling,
+            dual_stack: network.dual_stack,
+            split_brain_notify: network.split_brain_notify,
+            split_brain_heal: network.split_brain_heal,
             dont_track_primary: draft.dont_track_primary,
             track_interfaces: draft.track_interfaces,
             track_scripts: draft.track_scripts,
@@ -117,7 +141,7 @@ impl Builder<'_> {
         }
         draft.addresses.retain(fits);
         self.drop_repeated(name, &mut draft.addresses);
-        if !draft.addresses.is_empty() {
+        if !draft.addresses.is_empty() || draft.network.no_virtual_ipaddress {
             return;
         }
         let text = format!("({name}) has no virtual address");
@@ -257,6 +281,16 @@ impl Builder<'_> {
         }
     }
 
+    fn check_group(&mut self, name: &str, draft: &mut InstanceDraft, family: Family) {
+        let stranger = |(group, _): &(IpAddr, Span)| family_of_address(*group) != family;
+        let Some((group, span)) = draft.network.multicast_group.take_if(|found| stranger(found)) else {
+            return;
+        };
+        let text = format!("({name}) {group} is not of the family of the addresses");
+        let found = Diagnostic::error("mixed-families", text).at(span);
+        self.report(found.help("the global group is used"));
+    }
+
     fn required_id(&mut self, name: &str, span: Span, draft: &InstanceDraft) -> Option<u8> {
         if draft.virtual_router_id.is_none() {
             let text = format!("({name}) has no valid `virtual_router_id`");
@@ -300,10 +334,14 @@ impl Builder<'_> {
 }
 
 fn family_of(draft: &InstanceDraft) -> Family {
-    let first = draft.addresses.first().map(|a| a.address);
+    if draft.network.native_ipv6 {
+        return Family::V6;
+    }
+    let ipvlan = draft.network.ipvlan.as_ref().and_then(|ipvlan| ipvlan.address);
+    let first = draft.addresses.first().map(|a| a.address).or(ipvlan.map(|(address, _)| address));
     let any =
         first.or(draft.source).or(draft.peers.first().map(|p| p.address)).or(draft.excluded.first().map(|a| a.address));
-    if any.is_some_and(|a| a.is_ipv6()) { Family::V6 } else { Family::V4 }
+    any.map_or(Family::V4, family_of_address)
 }
 
 /// keepalived takes a master without a priority for the owner of the addresses.

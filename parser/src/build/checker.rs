@@ -4,9 +4,7 @@ use super::http::HttpDraft;
 use super::virtual_server::Inherited;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{
-    Checker, CheckerKind, HttpCheck, MiscCheck, Script, ScriptUser, Statement, TrackedWeight, UdpCheck,
-};
+use crate::model::{Checker, CheckerKind, MiscCheck, Script, ScriptUser, Statement, TrackedWeight, UdpCheck};
 use crate::span::Span;
 use crate::table::{self, Block};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -33,7 +31,7 @@ enum KindDraft {
     #[default]
     Tcp,
     Ping,
-    Http(HttpDraft),
+    Http(Box<HttpDraft>),
     Misc {
         script: Option<Script>,
         user: Option<ScriptUser>,
@@ -44,6 +42,10 @@ enum KindDraft {
     Dns {
         record: Option<String>,
         name: Option<String>,
+    },
+    Grpc {
+        service: String,
+        tls: bool,
     },
     Udp(UdpCheck),
     File(Option<TrackedWeight>),
@@ -98,6 +100,13 @@ impl<'t> Builder<'t> {
                 match item.name() {
                     "type" => *record = item.text_value(),
                     _ => *name = item.text_value(),
+                }
+                true
+            }
+            KindDraft::Grpc { service, tls } => {
+                match item.name() {
+                    "service" => *service = item.text_value().unwrap_or_default(),
+                    _ => *tls = item.switch(),
                 }
                 true
             }
@@ -274,6 +283,7 @@ impl KindDraft {
                 record: record.unwrap_or_else(|| "SOA".to_owned()).to_ascii_uppercase(),
                 name: name.unwrap_or_else(|| ".".to_owned()),
             },
+            Self::Grpc { service, tls } => CheckerKind::Grpc { service, tls },
             Self::Udp(check) => CheckerKind::Udp(check),
             Self::File(tracked) => CheckerKind::File(tracked.unwrap_or(TrackedWeight {
                 name: String::new(),
@@ -287,16 +297,8 @@ impl KindDraft {
 
 fn kind_of(name: &str) -> KindDraft {
     match name {
-        "HTTP_GET" | "SSL_GET" => KindDraft::Http(HttpDraft {
-            check: HttpCheck {
-                tls: name == "SSL_GET",
-                enable_sni: false,
-                http_protocol: crate::model::HttpProtocol::V1_0,
-                fast_recovery: false,
-                urls: Vec::new(),
-            },
-            ..HttpDraft::default()
-        }),
+        "HTTP_GET" | "SSL_GET" => KindDraft::Http(Box::new(HttpDraft::new(name == "SSL_GET"))),
+        "GRPC_CHECK" => KindDraft::Grpc { service: String::new(), tls: false },
         "MISC_CHECK" => KindDraft::Misc { script: None, user: None, timeout: None, dynamic: false },
         "SMTP_CHECK" => KindDraft::Smtp(None),
         "DNS_CHECK" => KindDraft::Dns { record: None, name: None },

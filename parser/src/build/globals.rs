@@ -111,6 +111,14 @@ impl<'t> Builder<'t> {
             "vrrp_lower_prio_no_advert" => globals.lower_prio_no_advert = item.switch(),
             "vrrp_higher_prio_send_advert" => globals.higher_prio_send_advert = item.switch(),
             "vrrp_startup_delay" => globals.vrrp_startup_delay = item.seconds().unwrap_or(globals.vrrp_startup_delay),
+            "v3_checksum_as_v2" => globals.v3_checksum_as_v2 = true,
+            "vrrp_owner_ignore_adverts" => globals.owner_ignore_adverts = item.switch(),
+            "vmac_prefix" => globals.vmac_prefix = item.text_value(),
+            "vmac_addr_prefix" => globals.vmac_addr_prefix = item.text_value(),
+            "vrrp_garp_extra_if" | "vrrp_vmac_garp_intvl" => {
+                let given = self.extra_garp(item);
+                self.config.globals.extra_garp = given.or(self.config.globals.extra_garp);
+            }
             "vrrp_check_unicast_src" => globals.vrrp_check_unicast_src = true,
             "vrrp_rt_priority" => globals.vrrp_rt_priority = item.byte().or(globals.vrrp_rt_priority),
             "vrrp_priority" => globals.vrrp_priority = item.signed_byte().or(globals.vrrp_priority),

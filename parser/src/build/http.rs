@@ -15,23 +15,24 @@ pub(super) struct HttpDraft {
     pub(super) virtualhost: Option<String>,
 }
 
-impl Default for HttpDraft {
-    fn default() -> Self {
-        Self {
-            check: HttpCheck {
-                tls: false,
-                enable_sni: false,
-                http_protocol: HttpProtocol::V1_0,
-                fast_recovery: false,
-                urls: Vec::new(),
-            },
-            urls: Vec::new(),
-            virtualhost: None,
-        }
-    }
-}
-
 impl HttpDraft {
+    pub(super) fn new(tls: bool) -> Self {
+        let check = HttpCheck {
+            tls,
+            enable_sni: false,
+            sni_name: None,
+            tls_compliant: false,
+            tls_expiry_min: None,
+            method: None,
+            headers: Vec::new(),
+            basic_auth: None,
+            http_protocol: HttpProtocol::V1_0,
+            fast_recovery: false,
+            urls: Vec::new(),
+        };
+        Self { check, urls: Vec::new(), virtualhost: None }
+    }
+
     /// The check, with the host names of the checker, then of the server.
     pub(super) fn settle(self, virtualhost: Option<&str>) -> HttpCheck {
         let host = self.virtualhost.or(virtualhost.map(str::to_owned));
@@ -41,6 +42,7 @@ impl HttpDraft {
             if url.virtualhost.is_none() {
                 url.virtualhost.clone_from(&host);
             }
+            url.tls_compliant |= check.tls_compliant;
         }
         check
     }
@@ -55,9 +57,25 @@ impl<'t> Builder<'t> {
             "enable_sni" => draft.check.enable_sni = item.switch(),
             "http_protocol" => self.http_protocol(draft, item),
             "url" => draft.urls.extend(self.url(item)),
+            "sni_name" => draft.check.sni_name = item.text_value(),
+            "tls_compliant" => draft.check.tls_compliant = item.switch(),
+            "tls_expiry_min" => draft.check.tls_expiry_min = item.unsigned().or(draft.check.tls_expiry_min),
+            "method" => draft.check.method = item.text_value(),
+            "header" => draft.check.headers.extend(self.two_words(item)),
+            "basic_auth" => draft.check.basic_auth = self.two_words(item).or(draft.check.basic_auth.take()),
             _ => return false,
         }
         true
+    }
+
+    fn two_words(&mut self, item: &Item<'t>) -> Option<(String, String)> {
+        if let [first, second] = item.arguments.as_slice() {
+            return Some((first.text.to_owned(), second.text.to_owned()));
+        }
+        let text = format!("`{}` needs two words", item.name());
+        let found = Diagnostic::error("missing-value", text).at(item.span());
+        self.report(found.help("put a value with blanks in double quotes; the line is ignored"));
+        None
     }
 
     fn http_protocol(&mut self, draft: &mut HttpDraft, item: &Item<'t>) {
@@ -79,6 +97,8 @@ impl<'t> Builder<'t> {
             virtualhost: None,
             digest: None,
             status_codes: Vec::new(),
+            tls_compliant: false,
+            body_match: None,
             regex: None,
             regex_no_match: false,
             regex_options: Vec::new(),
@@ -105,6 +125,8 @@ impl<'t> Builder<'t> {
             "virtualhost" => url.virtualhost = item.text_value(),
             "digest" => url.digest = self.digest(item).or(url.digest),
             "status_code" => self.status_codes(url, item),
+            "tls_compliant" => url.tls_compliant = item.switch(),
+            "body_match" => url.body_match = item.text_value(),
             "regex" => url.regex = self.escaped_word(item),
             "regex_no_match" => url.regex_no_match = true,
             "regex_options" => url.regex_options.extend(item.arguments.iter().map(|a| a.text.to_owned())),

@@ -1,6 +1,7 @@
 //! `vrrp_instance`: keywords. What they mean together is in `check_vrrp`.
 
 use super::auth_hmac::HmacDraft;
+use super::interface::NetworkDraft;
 use super::item::Argument;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
@@ -38,6 +39,7 @@ pub(super) struct InstanceDraft {
     pub(super) check_unicast_src: bool,
     pub(super) old_unicast_checksum: bool,
     pub(super) timer_expired_backup: Option<(u8, Span)>,
+    pub(super) network: NetworkDraft,
     pub(super) dont_track_primary: bool,
     pub(super) track_interfaces: Vec<TrackedInterface>,
     pub(super) track_scripts: Vec<TrackedScript>,
@@ -78,7 +80,7 @@ impl<'t> Builder<'t> {
         let Some(name) = self.block_name(item) else {
             return;
         };
-        if let Some(first) = self.config.instances.iter().find(|i| i.name == name) {
+        if let Some(first) = self.instance_index.get(name).and_then(|index| self.config.instances.get(*index)) {
             let text = format!("vrrp_instance `{name}` exists already; this one is skipped");
             let found = Diagnostic::error("duplicate-instance", text).at(item.argument_span());
             let found = found.related(first.span, "the first one");
@@ -92,6 +94,7 @@ impl<'t> Builder<'t> {
             }
         }
         if let Some(instance) = self.finish_instance(name, item.argument_span(), draft) {
+            self.instance_index.insert(name, self.config.instances.len());
             self.config.instances.push(instance);
         }
     }
@@ -100,6 +103,7 @@ impl<'t> Builder<'t> {
         let handled = self.notify_keyword(&mut draft.notify, item)
             || self.identity_of_instance(draft, item, name)
             || self.addresses_of_instance(draft, item)
+            || self.network_keyword(&mut draft.network, item)
             || draft.garp_keyword(item)
             || draft.switch_keyword(item);
         if !handled {

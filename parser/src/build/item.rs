@@ -133,6 +133,7 @@ impl<'t> Builder<'t> {
             self.unknown(id, name, *first, block);
             return None;
         };
+        self.note_effect(block, keyword, first.span);
         self.deprecation(keyword, first.span);
         self.has_arguments(id, keyword, *first, rest)?;
         self.has_right_block(id, keyword, first.span)?;

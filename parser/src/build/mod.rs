@@ -5,65 +5,106 @@ mod auth_hmac;
 mod check_services;
 mod check_vrrp;
 mod checker;
+mod easing;
+mod forwarding;
 mod globals;
 mod http;
 mod instance;
+mod interface;
 mod item;
 mod members;
 mod real_server;
+mod route;
+mod rule;
 mod script;
+mod statics;
 mod sync_group;
 mod trackers;
 mod tracking;
 mod virtual_server;
 mod virtual_server_group;
+mod words;
 
+use crate::Options;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Config, Statement};
 use crate::source::SourceMap;
 use crate::span::Span;
-use crate::table::{self, Block, Keyword};
+use crate::table::{self, Block, Effect, Keyword};
 use crate::tree::{Children, NodeId, Tree, Word};
+use item::Argument;
 pub(crate) use item::{Item, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Levels of blocks that are kept as they stand.
 const KEPT_DEPTH: usize = 3;
 
-/// A keyword that is accepted but has no effect yet.
+/// A keyword that is accepted but has no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotActedOn {
     /// Path of its block and its name: `/vrrp_instance/use_vmac`.
     pub keyword: String,
-    /// Where it stands.
+    /// Why it never has one; `None` while it only has none yet.
+    pub reason: Option<&'static str>,
+    /// Where it stands first.
     pub span: Span,
+    /// How often it stands in the configuration.
+    pub count: usize,
+}
+
+impl std::fmt::Display for NotActedOn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} is accepted and has no effect", self.keyword)?;
+        if let Some(reason) = self.reason {
+            write!(f, ": {reason}")?;
+        }
+        if self.count > 1 {
+            write!(f, " ({} times)", self.count)?;
+        }
+        Ok(())
+    }
 }
 
 /// Builds the model.
 pub(crate) struct Builder<'t> {
     pub(crate) tree: &'t Tree,
     pub(crate) sources: &'t SourceMap,
+    options: &'t Options,
     pub(crate) diagnostics: Diagnostics,
     pub(crate) config: Config,
-    pub(crate) not_acted_on: Vec<NotActedOn>,
+    /// By block and name, in the order of the file.
+    without_effect: Vec<(&'static Block, &'static Keyword, NotActedOn)>,
     drafts: globals::GlobalDrafts,
     /// Members of each sync group as written.
     group_members: Vec<Vec<(&'t str, Span)>>,
     /// Where the instance being read tracks which interface.
     tracked_interface_spans: HashMap<&'t str, Span>,
+    /// Members of each track group as written.
+    track_group_members: Vec<Vec<(&'t str, Span)>>,
+    /// Names that VMACs and ipvlans have.
+    interface_names: HashSet<&'t str>,
+    /// Instances by name.
+    instance_index: HashMap<&'t str, usize>,
+    /// Priority of the next rule that has none, for IPv4 and IPv6.
+    next_rule_priority: [u32; 2],
 }
 
 impl<'t> Builder<'t> {
-    pub(crate) fn new(tree: &'t Tree, sources: &'t SourceMap, diagnostics: Diagnostics) -> Self {
+    pub(crate) fn new(tree: &'t Tree, sources: &'t SourceMap, options: &'t Options, diagnostics: Diagnostics) -> Self {
         Self {
             tree,
             sources,
+            options,
             diagnostics,
             config: Config::default(),
-            not_acted_on: Vec::new(),
+            without_effect: Vec::new(),
             drafts: globals::GlobalDrafts::default(),
             group_members: Vec::new(),
             tracked_interface_spans: HashMap::new(),
+            track_group_members: Vec::new(),
+            interface_names: HashSet::new(),
+            instance_index: HashMap::new(),
+            next_rule_priority: [rule::FIRST_PRIORITY; 2],
         }
     }
 
@@ -81,9 +122,11 @@ impl<'t> Builder<'t> {
                 self.top_level(*id);
             }
         }
+        self.resolve_track_groups();
         self.check_vrrp();
         self.check_services();
-        (self.config, self.diagnostics, self.not_acted_on)
+        let without_effect = self.without_effect.into_iter().map(|(.., entry)| entry).collect();
+        (self.config, self.diagnostics, without_effect)
     }
 
     fn top_level(&mut self, id: NodeId) {
@@ -100,6 +143,14 @@ impl<'t> Builder<'t> {
             "track_file" | "vrrp_track_file" => self.track_file(&item),
             "vrrp_track_process" => self.track_process(&item),
             "bfd_instance" => self.bfd_instance(&item),
+            "track_group" => self.track_group(&item),
+            "static_ipaddress" => self.static_addresses(&item),
+            "static_routes" => self.static_routes(&item),
+            "static_rules" => self.static_rules(&item),
+            "garp_group" => self.garp_group(&item),
+            "linkbeat_interfaces" => self.linkbeat_interfaces(&item),
+            "interface_up_down_delays" => self.interface_delays(&item),
+            "linkbeat_use_polling" => self.config.linkbeat_use_polling = true,
             "net_namespace" => self.config.globals.net_namespace = item.text_value(),
             "instance" => self.config.globals.instance = item.text_value(),
             "use_pid_dir" => self.config.globals.use_pid_dir = true,
@@ -119,17 +170,37 @@ impl<'t> Builder<'t> {
         self.config.kept.push(statement);
     }
 
-    /// Lists a keyword that has no effect yet, and checks what stands below it.
-    pub(crate) fn keep(&mut self, block: &Block, item: &Item<'t>) -> Statement {
-        self.not_acted_on(block, item);
+    /// A statement as it stands, after a check of what stands below it.
+    pub(crate) fn keep(&mut self, block: &'static Block, item: &Item<'t>) -> Statement {
         self.check_below(item.id, block, item.keyword);
         self.statement(item.id, KEPT_DEPTH)
     }
 
-    /// Lists a keyword that has no effect yet.
-    pub(crate) fn not_acted_on(&mut self, block: &Block, item: &Item<'t>) {
-        let path = block.path.trim_end_matches('/');
-        self.not_acted_on.push(NotActedOn { keyword: format!("{path}/{}", item.name()), span: item.span() });
+    /// Lists a keyword when it has no effect.
+    fn note_effect(&mut self, block: &'static Block, keyword: &'static Keyword, span: Span) {
+        let reason = match keyword.effect {
+            Effect::Acts => return,
+            Effect::Accepted => None,
+            Effect::Never(reason) => Some(reason),
+        };
+        let same = |(b, k, _): &&mut (&'static Block, &'static Keyword, NotActedOn)| {
+            std::ptr::eq(*b, block) && k.name == keyword.name
+        };
+        if let Some((.., known)) = self.without_effect.iter_mut().find(same) {
+            known.count += 1;
+            return;
+        }
+        let path = block.path.trim_end_matches(['/', '*']).trim_end_matches('/');
+        let keyword_path = format!("{path}/{}", keyword.name);
+        let entry = NotActedOn { keyword: keyword_path, reason, span, count: 1 };
+        self.without_effect.push((block, keyword, entry));
+    }
+
+    /// An option of a line, when the table has it.
+    pub(crate) fn option(&mut self, block: &'static Block, word: Argument<'t>) -> Option<&'static Keyword> {
+        let keyword = block.find(word.text)?;
+        self.note_effect(block, keyword, word.span);
+        Some(keyword)
     }
 
     /// A statement as it stands, and as many levels of its block.
@@ -144,7 +215,7 @@ impl<'t> Builder<'t> {
     }
 
     /// Checks the keywords of a block that nothing reads yet.
-    fn check_below(&mut self, id: NodeId, parent: &Block, keyword: &Keyword) {
+    fn check_below(&mut self, id: NodeId, parent: &'static Block, keyword: &Keyword) {
         let path = format!("{}/{}", parent.path.trim_end_matches('/'), keyword.name);
         let path = if path == "/vrrp_track_file" { "/track_file" } else { &path };
         let Some(block) = table::BLOCKS.iter().find(|b| b.path == path) else {

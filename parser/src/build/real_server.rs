@@ -1,10 +1,12 @@
 //! `real_server`.
 
 use super::checker::CheckerDraft;
+use super::easing::Easing;
+use super::forwarding::Forwarding;
 use super::virtual_server::Inherited;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{ForwardingMethod, Script, Statement};
+use crate::model::{Script, Statement};
 use crate::span::Span;
 use crate::table::{self, Block};
 use std::net::IpAddr;
@@ -15,7 +17,7 @@ pub(super) struct RealServerDraft {
     pub(super) address: IpAddr,
     pub(super) port: Option<u16>,
     pub(super) weight: Option<i32>,
-    pub(super) forwarding: Option<ForwardingMethod>,
+    pub(super) forwarding: Option<Forwarding>,
     pub(super) inhibit_on_failure: Option<bool>,
     pub(super) upper_threshold: u32,
     pub(super) lower_threshold: u32,
@@ -25,6 +27,8 @@ pub(super) struct RealServerDraft {
     pub(super) virtualhost: Option<String>,
     pub(super) smtp_alert: Option<bool>,
     pub(super) checkers: Vec<CheckerDraft>,
+    pub(super) snmp_name: Option<String>,
+    pub(super) easing: Easing,
     pub(super) kept: Vec<Statement>,
     pub(super) span: Span,
 }
@@ -45,6 +49,8 @@ impl RealServerDraft {
             virtualhost: None,
             smtp_alert: None,
             checkers: Vec::new(),
+            snmp_name: None,
+            easing: Easing::default(),
             kept: Vec::new(),
             span,
         }
@@ -73,9 +79,6 @@ impl<'t> Builder<'t> {
             return;
         }
         if let Some(block) = checker_block(item.name()) {
-            if matches!(item.name(), "FILE_CHECK" | "BFD_CHECK") {
-                self.not_acted_on(&table::REAL_SERVER, item);
-            }
             draft.checkers.extend(self.checker(item, block));
             return;
         }
@@ -89,6 +92,8 @@ impl<'t> Builder<'t> {
             "notify_down" => self.set_script(&mut draft.notify_down, item),
             "virtualhost" => draft.virtualhost = item.text_value(),
             "smtp_alert" => draft.smtp_alert = Some(item.switch()),
+            "snmp_name" => draft.snmp_name = item.text_value(),
+            "slow_start" | "drain_timeout" | "passive_health" => self.easing_keyword(&mut draft.easing, item),
             _ => draft.kept.push(self.keep(&table::REAL_SERVER, item)),
         }
     }
@@ -104,6 +109,7 @@ fn checker_block(name: &str) -> Option<&'static Block> {
         "DNS_CHECK" => &table::DNS_CHECK,
         "PING_CHECK" => &table::PING_CHECK,
         "UDP_CHECK" => &table::UDP_CHECK,
+        "GRPC_CHECK" => &table::GRPC_CHECK,
         "FILE_CHECK" => &table::FILE_CHECK,
         "BFD_CHECK" => &table::BFD_CHECK,
         _ => return None,

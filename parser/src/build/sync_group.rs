@@ -77,9 +77,8 @@ impl<'t> Builder<'t> {
             return;
         };
         let other = self.config.sync_groups.iter().find(|g| g.members.iter().any(|m| m == name));
-        let found = if !self.config.instances.iter().any(|i| i.name == name) {
-            let names = self.config.instances.iter().map(|i| i.name.as_str());
-            let near = crate::suggest::nearest(name, names).map(str::to_owned);
+        let found = if !self.instance_index.contains_key(name) {
+            let near = self.nearest_instance(name);
             let text = format!("sync group `{}` names `{name}`, which is no vrrp_instance", group.name);
             Some(Diagnostic::error("unknown-instance", text).suggest(near))
         } else if let Some(other) = other {
@@ -96,6 +95,11 @@ impl<'t> Builder<'t> {
                 }
             }
         }
+    }
+
+    pub(super) fn nearest_instance(&self, name: &str) -> Option<String> {
+        let names = self.config.instances.iter().map(|i| i.name.as_str());
+        crate::suggest::nearest(name, names).map(str::to_owned)
     }
 
     fn check_group_size(&mut self, index: usize) {

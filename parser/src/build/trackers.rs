@@ -157,7 +157,6 @@ impl<'t> Builder<'t> {
         let (Some(neighbor), true) = (draft.neighbor, usable) else {
             return;
         };
-        self.not_acted_on(&table::ROOT, item);
         self.config.bfd_instances.push(draft.settle(name, neighbor, item.argument_span()));
     }
 
@@ -175,15 +174,13 @@ impl<'t> Builder<'t> {
             "weight" => draft.weight = self.tracker_weight(item, 253).or(draft.weight),
             "vrrp" => draft.vrrp_only = true,
             "checker" => draft.checker_only = true,
-            _ => self.not_acted_on(&table::BFD_INSTANCE, item),
+            "multihop" => draft.multihop = item.switch(),
+            _ => {}
         }
     }
 
     /// `track_file`, `track_process` or `track_bfd` of an instance or a group.
     pub(super) fn tracked(&mut self, list: &mut Vec<TrackedWeight>, item: &Item<'t>) {
-        if item.name() == "track_bfd" {
-            self.not_acted_on(&table::VRRP_INSTANCE, item);
-        }
         for id in self.children(item.id) {
             let entry = self.entry(id);
             let Some((name, options)) = entry.split_first() else {
@@ -243,6 +240,7 @@ struct BfdDraft {
     passive: bool,
     ttl: Option<u8>,
     max_hops: Option<i16>,
+    multihop: bool,
     weight: Option<(i32, bool)>,
     vrrp_only: bool,
     checker_only: bool,
@@ -263,6 +261,7 @@ impl BfdDraft {
             passive: self.passive,
             ttl: self.ttl.unwrap_or(if neighbor.is_ipv4() { 255 } else { 64 }),
             max_hops: self.max_hops.unwrap_or(0),
+            multihop: self.multihop,
             weight,
             reverse,
             vrrp: self.vrrp_only || !self.checker_only,

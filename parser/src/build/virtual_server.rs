@@ -1,10 +1,12 @@
 //! `virtual_server`.
 
+use super::easing::Easing;
+use super::forwarding::Forwarding;
 use super::item::Argument;
 use super::real_server::RealServerDraft;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{ForwardingMethod, Protocol, Script, SorryServer, Statement, VirtualTarget};
+use crate::model::{ClientAddress, Family, Protocol, SchedulerFlags, Script, SorryServer, Statement, VirtualTarget};
 use crate::span::Span;
 use crate::suggest::nearest;
 use crate::table;
@@ -21,7 +23,7 @@ pub(super) const DEFAULT_PERSISTENCE: Duration = Duration::from_secs(360);
 pub(super) struct VirtualServerDraft {
     pub(super) protocol: Option<(Protocol, Span)>,
     pub(super) scheduler: Option<String>,
-    pub(super) forwarding: Option<ForwardingMethod>,
+    pub(super) forwarding: Option<Forwarding>,
     pub(super) persistence_timeout: Option<Duration>,
     pub(super) persistence_granularity: Option<u8>,
     pub(super) one_packet: Option<Span>,
@@ -38,6 +40,14 @@ pub(super) struct VirtualServerDraft {
     pub(super) sorry: Option<SorryDraft>,
     pub(super) smtp_alert: Option<bool>,
     pub(super) real_servers: Vec<RealServerDraft>,
+    pub(super) flags: SchedulerFlags,
+    pub(super) persistence_engine: Option<String>,
+    pub(super) family: Option<Family>,
+    pub(super) snmp_name: Option<String>,
+    pub(super) source_pool: Vec<(IpAddr, IpAddr)>,
+    pub(super) client_address: ClientAddress,
+    pub(super) tunnel_mss_clamp: bool,
+    pub(super) easing: Easing,
     pub(super) kept: Vec<Statement>,
 }
 
@@ -45,7 +55,7 @@ pub(super) struct VirtualServerDraft {
 pub(super) struct SorryDraft {
     pub(super) address: IpAddr,
     pub(super) port: Option<u16>,
-    pub(super) forwarding: Option<ForwardingMethod>,
+    pub(super) forwarding: Option<Forwarding>,
     pub(super) inhibit: bool,
 }
 
@@ -177,6 +187,11 @@ impl<'t> Builder<'t> {
             "smtp_alert" => draft.smtp_alert = Some(item.switch()),
             "ha_suspend" => draft.ha_suspend = true,
             "omega" => draft.omega = true,
+            "snmp_name" => draft.snmp_name = item.text_value(),
+            "source_pool" => draft.source_pool.extend(self.source_pool(item)),
+            "client_address" => draft.client_address = self.client_address(item).unwrap_or(draft.client_address),
+            "tun_mss_clamp" => draft.tunnel_mss_clamp = item.switch(),
+            "slow_start" | "drain_timeout" | "passive_health" => self.easing_keyword(&mut draft.easing, item),
             _ => draft.kept.push(self.keep(&table::VIRTUAL_SERVER, item)),
         }
     }
@@ -189,9 +204,58 @@ impl<'t> Builder<'t> {
             "persistence_timeout" => self.persistence_timeout(draft, item),
             "persistence_granularity" => self.granularity(draft, item),
             "ops" => draft.one_packet = Some(item.span()),
+            "persistence_engine" => draft.persistence_engine = self.persistence_engine(item),
+            "flag-1" => draft.flags.first = true,
+            "flag-2" => draft.flags.second = true,
+            "flag-3" => draft.flags.third = true,
+            "hashed" | "sh-port" | "sh-fallback" | "mh-port" | "mh-fallback" => self.scheduler_flag(draft, item),
+            "ip_family" => draft.family = self.ip_family(item).or(draft.family),
             _ => return false,
         }
         true
+    }
+
+    /// Flags that only one scheduler has, which must be named above them.
+    fn scheduler_flag(&mut self, draft: &mut VirtualServerDraft, item: &Item<'t>) {
+        let name = item.name();
+        let scheduler = draft.scheduler.as_deref().unwrap_or("wlc");
+        if !matches!(scheduler, "sh" | "mh") {
+            let text = format!("`{name}` has no meaning for the scheduler {scheduler}");
+            let found = Diagnostic::error("foreign-flag", text).at(item.span());
+            return self.report(found.help("it is ignored; `lb_algo` must stand above it"));
+        }
+        match name.split_once('-') {
+            Some((owner, "port")) if owner == scheduler => draft.flags.second = true,
+            Some((owner, "fallback")) if owner == scheduler => draft.flags.first = true,
+            _ => {
+                let text = format!("`{name}` has no meaning for the scheduler {scheduler}");
+                self.report(Diagnostic::trap("foreign-flag", text).at(item.span()).help("it is ignored"));
+            }
+        }
+    }
+
+    /// The kernel's names of persistence engines have 16 bytes with the final zero.
+    fn persistence_engine(&mut self, item: &Item<'t>) -> Option<String> {
+        let word = item.word()?;
+        let kept: String = word.chars().take(15).collect();
+        if kept.len() < word.len() {
+            let found = Diagnostic::error("long-name", "the name of a persistence engine has up to 15 characters");
+            self.report(found.at(item.argument_span()).help(format!("`{kept}` is used")));
+        }
+        Some(kept)
+    }
+
+    fn ip_family(&mut self, item: &Item<'t>) -> Option<Family> {
+        match item.word()? {
+            "inet" => Some(Family::V4),
+            "inet6" => Some(Family::V6),
+            other => {
+                let text = format!("unknown family `{other}`");
+                let found = Diagnostic::error("unknown-family", text).at(item.argument_span());
+                self.report(found.help("inet or inet6; the line is ignored"));
+                None
+            }
+        }
     }
 
     fn scheduler(&mut self, item: &Item<'t>) -> Option<String> {
@@ -204,26 +268,6 @@ impl<'t> Builder<'t> {
         let found = found.help(format!("schedulers are {}, in small letters", SCHEDULERS.join(", ")));
         self.report(found.suggest(nearest(word, SCHEDULERS)));
         None
-    }
-
-    pub(super) fn forwarding(&mut self, item: &Item<'t>) -> Option<ForwardingMethod> {
-        let word = item.argument(0)?;
-        let method = match word.text {
-            "NAT" => ForwardingMethod::Nat,
-            "DR" => ForwardingMethod::Dr,
-            "TUN" => ForwardingMethod::Tun,
-            other => {
-                let text = format!("unknown forwarding method `{other}`");
-                let found = Diagnostic::error("unknown-forwarding", text).at(word.span);
-                let near = nearest(other, ["NAT", "DR", "TUN"]);
-                self.report(found.help("NAT, DR or TUN, in capitals; the line is ignored").suggest(near));
-                return None;
-            }
-        };
-        if item.argument(1).is_some() {
-            self.not_acted_on(&table::VIRTUAL_SERVER, item);
-        }
-        Some(method)
     }
 
     fn protocol(&mut self, item: &Item<'t>) -> Option<(Protocol, Span)> {
@@ -306,10 +350,12 @@ impl<'t> Builder<'t> {
 }
 
 impl SorryDraft {
-    pub(super) fn settle(self, service_port: u16, service: ForwardingMethod) -> SorryServer {
+    pub(super) fn settle(self, service_port: u16, service: Forwarding) -> SorryServer {
+        let forwarding = self.forwarding.unwrap_or(service);
         SorryServer {
             address: SocketAddr::new(self.address, self.port.unwrap_or(service_port)),
-            forwarding: self.forwarding.unwrap_or(service),
+            forwarding: forwarding.method,
+            tunnel: forwarding.tunnel,
             inhibit: self.inhibit,
         }
     }

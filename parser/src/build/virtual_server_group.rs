@@ -60,7 +60,7 @@ impl<'t> Builder<'t> {
     }
 }
 
-fn address_range(text: &str) -> Option<(IpAddr, IpAddr)> {
+pub(super) fn address_range(text: &str) -> Option<(IpAddr, IpAddr)> {
     if let Some((first, last)) = text.split_once('-') {
         let first: IpAddr = first.parse().ok()?;
         let last = last.parse().ok().or_else(|| last_of_range(first, last))?;

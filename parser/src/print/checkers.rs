@@ -10,6 +10,7 @@ impl Printer {
             CheckerKind::Http(_) => "HTTP_GET",
             CheckerKind::Misc(_) => "MISC_CHECK",
             CheckerKind::Smtp { .. } => "SMTP_CHECK",
+            CheckerKind::Grpc { .. } => "GRPC_CHECK",
             CheckerKind::Dns { .. } => "DNS_CHECK",
             CheckerKind::Ping => "PING_CHECK",
             CheckerKind::Udp(_) => "UDP_CHECK",
@@ -74,6 +75,10 @@ impl Printer {
                 self.value("type", word(record));
                 self.value("name", word(name));
             }
+            CheckerKind::Grpc { service, tls } => {
+                self.text("service", Some(service.as_str()).filter(|s| !s.is_empty()));
+                self.switch("tls", *tls);
+            }
             CheckerKind::Udp(check) => self.udp(check),
             CheckerKind::File(tracked) => {
                 self.value("track_file", word(&tracked.name));
@@ -107,6 +112,18 @@ impl Printer {
         self.value("http_protocol", version);
         self.switch("enable_sni", check.enable_sni);
         self.switch("fast_recovery", check.fast_recovery);
+        self.text("sni_name", check.sni_name.as_deref());
+        if check.tls_compliant {
+            self.switch("tls_compliant", true);
+        }
+        self.optional("tls_expiry_min", check.tls_expiry_min);
+        self.text("method", check.method.as_deref());
+        for (name, value) in &check.headers {
+            self.words(["header", name, value]);
+        }
+        if let Some((user, password)) = &check.basic_auth {
+            self.words(["basic_auth", user, password]);
+        }
         check.urls.iter().for_each(|u| self.url(u));
     }
 
@@ -118,6 +135,10 @@ impl Printer {
             let codes = url.status_codes.iter().map(|(low, high)| format!("{low}-{high}"));
             let codes: Vec<String> = codes.collect();
             p.optional("status_code", (!codes.is_empty()).then(|| codes.join(" ")));
+            if url.tls_compliant {
+                p.switch("tls_compliant", true);
+            }
+            p.text("body_match", url.body_match.as_deref());
             p.optional("regex", url.regex.as_ref().map(|r| escaped_word(r)));
             p.flag("regex_no_match", url.regex_no_match);
             if !url.regex_options.is_empty() {

@@ -56,6 +56,11 @@ impl Printer {
         }
         self.switch("vrrp_lower_prio_no_advert", globals.lower_prio_no_advert);
         self.switch("vrrp_higher_prio_send_advert", globals.higher_prio_send_advert);
+        self.flag("v3_checksum_as_v2", globals.v3_checksum_as_v2);
+        self.switch("vrrp_owner_ignore_adverts", globals.owner_ignore_adverts);
+        self.text("vmac_prefix", globals.vmac_prefix.as_deref());
+        self.text("vmac_addr_prefix", globals.vmac_addr_prefix.as_deref());
+        self.extra_garp("vrrp_garp_extra_if", globals.extra_garp);
         self.flag("vrrp_check_unicast_src", globals.vrrp_check_unicast_src);
         self.optional("vrrp_rt_priority", globals.vrrp_rt_priority);
         self.optional("vrrp_priority", globals.vrrp_priority);

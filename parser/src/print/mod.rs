@@ -4,6 +4,8 @@
 
 mod checkers;
 mod globals;
+mod interface;
+mod route;
 mod services;
 mod vrrp;
 mod words;
@@ -31,6 +33,7 @@ impl Printer {
         self.root_keywords(&config.globals);
         self.block("global_defs", |p| p.globals(&config.globals));
         config.kept.iter().for_each(|s| self.statement(s));
+        self.statics(config);
         config.track_files.iter().for_each(|t| self.track_file(t));
         config.track_processes.iter().for_each(|t| self.track_process(t));
         config.bfd_instances.iter().for_each(|b| self.bfd_instance(b));

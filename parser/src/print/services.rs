@@ -1,7 +1,8 @@
 use super::Printer;
 use super::words::{script, word};
 use crate::model::{
-    ForwardingMethod, GroupEntry, Protocol, RealServer, SorryServer, VirtualServer, VirtualServerGroup, VirtualTarget,
+    ClientAddress, Family, ForwardingMethod, GroupEntry, PassiveHealth, Protocol, RealServer, SchedulerFlags,
+    SorryServer, Tunnel, TunnelChecksum, TunnelKind, VirtualServer, VirtualServerGroup, VirtualTarget,
 };
 
 impl Printer {
@@ -24,7 +25,13 @@ impl Printer {
         self.block(&format!("virtual_server {target}"), |p| {
             p.seconds("delay_loop", server.delay_loop);
             p.value("lb_algo", &server.scheduler);
-            p.value("lb_kind", method(server.forwarding));
+            p.scheduler_flags(server.scheduler_flags);
+            p.optional("ip_family", server.family.map(|f| if f == Family::V4 { "inet" } else { "inet6" }));
+            p.value("lb_kind", forwarding(server.forwarding, server.tunnel));
+            p.full_nat(server);
+            p.flag("tun_mss_clamp", server.tunnel_mss_clamp);
+            p.text("persistence_engine", server.persistence_engine.as_deref());
+            p.text("snmp_name", server.snmp_name.as_deref());
             p.value("protocol", protocol(server.protocol));
             p.persistence(server);
             p.flag("ops", server.one_packet);
@@ -40,6 +47,34 @@ impl Printer {
             server.kept.iter().for_each(|s| p.statement(s));
             server.real_servers.iter().for_each(|r| p.real_server(r));
         });
+    }
+
+    fn scheduler_flags(&mut self, flags: SchedulerFlags) {
+        self.flag("flag-1", flags.first);
+        self.flag("flag-2", flags.second);
+        self.flag("flag-3", flags.third);
+    }
+
+    fn full_nat(&mut self, server: &VirtualServer) {
+        for (first, last) in &server.source_pool {
+            self.value("source_pool", format!("{first}-{last}"));
+        }
+        let told = match server.client_address {
+            ClientAddress::Hidden => return,
+            ClientAddress::TcpOption => "toa",
+            ClientAddress::ProxyProtocol => "proxy",
+        };
+        self.value("client_address", told);
+    }
+
+    fn easing(&mut self, server: &RealServer) {
+        self.optional("slow_start", server.slow_start.map(super::seconds));
+        self.optional("drain_timeout", server.drain_timeout.map(super::seconds));
+        let words = |p: PassiveHealth| {
+            let (window, suspend) = (p.window.as_secs(), p.suspend.as_secs());
+            format!("failures {} window {window} suspend {suspend}", p.failures)
+        };
+        self.optional("passive_health", server.passive_health.map(words));
     }
 
     fn persistence(&mut self, server: &VirtualServer) {
@@ -66,7 +101,7 @@ impl Printer {
 
     fn sorry_server(&mut self, sorry: &SorryServer) {
         self.value("sorry_server", format!("{} {}", sorry.address.ip(), sorry.address.port()));
-        self.value("sorry_server_lvs_method", method(sorry.forwarding));
+        self.value("sorry_server_lvs_method", forwarding(sorry.forwarding, sorry.tunnel));
         self.flag("sorry_server_inhibit", sorry.inhibit);
     }
 
@@ -74,7 +109,9 @@ impl Printer {
         let head = format!("real_server {} {}", server.address.ip(), server.address.port());
         self.block(&head, |p| {
             p.value("weight", server.weight);
-            p.value("lvs_method", method(server.forwarding));
+            p.value("lvs_method", forwarding(server.forwarding, server.tunnel));
+            p.text("snmp_name", server.snmp_name.as_deref());
+            p.easing(server);
             p.switch("inhibit_on_failure", server.inhibit_on_failure);
             p.value("uthreshold", server.upper_threshold);
             p.value("lthreshold", server.lower_threshold);
@@ -89,11 +126,26 @@ impl Printer {
     }
 }
 
+fn forwarding(given: ForwardingMethod, tunnel: Tunnel) -> String {
+    let kind = match tunnel.kind {
+        TunnelKind::Ipip => String::new(),
+        TunnelKind::Gre => " type gre".to_owned(),
+        TunnelKind::Gue { port } => format!(" type gue port {port}"),
+    };
+    let checksum = match tunnel.checksum {
+        TunnelChecksum::None => "",
+        TunnelChecksum::Full => " csum",
+        TunnelChecksum::Remote => " remcsum",
+    };
+    format!("{}{kind}{checksum}", method(given))
+}
+
 fn method(method: ForwardingMethod) -> &'static str {
     match method {
         ForwardingMethod::Nat => "NAT",
         ForwardingMethod::Dr => "DR",
         ForwardingMethod::Tun => "TUN",
+        ForwardingMethod::FullNat => "FULLNAT",
     }
 }
 

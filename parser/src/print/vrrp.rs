@@ -2,8 +2,7 @@ use super::Printer;
 use super::words::{command, script, user_words, word};
 use crate::model::{
     Auth, AuthHmac, BfdInstance, HmacMode, HmacSecret, InitialState, Notify, ParamMatch, Script, SyncGroup, TrackFile,
-    TrackProcess, TrackedInterface, TrackedScript, TrackedWeight, UnicastPeer, VirtualAddress, VrrpInstance,
-    VrrpScript,
+    TrackProcess, TrackedInterface, TrackedScript, TrackedWeight, UnicastPeer, VrrpInstance, VrrpScript,
 };
 use std::time::Duration;
 
@@ -66,6 +65,7 @@ impl Printer {
             p.flag("passive", given.passive);
             p.value(if given.neighbor.is_ipv4() { "ttl" } else { "hoplimit" }, given.ttl);
             p.value("max_hops", given.max_hops);
+            p.switch("multihop", given.multihop);
             p.value("weight", weighted(given.weight, given.reverse));
             p.flag("vrrp", given.vrrp && !given.checker);
             p.flag("checker", given.checker && !given.vrrp);
@@ -134,6 +134,7 @@ impl Printer {
             p.sources(instance);
             p.addresses("virtual_ipaddress", &instance.addresses);
             p.addresses("virtual_ipaddress_excluded", &instance.excluded_addresses);
+            p.network(instance);
             p.flag("dont_track_primary", instance.dont_track_primary);
             p.trackers(&instance.track_interfaces, &instance.track_scripts);
             p.tracked("track_file", &instance.track_files);
@@ -206,11 +207,6 @@ impl Printer {
         self.flag("check_unicast_src", instance.check_unicast_src);
         self.flag("old_unicast_checksum", instance.old_unicast_checksum);
     }
-
-    fn addresses(&mut self, keyword: &str, addresses: &[VirtualAddress]) {
-        let lines: Vec<String> = addresses.iter().map(address_line).collect();
-        self.list(keyword, &lines);
-    }
 }
 
 fn peer_line(peer: &UnicastPeer) -> String {
@@ -218,21 +214,6 @@ fn peer_line(peer: &UnicastPeer) -> String {
         (0, 255) => peer.address.to_string(),
         (min, max) => format!("{} min_ttl {min} max_ttl {max}", peer.address),
     }
-}
-
-fn address_line(address: &VirtualAddress) -> String {
-    let mut line = format!("{}/{}", address.address, address.prefix_len);
-    let mut option = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            line.push_str(&format!(" {name} {value}"));
-        }
-    };
-    option("brd", address.broadcast.map(|b| b.to_string()));
-    option("dev", address.dev.as_deref().map(word));
-    option("scope", Some(address.scope.to_string()));
-    option("label", address.label.as_deref().map(word));
-    option("peer", address.peer.map(|(peer, prefix)| format!("{peer}/{prefix}")));
-    line
 }
 
 fn tracked_line(name: &str, weight: Option<i32>, reverse: bool) -> String {

@@ -1,5 +1,6 @@
 //! Keywords of the checkers.
 
+use super::ours::{GRPC_CHECK_OWN, HTTP_EXTRAS, URL_EXTRAS};
 use super::shape::Shape::*;
 use super::shape::*;
 use super::{Block, Keyword, k, keywords};
@@ -49,14 +50,14 @@ keywords! { HTTP_OWN {
     k("virtualhost", Word, "STR", "rs/vs", "Host header", 2);
     k("http_protocol", Word, "1.0 / 1.1 / 1.0C", "1.0", "", 2);
     k("enable_sni", Switch, "[BOOL]", "off", "SSL_GET only", 2);
-    k("sni_name", Word, "STR", "-", "", 3).since_2_3();
+    k("sni_name", Word, "STR", "-", "", 3).since_2_3().accepted();
     k("fast_recovery", Switch, "[BOOL]", "off", "", 3);
     k("url", Nested, "{ block }", "required >=1", "checked in turn, one per delay_loop", 1);
 } }
 
 /// `/virtual_server/real_server/HTTP_GET`.
 pub(crate) static HTTP_GET: Block =
-    Block { path: "/virtual_server/real_server/HTTP_GET", parts: &[CONNECTION, JUDGEMENT, HTTP_OWN] };
+    Block { path: "/virtual_server/real_server/HTTP_GET", parts: &[CONNECTION, JUDGEMENT, HTTP_OWN, HTTP_EXTRAS] };
 
 keywords! { URL_OWN {
     k("path", Word, "STR", "required", "", 1);
@@ -69,19 +70,26 @@ keywords! { URL_OWN {
     k("regex_min_offset", integer(0, 4294967295), "N", "0", "", 3);
     k("regex_max_offset", integer(0, 4294967295), "N", "none", "", 3);
     k("regex_stack", Words, "START MAX", "-", "JIT stack", 3);
-    k("tls_compliant", Switch, "[BOOL]", "off", "", 3).since_2_3();
+    k("tls_compliant", Switch, "[BOOL]", "off", "", 3).since_2_3().accepted();
 } }
 
 /// `/virtual_server/real_server/HTTP_GET/url`.
-pub(crate) static URL: Block = Block { path: "/virtual_server/real_server/HTTP_GET/url", parts: &[URL_OWN] };
+pub(crate) static URL: Block =
+    Block { path: "/virtual_server/real_server/HTTP_GET/url", parts: &[URL_OWN, URL_EXTRAS] };
 
 keywords! { SSL_GET_OWN {
-    k("tls_compliant", Switch, "[BOOL]", "off", "", 3).since_2_3();
+    k("tls_compliant", Switch, "[BOOL]", "off", "", 3).since_2_3().accepted();
 } }
 
 /// `/virtual_server/real_server/SSL_GET`.
-pub(crate) static SSL_GET: Block =
-    Block { path: "/virtual_server/real_server/SSL_GET", parts: &[CONNECTION, JUDGEMENT, HTTP_OWN, SSL_GET_OWN] };
+pub(crate) static SSL_GET: Block = Block {
+    path: "/virtual_server/real_server/SSL_GET",
+    parts: &[CONNECTION, JUDGEMENT, HTTP_OWN, SSL_GET_OWN, HTTP_EXTRAS],
+};
+
+/// `/virtual_server/real_server/GRPC_CHECK`.
+pub(crate) static GRPC_CHECK: Block =
+    Block { path: "/virtual_server/real_server/GRPC_CHECK", parts: &[CONNECTION, JUDGEMENT, GRPC_CHECK_OWN] };
 
 keywords! { MISC_CHECK_OWN {
     k("misc_path", Command, "SCRIPT (quoted when it has args)", "required", "", 2);

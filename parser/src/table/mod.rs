@@ -3,6 +3,7 @@
 mod checkers;
 mod globals;
 mod lvs;
+mod ours;
 mod root;
 mod shape;
 mod statics;
@@ -38,6 +39,21 @@ pub struct Keyword {
     pub named: bool,
     /// keepalived 2.2.7 does not know it.
     pub newer_than_2_2_7: bool,
+    /// keepalived does not know it at all.
+    pub ours: bool,
+    /// Whether the daemon does what it says.
+    pub effect: Effect,
+}
+
+/// Whether the daemon does what a keyword says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It does.
+    Acts,
+    /// The keyword is read and stands in the model; nothing happens yet.
+    Accepted,
+    /// Nothing will happen, for this reason.
+    Never(&'static str),
 }
 
 /// The keywords that may stand in a block.
@@ -56,13 +72,25 @@ const fn k(
     meaning: &'static str,
     tier: u8,
 ) -> Keyword {
-    Keyword { name, shape, arguments, default, meaning, tier, replacement: None, named: false, newer_than_2_2_7: false }
+    Keyword {
+        name,
+        shape,
+        arguments,
+        default,
+        meaning,
+        tier,
+        replacement: None,
+        named: false,
+        newer_than_2_2_7: false,
+        ours: false,
+        effect: Effect::Acts,
+    }
 }
 
 /// Rows of one line each.
 macro_rules! keywords {
     ($name:ident { $($row:expr;)* }) => {
-        const $name: &[Keyword] = &[$($row),*];
+        pub(super) const $name: &[Keyword] = &[$($row),*];
     };
 }
 use keywords;
@@ -80,6 +108,21 @@ impl Keyword {
 
     const fn named(mut self) -> Self {
         self.named = true;
+        self
+    }
+
+    const fn accepted(mut self) -> Self {
+        self.effect = Effect::Accepted;
+        self
+    }
+
+    const fn never(mut self, reason: &'static str) -> Self {
+        self.effect = Effect::Never(reason);
+        self
+    }
+
+    const fn ours(mut self) -> Self {
+        self.ours = true;
         self
     }
 
@@ -130,6 +173,7 @@ pub static BLOCKS: &[&Block] = &[
     &VIRTUAL_IPADDRESS_EXCLUDED,
     &VIRTUAL_ROUTES,
     &VIRTUAL_RULES,
+    &ADDRESS_OPTIONS,
     &UNICAST_PEER,
     &INSTANCE_TRACK_INTERFACE,
     &INSTANCE_TRACK_SCRIPT,
@@ -139,6 +183,7 @@ pub static BLOCKS: &[&Block] = &[
     &SSL,
     &VIRTUAL_SERVER_GROUP,
     &VIRTUAL_SERVER,
+    &FORWARDING,
     &REAL_SERVER,
     &TCP_CHECK,
     &PING_CHECK,
@@ -149,6 +194,7 @@ pub static BLOCKS: &[&Block] = &[
     &HTTP_GET,
     &SSL_GET,
     &URL,
+    &GRPC_CHECK,
     &MISC_CHECK,
     &FILE_CHECK,
     &BFD_CHECK,

@@ -1,0 +1,43 @@
+//! Keywords that keepalived does not have, each off unless it is written.
+
+use super::shape::Shape::*;
+use super::shape::*;
+use super::{Keyword, k, keywords};
+
+keywords! { EASING {
+    k("slow_start", seconds(0, 86_400_000_000), "TIMER", "off", "the weight grows from 1 in this time after a recovery", 3).ours().accepted();
+    k("drain_timeout", seconds(0, 86_400_000_000), "TIMER", "off", "connections to a server that was taken out last this long at most", 3).ours().accepted();
+    k("passive_health", Words, "failures N window SECS suspend SECS", "off", "so many failed connections keep new ones away", 3).ours().accepted();
+} }
+
+keywords! { FULL_NAT {
+    k("source_pool", Words, "FIRST-LAST / NETWORK ...", "none", "addresses towards the servers with lb_kind FULLNAT", 3).ours().accepted();
+    k("client_address", Word, "none / toa / proxy", "none", "how servers behind FULLNAT learn the client's address", 3).ours().accepted();
+    k("tun_mss_clamp", Switch, "[BOOL]", "off", "lowers the MSS of connections through tunnels", 3).ours().accepted();
+} }
+
+keywords! { INSTANCE_EXTRAS {
+    k("dual_stack", Flag, "-", "off", "addresses of both families, adverts of both", 3).ours().accepted();
+    k("split_brain_notify", Script, "SCRIPT [USER [GROUP]]", "none", "run when two masters are seen; extra args: INSTANCE name PEER", 3).ours().accepted();
+    k("split_brain_heal", Switch, "[BOOL]", "off", "announces the addresses again when two masters became one", 3).ours().accepted();
+} }
+
+keywords! { HTTP_EXTRAS {
+    k("tls_expiry_min", integer(0, 36_500), "DAYS", "off", "the server's certificate must be valid for this long, SSL_GET only", 3).ours().accepted();
+    k("method", Word, "METHOD", "GET", "", 3).ours().accepted();
+    k("header", Words, "NAME VALUE", "none", "sent with each request; may be repeated", 3).ours().accepted();
+    k("basic_auth", Words, "USER PASSWORD", "none", "", 3).ours().accepted();
+} }
+
+keywords! { URL_EXTRAS {
+    k("body_match", Word, "STR", "none", "the body must contain this text", 3).ours().accepted();
+} }
+
+keywords! { GRPC_CHECK_OWN {
+    k("service", Word, "NAME", "the server as a whole", "name in the grpc.health.v1 request", 3).ours().accepted();
+    k("tls", Switch, "[BOOL]", "off", "HTTP/2 over TLS", 3).ours().accepted();
+} }
+
+keywords! { CHECKER_EXTRAS {
+    k("GRPC_CHECK", Nested, "{ block }", "-", "gRPC health checker", 3).ours().accepted();
+} }
