@@ -43,8 +43,12 @@ pub(crate) trait Address: Copy + Eq + Debug + 'static {
     fn decrement_ttl(packet: &mut [u8]);
     /// `decrement_ttl` with `set_source` or `set_destination`, in one.
     fn hop(packet: &mut [u8], end: End, address: Self, change: u16);
+    /// The MTU that an ICMP error tells of, if that is what it is about. Without one (RFC 1191 section 5) it is none.
+    fn told_mtu(icmp: [u8; 8]) -> Option<u16>;
+    /// The first eight bytes of an ICMP error.
+    fn error_header(error: IcmpError) -> [u8; 8];
     /// The ICMP error about `packet`, from `source` to the packet's sender.
-    fn error(packet: &[u8], header: &Header<Self>, source: Self, error: IcmpError, id: u16) -> Option<ReplyBuffer>;
+    fn error(packet: &[u8], header: &Header<Self>, source: Self, icmp: [u8; 8], id: u16) -> Option<ReplyBuffer>;
 }
 
 impl Address for Ipv4Addr {
@@ -122,8 +126,17 @@ impl Address for Ipv4Addr {
         }
     }
 
-    fn error(packet: &[u8], header: &Header<Self>, source: Self, error: IcmpError, id: u16) -> Option<ReplyBuffer> {
-        ipv4::error(packet, header, source, error, id)
+    fn told_mtu(icmp: [u8; 8]) -> Option<u16> {
+        let mtu = u16::from_be_bytes([icmp[6], icmp[7]]);
+        (icmp[0] == 3 && icmp[1] == 4 && mtu > 0).then_some(mtu)
+    }
+
+    fn error_header(error: IcmpError) -> [u8; 8] {
+        error.v4_header()
+    }
+
+    fn error(packet: &[u8], header: &Header<Self>, source: Self, icmp: [u8; 8], id: u16) -> Option<ReplyBuffer> {
+        ipv4::error(packet, header, source, icmp, id)
     }
 }
 
@@ -195,7 +208,16 @@ impl Address for Ipv6Addr {
         }
     }
 
-    fn error(packet: &[u8], header: &Header<Self>, source: Self, error: IcmpError, _: u16) -> Option<ReplyBuffer> {
-        ipv6::error(packet, header, source, error)
+    fn told_mtu(icmp: [u8; 8]) -> Option<u16> {
+        let mtu = u32::from_be_bytes([icmp[4], icmp[5], icmp[6], icmp[7]]);
+        (icmp[0] == 2 && mtu > 0).then(|| u16::try_from(mtu).unwrap_or(u16::MAX))
+    }
+
+    fn error_header(error: IcmpError) -> [u8; 8] {
+        error.v6_header()
+    }
+
+    fn error(packet: &[u8], header: &Header<Self>, source: Self, icmp: [u8; 8], _: u16) -> Option<ReplyBuffer> {
+        ipv6::error(packet, header, source, icmp)
     }
 }

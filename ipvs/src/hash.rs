@@ -1,5 +1,7 @@
 //! SipHash-1-3 over whole words: the same function as siphasher's, without its buffering.
 
+use siphasher::sip::SipHasher13;
+
 /// The secret of a director.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seed(pub(crate) [u64; 2]);
@@ -15,6 +17,11 @@ impl Seed {
         let length = (8 * N as u64 + 7) << 56;
         state.absorb(length | last & (u64::MAX >> 8));
         state.finish()
+    }
+
+    /// The hash of any bytes.
+    pub(crate) fn hash_bytes(self, bytes: &[u8]) -> u64 {
+        SipHasher13::new_with_keys(self.0[0], self.0[1]).hash(bytes)
     }
 }
 
@@ -65,10 +72,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use siphasher::sip::SipHasher13;
-
     use super::*;
+    use proptest::prelude::*;
 
     proptest! {
         #[test]

@@ -26,9 +26,10 @@ mod verdict;
 
 pub use connection::{ConnectionView, State, Timeouts};
 pub use director::{Claims, Director, Options, Settings};
+pub use forward::tunnel::{Tunnel, TunnelHeaders, TunnelKind};
 pub use packet::icmp::IcmpError;
 pub use packet::{Frame, Ingress, ReplyBuffer};
-pub use persistence::Persistence;
+pub use persistence::{Persistence, PersistenceEngine};
 pub use scheduler::{SchedulerFlags, SchedulerKind};
 pub use service::{
     DestinationConfig, DestinationView, Error, Forwarding, Protocol, ServiceConfig, ServiceId, ServiceKey, ServiceView,

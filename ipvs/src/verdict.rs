@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::forward::tunnel::Tunnel;
 use crate::packet::ReplyBuffer;
 
 /// The driver's name for where a packet came from (interface and source MAC address): answers go back through it.
@@ -22,6 +23,16 @@ pub enum Verdict {
         /// Address of the real server.
         address: IpAddr,
     },
+    /// The packet's time to live is counted; send it inside another packet to this real server (see
+    /// [`Tunnel::headers`](crate::Tunnel::headers)).
+    Encapsulate {
+        /// Address of the real server, of either family.
+        address: IpAddr,
+        /// How it travels.
+        tunnel: Tunnel,
+        /// The largest outer packet that passes on the way, where a router has told.
+        path_mtu: Option<u16>,
+    },
     /// A real server's answer, rewritten; send it back where the client's packets come from.
     ToClient {
         /// The client's hop as of its latest packet.
@@ -29,10 +40,12 @@ pub enum Verdict {
     },
     /// The destination is this host: deliver the untouched frame to the host's own stack.
     Local,
-    /// Send this packet back to the sender of the frame, through the frame's ingress.
+    /// Send this packet of the engine's own to a client or to the sender of the frame.
     Reply {
         /// A whole IP packet.
         packet: ReplyBuffer,
+        /// Where it goes: the frame's ingress, or the hop of the client that an error from elsewhere concerns.
+        hop: HopId,
     },
 }
 
@@ -42,6 +55,8 @@ pub(crate) enum Decision {
     Pass(PassReason),
     Drop(DropReason),
     ToServer(IpAddr),
+    /// To the destination of this number.
+    Encapsulate(u32),
     ToClient(HopId),
     Local,
     Reply,
@@ -108,6 +123,8 @@ reasons! {
         ErrorSuppressed => "ICMP error suppressed",
         /// The time to live of an ICMP error ends here.
         TtlExpired => "time to live of an ICMP error ends here",
+        /// A SIP service with persistence by call, and a packet without a Call-ID.
+        NoCall => "SIP message without a Call-ID",
         /// The packet changed shape while being rewritten: a fault of this crate, counted instead of a panic.
         Internal => "internal fault",
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::command::DriverCounters;
+use super::encapsulation::Prefix;
 use super::packet_socket::{self, link_address};
 use super::ring::{Ring, SendQueue, SlotInfo, VIRTIO_LEN};
 
@@ -28,7 +29,15 @@ pub(super) enum Source {
 pub(super) struct Egress {
     socket: OwnedFd,
     queue: SendQueue,
-    departures: Vec<(Source, u32)>,
+    departures: Vec<Departure>,
+}
+
+/// A frame that is to be sent on an interface, as it is or with other headers before its packet.
+#[derive(Debug)]
+struct Departure {
+    source: Source,
+    prefix: Option<Prefix>,
+    interface: u32,
 }
 
 impl Egress {
@@ -39,7 +48,12 @@ impl Egress {
 
     /// Adds a frame, to be sent on an interface at the next flush.
     pub(super) fn push(&mut self, source: Source, interface: u32) {
-        self.departures.push((source, interface));
+        self.departures.push(Departure { source, prefix: None, interface });
+    }
+
+    /// Adds a frame's packet behind other headers.
+    pub(super) fn push_prefixed(&mut self, source: Source, prefix: Prefix, interface: u32) {
+        self.departures.push(Departure { source, prefix: Some(prefix), interface });
     }
 
     /// Sends all frames, in order. Slots and buffers may be used again afterwards.
@@ -47,20 +61,24 @@ impl Egress {
         if self.departures.is_empty() {
             return;
         }
-        let frames = self.departures.iter().map(|(source, interface)| {
+        let frames = self.departures.iter().map(|Departure { source, prefix, interface }| {
             let bytes = match source {
                 Source::Slot(ahead, info) => ring.frame(*ahead, info),
                 Source::Buffer(number, length) => {
                     buffers.get(*number).and_then(|b| b.get(..*length)).unwrap_or_default()
                 }
-                Source::Owned(bytes) => bytes,
+                Source::Owned(bytes) => bytes.as_slice(),
             };
-            (bytes, link_address(*interface, ethertype(bytes)))
+            let parts = match prefix {
+                Some(prefix) => [prefix.bytes(), prefix.payload(bytes)],
+                None => [bytes, &[]],
+            };
+            (parts, link_address(*interface, ethertype(parts[0])))
         });
         let mut refused = 0;
         self.queue.send(&self.socket, frames, |place, error| {
             refused += 1;
-            note_refusal(self.departures.get(place).map(|d| d.1), &error);
+            note_refusal(self.departures.get(place).map(|d| d.interface), &error);
         });
         counters.refused += refused;
         counters.sent += self.departures.len() as u64 - refused;

@@ -9,6 +9,7 @@ use standfast_ipvs::{Director, Frame, HopId, IcmpError, Ingress, Verdict};
 
 use super::LOOPBACK;
 use super::command::DriverCounters;
+use super::encapsulation::{Passage, Prefix, Wrapped, Wrapping};
 use super::fragments::{Fragments, Whole, is_fragment};
 use super::hops::{Hop, Hops};
 use super::parking::Parking;
@@ -45,14 +46,26 @@ pub(super) enum Action {
     Send(u32),
     /// Other frames are sent in its place.
     Instead(Vec<Vec<u8>>, u32),
+    /// Its packet, rewritten in place, is sent behind other headers.
+    Prefixed(Prefix, u32),
 }
 
 impl Action {
+    /// The same for a frame that lies in a buffer of its own, which goes along.
+    fn made_of(self, bytes: Vec<u8>) -> Self {
+        match self {
+            Self::Send(interface) => Self::Instead(vec![bytes], interface),
+            Self::Prefixed(prefix, interface) => Self::Instead(vec![prefix.join(&bytes)], interface),
+            other => other,
+        }
+    }
+
     /// The frames to send for a frame that lies in a buffer of its own.
     fn into_frames(self, bytes: Vec<u8>) -> Vec<(Vec<u8>, u32)> {
         match self {
             Self::Discard => Vec::new(),
             Self::Send(interface) => vec![(bytes, interface)],
+            Self::Prefixed(prefix, interface) => vec![(prefix.join(&bytes), interface)],
             Self::Instead(frames, interface) => frames.into_iter().map(|f| (f, interface)).collect(),
         }
     }
@@ -86,6 +99,8 @@ pub(super) struct Engine {
     parking: Parking,
     /// The largest packet that may be sent in one piece, beside what the link allows: the size of the fragments that a packet came in.
     size_limit: usize,
+    /// IP identification of the next tunnel packet that may be fragmented.
+    identification: u16,
 }
 
 impl Engine {
@@ -102,6 +117,7 @@ impl Engine {
             fragments: Fragments::default(),
             parking: Parking::default(),
             size_limit: usize::MAX,
+            identification: 0,
         }
     }
 
@@ -131,8 +147,8 @@ impl Engine {
         let action = self.receive_whole(&mut whole, &virtio, ingress, now);
         self.size_limit = usize::MAX;
         match action {
-            Action::Send(interface) => Action::Instead(vec![whole], interface),
-            other => other,
+            Action::Discard => Action::Discard,
+            action => action.made_of(whole),
         }
     }
 
@@ -148,9 +164,12 @@ impl Engine {
         match verdict {
             Verdict::Pass(_) | Verdict::Local => self.leave_to_host(bytes),
             Verdict::Drop(_) => Action::Discard,
-            Verdict::ToServer { address } => self.send_towards(bytes, address, ingress, now),
+            Verdict::ToServer { address } => self.send_towards(bytes, address, None, ingress, now),
+            Verdict::Encapsulate { address, tunnel, path_mtu } => {
+                self.send_towards(bytes, address, Some(Passage { tunnel, path_mtu }), ingress, now)
+            }
             Verdict::ToClient { hop } => self.send_to_client(bytes, hop, ingress, now),
-            Verdict::Reply { packet } => self.answer(&packet, ingress),
+            Verdict::Reply { packet, hop } => self.answer(&packet, hop.0),
         }
     }
 
@@ -185,7 +204,7 @@ impl Engine {
     }
 
     fn resume(&mut self, mut held: Held, address: IpAddr, now: Instant) -> Vec<(Vec<u8>, u32)> {
-        self.send_towards(&mut held.bytes, address, held.ingress, now).into_frames(held.bytes)
+        self.send_towards(&mut held.bytes, address, held.passage, held.ingress, now).into_frames(held.bytes)
     }
 
     /// Puts a packet back for the host's own stack, if the claim kept it from it.
@@ -209,23 +228,34 @@ impl Engine {
                 let egress = Egress { interface, target: mac, sender: port.mac, mtu: port.mtu };
                 self.transmit(bytes, egress, ingress, now)
             }
-            (None, Some(address)) => self.send_towards(bytes, address, ingress, now),
+            (None, Some(address)) => self.send_towards(bytes, address, None, ingress, now),
             (None, None) => Action::Discard,
         }
     }
 
-    fn send_towards(&mut self, bytes: &mut [u8], address: IpAddr, ingress: u32, now: Instant) -> Action {
+    fn send_towards(
+        &mut self,
+        bytes: &mut [u8],
+        address: IpAddr,
+        passage: Option<Passage>,
+        ingress: u32,
+        now: Instant,
+    ) -> Action {
         let way = self.routes.way(address, now);
         if way.ask {
             self.asks.push(address);
         }
         match way.next {
-            NextHop::Via { interface, mac, source, mtu } => {
-                self.transmit(bytes, Egress { interface, target: mac, sender: source, mtu }, ingress, now)
+            NextHop::Via { interface, mac, source, mtu, local } => {
+                let egress = Egress { interface, target: mac, sender: source, mtu };
+                match passage {
+                    None => self.transmit(bytes, egress, ingress, now),
+                    Some(passage) => self.transmit_inside(bytes, egress, (local, address), passage, ingress, now),
+                }
             }
             NextHop::Local => self.put_back(bytes),
             NextHop::Pending => {
-                self.counters.unreachable += u64::from(!self.routes.hold(address, bytes, ingress));
+                self.counters.unreachable += u64::from(!self.routes.hold(address, bytes, ingress, passage));
                 Action::Discard
             }
             NextHop::Unreachable => {
@@ -254,6 +284,36 @@ impl Engine {
             Fit::Resegment(payload) => {
                 resegment(bytes, payload);
                 Action::Send(egress.interface)
+            }
+        }
+    }
+
+    /// Sends a packet inside another one.
+    fn transmit_inside(
+        &mut self,
+        bytes: &mut [u8],
+        egress: Egress,
+        (local, server): (Option<IpAddr>, IpAddr),
+        passage: Passage,
+        ingress: u32,
+        now: Instant,
+    ) -> Action {
+        let (Some(virtio), Some(local)) = (Virtio::parse(bytes), local) else {
+            self.counters.unreachable += 1;
+            return Action::Discard;
+        };
+        let (target, sender) = (egress.target, egress.sender);
+        self.identification = self.identification.wrapping_add(1);
+        let wrapping = Wrapping { passage, target, sender, local, server, identification: self.identification };
+        match wrapping.wrap(bytes, &virtio, egress.mtu) {
+            Wrapped::Prefixed(prefix) => Action::Prefixed(prefix, egress.interface),
+            Wrapped::Instead(frames) => {
+                self.counters.fragmented += u64::from(!virtio.superpacket);
+                Action::Instead(frames, egress.interface)
+            }
+            Wrapped::TooBig(mtu) => {
+                self.counters.too_big += 1;
+                self.refuse(bytes, IcmpError::TooBig { mtu }, ingress, now)
             }
         }
     }
@@ -289,6 +349,12 @@ fn is_consistent(bytes: &[u8]) -> bool {
 
 /// The packet without the padding that short Ethernet frames have. A length that makes no sense changes nothing.
 fn trimmed(packet: &mut [u8]) -> &mut [u8] {
+    let length = without_padding(packet).len();
+    packet.get_mut(..length).unwrap_or_default()
+}
+
+/// As `trimmed`.
+pub(super) fn without_padding(packet: &[u8]) -> &[u8] {
     let field =
         |at: usize| packet.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| usize::from(u16::from_be_bytes(*b)));
     let length = match packet.first().map(|b| b >> 4) {
@@ -297,7 +363,7 @@ fn trimmed(packet: &mut [u8]) -> &mut [u8] {
         _ => 0,
     };
     match length {
-        1.. if length < packet.len() => packet.get_mut(..length).unwrap_or_default(),
+        1.. if length < packet.len() => packet.get(..length).unwrap_or_default(),
         _ => packet,
     }
 }

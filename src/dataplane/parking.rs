@@ -24,7 +24,7 @@ impl Parking {
     pub(super) fn push(&mut self, bytes: &[u8], ingress: u32, now: Instant) {
         if self.frames.len() < FRAMES && self.bytes + bytes.len() <= BYTES {
             self.bytes += bytes.len();
-            self.frames.push_back((now + WAIT, Held { bytes: bytes.to_vec(), ingress }));
+            self.frames.push_back((now + WAIT, Held { bytes: bytes.to_vec(), ingress, passage: None }));
         }
     }
 
@@ -53,8 +53,11 @@ mod tests {
         parking.push(b"a", 1, start);
         parking.push(b"b", 2, start);
         assert_eq!(parking.due(), Some(start + WAIT));
-        assert_eq!(parking.take(start, |bytes| bytes == b"b"), [Held { bytes: b"b".to_vec(), ingress: 2 }]);
-        assert_eq!(parking.take(start + WAIT, |_| false), [Held { bytes: b"a".to_vec(), ingress: 1 }]);
+        assert_eq!(
+            parking.take(start, |bytes| bytes == b"b"),
+            [Held { bytes: b"b".to_vec(), ingress: 2, passage: None }]
+        );
+        assert_eq!(parking.take(start + WAIT, |_| false), [Held { bytes: b"a".to_vec(), ingress: 1, passage: None }]);
         assert_eq!((parking.due(), parking.bytes), (None, 0));
     }
 

@@ -214,17 +214,17 @@ impl SendQueue {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             headers: Vec::with_capacity(capacity),
-            parts: Vec::with_capacity(capacity),
+            parts: Vec::with_capacity(capacity * 2),
             addresses: Vec::with_capacity(capacity),
         }
     }
 
-    /// Sends frames (virtio-net header first) to their addresses, in order. A frame that the kernel refuses is reported to
+    /// Sends frames (virtio-net header first, in two parts) to their addresses, in order. A frame that the kernel refuses is reported to
     /// `refused` with its place in the iteration and skipped.
     pub(super) fn send<'a>(
         &mut self,
         socket: &OwnedFd,
-        frames: impl Iterator<Item = (&'a [u8], libc::sockaddr_ll)>,
+        frames: impl Iterator<Item = ([&'a [u8]; 2], libc::sockaddr_ll)>,
         mut refused: impl FnMut(usize, io::Error),
     ) {
         self.fill(frames);
@@ -247,21 +247,24 @@ impl SendQueue {
         }
     }
 
-    fn fill<'a>(&mut self, frames: impl Iterator<Item = (&'a [u8], libc::sockaddr_ll)>) {
+    fn fill<'a>(&mut self, frames: impl Iterator<Item = ([&'a [u8]; 2], libc::sockaddr_ll)>) {
         self.headers.clear();
         self.parts.clear();
         self.addresses.clear();
-        for (bytes, address) in frames {
-            self.parts.push(libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() });
+        for (parts, address) in frames {
+            let part = |bytes: &[u8]| libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+            self.parts.extend(parts.map(part));
             self.addresses.push(address);
         }
-        for (part, address) in self.parts.iter_mut().zip(&mut self.addresses) {
+        for (parts, address) in self.parts.as_chunks_mut::<2>().0.iter_mut().zip(&mut self.addresses) {
             // SAFETY: all-zero is a valid header.
             let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
             header.msg_hdr.msg_name = std::ptr::from_mut(address).cast();
             header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
-            header.msg_hdr.msg_iov = part;
-            header.msg_hdr.msg_iovlen = 1;
+            // An empty second part costs the kernel more than none.
+            let count = if parts[1].iov_len == 0 { 1 } else { 2 };
+            header.msg_hdr.msg_iov = parts.as_mut_ptr();
+            header.msg_hdr.msg_iovlen = count as _;
             self.headers.push(header);
         }
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::encapsulation::Passage;
 use super::topology::NextHop;
 
 const HELD_FRAMES_A_HOP: usize = 16;
@@ -18,6 +19,8 @@ pub(super) struct Held {
     pub(super) bytes: Vec<u8>,
     /// Number of the hop that it came from.
     pub(super) ingress: u32,
+    /// The tunnel that it is to take.
+    pub(super) passage: Option<Passage>,
 }
 
 #[derive(Debug)]
@@ -67,13 +70,13 @@ impl Routes {
     }
 
     /// Keeps a copy of a frame until the way is known; `false` if there is no room.
-    pub(super) fn hold(&mut self, address: IpAddr, bytes: &[u8], ingress: u32) -> bool {
+    pub(super) fn hold(&mut self, address: IpAddr, bytes: &[u8], ingress: u32, passage: Option<Passage>) -> bool {
         let Some(entry) = self.entries.get_mut(&address) else { return false };
         if entry.held.len() >= HELD_FRAMES_A_HOP || self.held_bytes + bytes.len() > HELD_BYTES {
             return false;
         }
         self.held_bytes += bytes.len();
-        entry.held.push(Held { bytes: bytes.to_vec(), ingress });
+        entry.held.push(Held { bytes: bytes.to_vec(), ingress, passage });
         true
     }
 
@@ -106,7 +109,7 @@ impl Routes {
 mod tests {
     use super::*;
 
-    const VIA: NextHop = NextHop::Via { interface: 2, mac: [2; 6], source: [4; 6], mtu: 1500 };
+    const VIA: NextHop = NextHop::Via { interface: 2, mac: [2; 6], source: [4; 6], mtu: 1500, local: None };
 
     fn address(n: u32) -> IpAddr {
         IpAddr::V4((0x0a00_0000 + n).into())
@@ -117,11 +120,11 @@ mod tests {
         let (mut routes, start) = (Routes::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
         assert_eq!(routes.way(address(1), at(0)), Way { next: NextHop::Pending, ask: true });
-        assert!(routes.hold(address(1), b"first", 7));
+        assert!(routes.hold(address(1), b"first", 7, None));
         assert_eq!(routes.way(address(1), at(900)), Way { next: NextHop::Pending, ask: false });
         assert!(routes.way(address(1), at(1001)).ask);
         let held = routes.learn(address(1), VIA, at(1002));
-        assert_eq!(held, [Held { bytes: b"first".to_vec(), ingress: 7 }]);
+        assert_eq!(held, [Held { bytes: b"first".to_vec(), ingress: 7, passage: None }]);
         assert_eq!(routes.way(address(1), at(1003)), Way { next: VIA, ask: false });
         assert_eq!(routes.held_bytes, 0);
     }
@@ -141,12 +144,12 @@ mod tests {
         let big = vec![0; 60_000];
         let held = (0..100).flat_map(|n| std::iter::repeat_n(n, 20)).filter(|n| {
             routes.way(address(*n), now);
-            routes.hold(address(*n), &big, 0)
+            routes.hold(address(*n), &big, 0, None)
         });
         assert_eq!(held.count(), HELD_BYTES / 60_000);
         let mut one = Routes::default();
         one.way(address(1), now);
-        assert_eq!((0..100).filter(|_| one.hold(address(1), b"x", 0)).count(), HELD_FRAMES_A_HOP);
+        assert_eq!((0..100).filter(|_| one.hold(address(1), b"x", 0, None)).count(), HELD_FRAMES_A_HOP);
     }
 
     #[test]

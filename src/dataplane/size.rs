@@ -6,6 +6,10 @@ use super::ring::VIRTIO_LEN;
 pub(super) const PREFIX: usize = VIRTIO_LEN + 14;
 
 const NEEDS_CHECKSUM: u8 = 1;
+/// Kinds of superpackets (`VIRTIO_NET_HDR_GSO_*`); those of TCP may have this bit too.
+const ECN: u8 = 0x80;
+const UDP_FRAGMENTS: u8 = 3;
+const UDP_SEGMENTS: u8 = 5;
 const DONT_FRAGMENT: u16 = 0x4000;
 const MORE_FRAGMENTS: u16 = 0x2000;
 
@@ -16,6 +20,7 @@ pub(super) struct Virtio {
     pub(super) partial: bool,
     /// Whether the frame is a superpacket.
     pub(super) superpacket: bool,
+    udp: bool,
     /// Payload bytes of each of its segments.
     pub(super) segment: u16,
     checksum_start: u16,
@@ -29,15 +34,33 @@ impl Virtio {
         Some(Self {
             partial: flags & NEEDS_CHECKSUM != 0,
             superpacket: kind != 0,
+            udp: matches!(kind & !ECN, UDP_FRAGMENTS | UDP_SEGMENTS),
             segment: u16::from_ne_bytes([s0, s1]),
             checksum_start: u16::from_ne_bytes([c0, c1]),
             checksum_offset: u16::from_ne_bytes([o0, o1]),
         })
     }
 
-    /// Where the payload of a TCP superpacket begins, counted from the Ethernet header.
-    fn headers(&self, bytes: &[u8]) -> Option<usize> {
-        let transport = usize::from(self.checksum_start);
+    /// Whether a superpacket is one of UDP.
+    pub(super) fn is_udp(&self) -> bool {
+        self.udp
+    }
+
+    /// Where the transport header of a superpacket begins, counted from the Ethernet header.
+    pub(super) fn transport(&self, bytes: &[u8]) -> Option<usize> {
+        if self.partial {
+            return Some(usize::from(self.checksum_start));
+        }
+        let first = *bytes.get(PREFIX)?;
+        Some(14 + if first >> 4 == 6 { 40 } else { usize::from(first & 15) * 4 })
+    }
+
+    /// Where the payload of a superpacket begins, counted from the Ethernet header.
+    pub(super) fn headers(&self, bytes: &[u8]) -> Option<usize> {
+        let transport = self.transport(bytes)?;
+        if self.udp {
+            return Some(transport + 8);
+        }
         let data_offset = *bytes.get(VIRTIO_LEN + transport + 12)? >> 4;
         Some(transport + usize::from(data_offset) * 4)
     }
@@ -127,7 +150,8 @@ pub(super) fn seal_header(frame: &mut [u8], header_length: usize, length: u16, f
     put(frame, PREFIX + 10, checksum);
 }
 
-fn complete_checksum(bytes: &mut [u8], virtio: &Virtio) {
+/// Completes a checksum that the sender left to the hardware.
+pub(super) fn complete_checksum(bytes: &mut [u8], virtio: &Virtio) {
     if !virtio.partial {
         return;
     }
@@ -140,24 +164,28 @@ fn complete_checksum(bytes: &mut [u8], virtio: &Virtio) {
     put(bytes, start + usize::from(virtio.checksum_offset), checksum);
 }
 
-fn sum(bytes: &[u8]) -> u32 {
+/// The sum of 16-bit words, not folded.
+pub(super) fn sum(bytes: &[u8]) -> u32 {
     let (words, rest) = bytes.as_chunks::<2>();
     let odd = rest.first().map_or(0, |b| u32::from(*b) << 8);
     words.iter().map(|w| u32::from(u16::from_be_bytes(*w))).sum::<u32>() + odd
 }
 
-fn fold(mut sum: u32) -> u16 {
+/// A sum in 16 bits.
+pub(super) fn fold(mut sum: u32) -> u16 {
     while sum > 0xffff {
         sum = (sum >> 16) + (sum & 0xffff);
     }
     sum as u16
 }
 
-fn half(bytes: &[u8], at: usize) -> Option<u16> {
+/// The 16-bit word at a place.
+pub(super) fn half(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-fn put(bytes: &mut [u8], at: usize, value: u16) {
+/// Writes the 16-bit word at a place, if there is one.
+pub(super) fn put(bytes: &mut [u8], at: usize, value: u16) {
     if let Some(field) = bytes.get_mut(at..).and_then(|b| b.first_chunk_mut()) {
         *field = value.to_be_bytes();
     }

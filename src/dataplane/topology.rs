@@ -82,6 +82,8 @@ pub(super) enum NextHop {
         source: Mac,
         /// Largest IP packet in bytes.
         mtu: usize,
+        /// The address from which the host would send.
+        local: Option<IpAddr>,
     },
     /// The neighbour is being asked for.
     Pending,
@@ -176,7 +178,7 @@ impl Topology {
                 if state == STATE_STALE {
                     self.resolve(interface, route.next);
                 }
-                NextHop::Via { interface, mac, source, mtu }
+                NextHop::Via { interface, mac, source, mtu, local: route.source }
             }
             Some(Neighbour { state: STATE_FAILED, .. }) => NextHop::Unreachable,
             _ => {
@@ -317,12 +319,13 @@ struct Route {
     interface: Option<u32>,
     next: IpAddr,
     mtu: Option<usize>,
+    source: Option<IpAddr>,
 }
 
-/// `struct rtmsg`; the attributes RTA_OIF 4, RTA_GATEWAY 5, RTA_METRICS 8 (RTAX_MTU 2), RTA_VIA 18.
+/// `struct rtmsg`; the attributes RTA_OIF 4, RTA_GATEWAY 5, RTA_PREFSRC 7, RTA_METRICS 8 (RTAX_MTU 2), RTA_VIA 18.
 fn parse_route(payload: &[u8], destination: IpAddr) -> Option<Route> {
     let kind = *payload.get(7)?;
-    let mut route = Route { interface: None, next: destination, mtu: None };
+    let mut route = Route { interface: None, next: destination, mtu: None, source: None };
     if kind == ROUTE_LOCAL {
         return Some(route);
     }
@@ -330,6 +333,7 @@ fn parse_route(payload: &[u8], destination: IpAddr) -> Option<Route> {
         match kind {
             4 => route.interface = field32(value, 0),
             5 => route.next = address(value).unwrap_or(destination),
+            7 => route.source = address(value),
             18 => route.next = value.get(2..).and_then(address).unwrap_or(destination),
             8 => {
                 route.mtu =
@@ -449,7 +453,7 @@ mod tests {
         });
         let destination = "10.9.9.9".parse().unwrap();
         let route = parse_route(&whole, destination).unwrap();
-        assert_eq!(route, Route { interface: Some(3), next: "10.0.0.9".parse().unwrap(), mtu: None });
+        assert_eq!(route, Route { interface: Some(3), next: "10.0.0.9".parse().unwrap(), mtu: None, source: None });
         for length in 0..whole.len() {
             let cut = &whole[..length];
             parse_route(cut, destination);

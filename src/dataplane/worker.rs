@@ -291,6 +291,7 @@ impl Frames {
         match action {
             Action::Discard => {}
             Action::Send(interface) => self.egress.push(source, interface),
+            Action::Prefixed(prefix, interface) => self.egress.push_prefixed(source, prefix, interface),
             Action::Instead(frames, interface) => {
                 frames.into_iter().for_each(|frame| self.egress.push(Source::Owned(frame), interface));
             }

@@ -1,10 +1,14 @@
 //! Virtual and real servers as the forwarding engine takes them.
 
+use std::net::SocketAddr;
+
 use standfast_ipvs::{
-    DestinationConfig, Forwarding, Persistence, Protocol, SchedulerFlags, SchedulerKind, ServiceConfig, ServiceId,
-    ServiceKey,
+    DestinationConfig, Forwarding, Persistence, PersistenceEngine, Protocol, SchedulerFlags, SchedulerKind,
+    ServiceConfig, ServiceId, ServiceKey, Tunnel, TunnelKind,
 };
-use standfast_parser::model::{self, ForwardingMethod, RealServer, SorryServer, VirtualServer, VirtualTarget};
+use standfast_parser::model::{
+    self, ForwardingMethod, RealServer, SorryServer, TunnelChecksum, VirtualServer, VirtualTarget,
+};
 
 /// Why a virtual server is checked but not forwarded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,15 +16,15 @@ pub enum NotForwarded {
     /// The engine has no such scheduler.
     #[error("the embedded engine has no scheduler `{0}`")]
     Scheduler(String),
-    /// The engine does not carry the protocol.
-    #[error("the embedded engine does not forward SCTP")]
-    Protocol,
     /// The engine does not match services this way.
     #[error("the embedded engine does not serve {0}")]
     Target(&'static str),
     /// The engine does not forward this way.
     #[error("the embedded engine does not forward by `{0}`")]
     Method(&'static str),
+    /// The engine tells clients apart by nothing of this name.
+    #[error("the embedded engine has no persistence engine `{0}`, only `sip`")]
+    PersistenceEngine(String),
 }
 
 /// The service of a virtual server.
@@ -28,27 +32,41 @@ pub enum NotForwarded {
 /// # Errors
 /// What the engine cannot do.
 pub fn service(server: &VirtualServer) -> Result<ServiceConfig, NotForwarded> {
-    let VirtualTarget::Address(address) = server.target else {
-        return Err(NotForwarded::Target(match server.target {
-            VirtualTarget::Fwmark(_) => "firewall marks",
-            _ => "virtual server groups",
-        }));
+    let id = match server.target {
+        VirtualTarget::Address(address) => address_id(server.protocol, address),
+        VirtualTarget::Fwmark(mark) => ServiceId::Fwmark(mark),
+        VirtualTarget::Group(_) => return Err(NotForwarded::Target("virtual server groups")),
     };
     let scheduler: SchedulerKind =
         server.scheduler.parse().map_err(|()| NotForwarded::Scheduler(server.scheduler.clone()))?;
     Ok(ServiceConfig {
-        id: ServiceId::Address(ServiceKey {
-            protocol: protocol(server.protocol)?,
-            address: address.ip(),
-            port: address.port(),
-        }),
+        id,
         scheduler,
-        flags: SchedulerFlags::default(),
-        persistence: server
-            .persistence_timeout
-            .map(|timeout| Persistence { timeout, prefix_len: server.persistence_granularity }),
+        flags: SchedulerFlags { fallback: server.scheduler_flags.first, port: server.scheduler_flags.second },
+        persistence: persistence(server)?,
         one_packet: server.one_packet,
     })
+}
+
+/// A service found by address and port; an address range is a row of these.
+#[must_use]
+pub fn address_id(protocol: model::Protocol, address: SocketAddr) -> ServiceId {
+    let protocol = match protocol {
+        model::Protocol::Tcp => Protocol::Tcp,
+        model::Protocol::Udp => Protocol::Udp,
+        model::Protocol::Sctp => Protocol::Sctp,
+    };
+    ServiceId::Address(ServiceKey { protocol, address: address.ip(), port: address.port() })
+}
+
+fn persistence(server: &VirtualServer) -> Result<Option<Persistence>, NotForwarded> {
+    let engine = match server.persistence_engine.as_deref() {
+        None => None,
+        Some("sip") => Some(PersistenceEngine::Sip),
+        Some(other) => return Err(NotForwarded::PersistenceEngine(other.to_owned())),
+    };
+    let prefix_len = server.persistence_granularity;
+    Ok(server.persistence_timeout.map(|timeout| Persistence { timeout, prefix_len, engine }))
 }
 
 /// The destination of a real server, with the weight of the file.
@@ -59,7 +77,7 @@ pub fn destination(server: &RealServer) -> Result<DestinationConfig, NotForwarde
     Ok(DestinationConfig {
         address: server.address.ip(),
         port: server.address.port(),
-        forwarding: forwarding(server.forwarding)?,
+        forwarding: forwarding(server.forwarding, server.tunnel)?,
         weight: u32::try_from(server.weight).unwrap_or(0),
         upper_threshold: server.upper_threshold,
         lower_threshold: server.lower_threshold,
@@ -74,26 +92,27 @@ pub fn sorry(server: &SorryServer) -> Result<DestinationConfig, NotForwarded> {
     Ok(DestinationConfig {
         address: server.address.ip(),
         port: server.address.port(),
-        forwarding: forwarding(server.forwarding)?,
+        forwarding: forwarding(server.forwarding, server.tunnel)?,
         weight: 1,
         upper_threshold: 0,
         lower_threshold: 0,
     })
 }
 
-fn protocol(protocol: model::Protocol) -> Result<Protocol, NotForwarded> {
-    match protocol {
-        model::Protocol::Tcp => Ok(Protocol::Tcp),
-        model::Protocol::Udp => Ok(Protocol::Udp),
-        model::Protocol::Sctp => Err(NotForwarded::Protocol),
-    }
-}
-
-fn forwarding(method: ForwardingMethod) -> Result<Forwarding, NotForwarded> {
+fn forwarding(method: ForwardingMethod, tunnel: model::Tunnel) -> Result<Forwarding, NotForwarded> {
     match method {
         ForwardingMethod::Nat => Ok(Forwarding::Nat),
         ForwardingMethod::Dr => Ok(Forwarding::Dr),
-        ForwardingMethod::Tun => Err(NotForwarded::Method("TUN")),
+        ForwardingMethod::Tun => Ok(Forwarding::Tunnel(self::tunnel(tunnel))),
         ForwardingMethod::FullNat => Err(NotForwarded::Method("FULLNAT")),
     }
+}
+
+fn tunnel(tunnel: model::Tunnel) -> Tunnel {
+    let kind = match tunnel.kind {
+        model::TunnelKind::Ipip => TunnelKind::Ipip,
+        model::TunnelKind::Gue { port } => TunnelKind::Gue { port },
+        model::TunnelKind::Gre => TunnelKind::Gre,
+    };
+    Tunnel { kind, checksum: tunnel.checksum != TunnelChecksum::None }
 }

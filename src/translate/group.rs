@@ -105,7 +105,7 @@ fn target(entry: &GroupEntry) -> VirtualTarget {
 /// Persistence of single clients.
 fn everything(entry: &GroupEntry) -> Persistence {
     let v6 = matches!(entry, GroupEntry::Addresses { first: IpAddr::V6(_), .. });
-    Persistence { timeout: PERSISTENCE, prefix_len: if v6 { 128 } else { 32 } }
+    Persistence { timeout: PERSISTENCE, prefix_len: if v6 { 128 } else { 32 }, engine: None }
 }
 
 fn each<'a>(entry: &'a GroupEntry, first: &'a ServiceConfig) -> impl Iterator<Item = ServiceConfig> + 'a {

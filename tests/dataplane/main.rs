@@ -3,13 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test without the test attribute")]
 
 mod site;
+mod tunnel;
 
 use site::{
     PATIENCE, Site, VIP, VIP6, add_addresses, add_server, add_service, ask_udp, connect, serve_tcp, serve_udp, service,
     wait_for,
 };
 use standfast::dataplane::{Command, Dataplane, Options};
-use standfast_ipvs::{Forwarding, Protocol, Settings};
+use standfast_ipvs::{Forwarding, Protocol, Settings, Tunnel, TunnelKind};
 use standfast_labkit::{Lab, harness, tests};
 use std::io::{ErrorKind, Read, Write};
 use std::process::ExitCode;
@@ -28,6 +29,9 @@ fn main() -> ExitCode {
         dr_tcp_is_spread_in_turn,
         dr_udp_is_spread_in_turn,
         nat_of_ipv6,
+        tunnels_of_every_kind,
+        tunnels_between_families,
+        tunnels_carry_bulk,
         nat_carries_bulk_both_ways,
         dr_carries_bulk_both_ways,
         the_host_resets_what_has_no_connection,
@@ -53,7 +57,7 @@ fn nat_site(protocol: Protocol) -> Site {
     for (server, name) in site.servers.iter().zip(["web1", "web2"]) {
         match protocol {
             Protocol::Tcp => serve_tcp(server, "0.0.0.0:8080", name),
-            Protocol::Udp => serve_udp(server, "0.0.0.0:8080", name),
+            _ => serve_udp(server, "0.0.0.0:8080", name),
         }
     }
     site.balance(protocol, Forwarding::Nat);
@@ -66,7 +70,7 @@ fn dr_site(protocol: Protocol) -> Site {
     for (server, name) in site.servers.iter().zip(["web1", "web2"]) {
         match protocol {
             Protocol::Tcp => serve_tcp(server, "0.0.0.0:80", name),
-            Protocol::Udp => serve_udp(server, "10.0.0.100:80", name),
+            _ => serve_udp(server, "10.0.0.100:80", name),
         }
     }
     site.balance(protocol, Forwarding::Dr);
@@ -120,6 +124,60 @@ fn nat_of_ipv6() {
     site.transfer("[fd00::100]:80", 2 * MEGABYTE, 2 * MEGABYTE);
     assert_eq!(ask_udp(&site.client, "[fd00::100]:80", b"?").unwrap(), b"web1?");
     assert_eq!(site.resets_by_host(), 0);
+}
+
+fn tun_site(tunnel: Tunnel) -> Site {
+    let site = Site::new();
+    site.share_address();
+    for (server, name) in site.servers.iter().zip(["web1", "web2"]) {
+        tunnel::end(server, tunnel, false, false);
+        serve_tcp(server, "0.0.0.0:80", name);
+        serve_udp(server, "10.0.0.100:80", name);
+    }
+    site.balance(Protocol::Tcp, Forwarding::Tunnel(tunnel));
+    site.balance(Protocol::Udp, Forwarding::Tunnel(tunnel));
+    site
+}
+
+fn tunnels_of_every_kind() {
+    for kind in [TunnelKind::Ipip, TunnelKind::Gue { port: 6080 }, TunnelKind::Gre] {
+        let site = tun_site(Tunnel { kind, checksum: kind != TunnelKind::Ipip });
+        assert_eq!(greetings(&site, 4), ["web2", "web1", "web2", "web1"], "{kind:?}");
+        let question = site::pattern(4000);
+        let answer = ask_udp(&site.client, "10.0.0.100:80", &question).unwrap();
+        assert!(answer.strip_prefix(b"web2").is_some_and(|echo| echo == question), "{kind:?}: fragments");
+        assert_eq!(site.resets_by_host(), 0, "{kind:?}");
+    }
+}
+
+fn tunnels_between_families() {
+    let site = Site::new();
+    site.share_address();
+    let server = &site.servers[0];
+    server.ip(&format!("addr add {VIP6}/128 dev lo nodad")).unwrap();
+    serve_tcp(server, "[::]:80", "web1");
+    let tunnel = Tunnel::default();
+    for (outer_v6, inner_v6) in [(false, true), (true, false), (true, true)] {
+        tunnel::end(server, tunnel, outer_v6, inner_v6);
+    }
+    for (port, vip, end) in [(80, VIP, "fd01::1"), (80, VIP6, "fd01::1"), (81, VIP6, "10.1.0.1")] {
+        let id = service(Protocol::Tcp, vip, port);
+        site.apply(vec![add_service(id), add_server(id, end, port, Forwarding::Tunnel(tunnel))]);
+    }
+    serve_tcp(server, "[::]:81", "web1");
+    for address in ["10.0.0.100:80", "[fd00::100]:80", "[fd00::100]:81"] {
+        site.transfer(address, MEGABYTE, MEGABYTE);
+    }
+    assert_eq!(site.resets_by_host(), 0);
+}
+
+/// Superpackets are cut to what fits the tunnel, after the client has been told what that is.
+fn tunnels_carry_bulk() {
+    let site = tun_site(Tunnel::default());
+    site.transfer("10.0.0.100:80", 3 * MEGABYTE, 3 * MEGABYTE);
+    let driver = site.snapshot().driver;
+    assert!(driver.too_big > 0, "{driver:?}");
+    assert_eq!((driver.refused, driver.oversized), (0, 0), "{driver:?}");
 }
 
 fn nat_carries_bulk_both_ways() {

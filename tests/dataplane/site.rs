@@ -92,8 +92,10 @@ impl Site {
     pub fn balance(&self, protocol: Protocol, forwarding: Forwarding) {
         let id = service(protocol, VIP, 80);
         let port = if forwarding == Forwarding::Nat { 8080 } else { 80 };
-        let back = if forwarding == Forwarding::Nat { "10.1.0" } else { "10.0.0" };
-        let octets = if forwarding == Forwarding::Nat { [1, 2] } else { [11, 12] };
+        let (back, octets) = match forwarding {
+            Forwarding::Dr | Forwarding::Local => ("10.0.0", [11, 12]),
+            Forwarding::Nat | Forwarding::Tunnel(_) => ("10.1.0", [1, 2]),
+        };
         let mut commands = vec![add_service(id)];
         commands.extend(octets.map(|o| add_server(id, &format!("{back}.{o}"), port, forwarding)));
         self.apply(commands);

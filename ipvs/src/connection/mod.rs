@@ -2,6 +2,7 @@
 
 pub(crate) mod fragments;
 mod index;
+pub(crate) mod sctp;
 pub(crate) mod state;
 pub(crate) mod table;
 pub(crate) mod tcp;
@@ -25,6 +26,7 @@ pub(crate) const NONE: u32 = u32::MAX;
 pub(crate) enum Method {
     Nat,
     Dr,
+    Tunnel,
     Local,
 }
 

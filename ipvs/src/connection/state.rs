@@ -29,10 +29,36 @@ pub enum State {
     Udp,
     /// A template that an established connection has confirmed.
     Assured,
+    /// SCTP: the client's first INIT.
+    SctpInit1,
+    /// SCTP: another INIT of the client.
+    SctpInit,
+    /// SCTP: the server has sent its cookie.
+    SctpCookieSent,
+    /// SCTP: the client has echoed the server's cookie.
+    SctpCookieReplied,
+    /// SCTP: the client's cookie is awaited.
+    SctpCookieWait,
+    /// SCTP: the client has sent a cookie.
+    SctpCookie,
+    /// SCTP: the server has echoed a cookie.
+    SctpCookieEchoed,
+    /// SCTP: both ends talk.
+    SctpEstablished,
+    /// SCTP: the server shuts down.
+    SctpShutdownSent,
+    /// SCTP: the client shuts down.
+    SctpShutdownReceived,
+    /// SCTP: the server confirms the shutdown.
+    SctpShutdownAckSent,
+    /// SCTP: aborted before it was established.
+    SctpRejected,
+    /// SCTP: closed.
+    SctpClosed,
 }
 
 impl State {
-    pub(crate) const COUNT: usize = 10;
+    pub(crate) const COUNT: usize = 23;
     pub(crate) const ALL: [State; State::COUNT] = [
         State::None,
         State::Established,
@@ -44,11 +70,29 @@ impl State {
         State::CloseWait,
         State::Udp,
         State::Assured,
+        State::SctpInit1,
+        State::SctpInit,
+        State::SctpCookieSent,
+        State::SctpCookieReplied,
+        State::SctpCookieWait,
+        State::SctpCookie,
+        State::SctpCookieEchoed,
+        State::SctpEstablished,
+        State::SctpShutdownSent,
+        State::SctpShutdownReceived,
+        State::SctpShutdownAckSent,
+        State::SctpRejected,
+        State::SctpClosed,
     ];
 
     /// Whether the connection counts as active.
     pub(crate) fn is_active(self) -> bool {
-        matches!(self, State::Established | State::SynSent | State::SynRecv)
+        matches!(self, State::Established | State::SynSent | State::SynRecv | State::SctpEstablished)
+    }
+
+    /// Whether a template whose connection gets here is confirmed, and an inactive connection counts as active.
+    pub(crate) fn is_established(self) -> bool {
+        matches!(self, State::Established | State::SctpEstablished)
     }
 }
 
@@ -65,6 +109,19 @@ impl fmt::Display for State {
             State::CloseWait => "CLOSE_WAIT",
             State::Udp => "UDP",
             State::Assured => "ASSURED",
+            State::SctpInit1 => "INIT1",
+            State::SctpInit => "INIT",
+            State::SctpCookieSent => "C-SENT",
+            State::SctpCookieReplied => "C-REPLIED",
+            State::SctpCookieWait => "C-WAIT",
+            State::SctpCookie => "COOKIE",
+            State::SctpCookieEchoed => "C-ECHOED",
+            State::SctpEstablished => "ESTABLISHED",
+            State::SctpShutdownSent => "S-SENT",
+            State::SctpShutdownReceived => "S-RECEIVED",
+            State::SctpShutdownAckSent => "S-ACK-SENT",
+            State::SctpRejected => "REJECTED",
+            State::SctpClosed => "CLOSED",
         })
     }
 }
@@ -99,6 +156,18 @@ impl Timeouts {
             State::SynRecv | State::CloseWait => 60 * TICKS,
             State::Close => 10 * TICKS,
             State::None | State::Assured => 2 * TICKS,
+            State::SctpEstablished => 900 * TICKS,
+            State::SctpInit1 | State::SctpRejected => 3 * TICKS,
+            State::SctpInit
+            | State::SctpCookieSent
+            | State::SctpCookieReplied
+            | State::SctpCookieWait
+            | State::SctpCookie
+            | State::SctpCookieEchoed
+            | State::SctpShutdownSent
+            | State::SctpShutdownReceived
+            | State::SctpShutdownAckSent
+            | State::SctpClosed => 60 * TICKS,
         }
     }
 }

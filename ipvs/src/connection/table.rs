@@ -168,6 +168,12 @@ impl<A: Address> Table<A> {
         A::hash(self.seed, address, address, 0)
     }
 
+    /// An address and a port that stand for these bytes.
+    pub(crate) fn stand_in(&self, bytes: &[u8]) -> (A, u16) {
+        let number = self.seed.hash_bytes(bytes);
+        (A::from_mark(number as u32), (number >> 32) as u16)
+    }
+
     #[inline]
     pub(crate) fn hash(&self, key: &Key<A>) -> u32 {
         let ports = (u64::from(key.source_port) << 16) | u64::from(key.destination_port);

@@ -1,10 +1,10 @@
 //! Connections as listings show them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::Connection;
 use super::state::{State, TICKS};
+use super::{Connection, Method};
 use crate::address::Address;
 
 /// A line of `ipvsadm -Lnc`.
@@ -27,7 +27,8 @@ pub struct ConnectionView {
 }
 
 impl ConnectionView {
-    pub(crate) fn new<A: Address>(connection: &Connection<A>, now: u32) -> ConnectionView {
+    /// `server` is the destination's address: a tunnel's may be of another family than the entry.
+    pub(crate) fn new<A: Address>(connection: &Connection<A>, server: Option<IpAddr>, now: u32) -> ConnectionView {
         let left = (connection.expires.wrapping_sub(now) as i32).max(0) as u32;
         let socket = |address: A, port| SocketAddr::new(address.ip(), port);
         ConnectionView {
@@ -36,7 +37,10 @@ impl ConnectionView {
             state: connection.state,
             client: socket(connection.client, connection.client_port),
             service: socket(connection.service, connection.service_port),
-            server: socket(connection.server, connection.server_port),
+            server: match (connection.method, server) {
+                (Method::Tunnel, Some(server)) => SocketAddr::new(server, connection.server_port),
+                _ => socket(connection.server, connection.server_port),
+            },
             template: connection.template,
         }
     }

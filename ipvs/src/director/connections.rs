@@ -3,6 +3,7 @@
 use super::Core;
 use super::path::Path;
 use crate::address::Address;
+use crate::connection::sctp;
 use crate::connection::state::TICKS;
 use crate::connection::tcp::{self, View};
 use crate::connection::{Connection, Direction, Key, NONE, State};
@@ -89,7 +90,8 @@ impl<A: Address> Path<'_, A> {
         let Some(connection) = self.table.get_mut(id) else { return };
         let next = match connection.protocol {
             number if number == Protocol::Tcp.number() => tcp::next(view, connection.state, flags),
-            _ => State::Udp,
+            number if number == Protocol::Udp.number() => State::Udp,
+            _ => sctp::next(view, connection.state, flags.0),
         };
         if next != connection.state {
             self.enter(id, next);
@@ -103,13 +105,13 @@ impl<A: Address> Path<'_, A> {
         let Some(connection) = self.table.get_mut(id) else { return };
         connection.state = next;
         let (control, destination) = (connection.control, connection.destination);
-        let turns = if connection.inactive { next == State::Established } else { !next.is_active() };
+        let turns = if connection.inactive { next.is_established() } else { !next.is_active() };
         if turns {
             connection.inactive = !connection.inactive;
             let inactive = connection.inactive;
             self.core.turn(destination, inactive);
         }
-        if control != NONE && matches!(next, State::Established | State::Udp) {
+        if control != NONE && (next.is_established() || next == State::Udp) {
             self.assure(control);
         }
     }
@@ -124,7 +126,7 @@ impl<A: Address> Path<'_, A> {
 impl<A> Connection<A> {
     /// Closed by both ends or reset: a SYN means another connection.
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.state, State::TimeWait | State::Close)
+        matches!(self.state, State::TimeWait | State::Close | State::SctpClosed)
     }
 }
 

@@ -62,8 +62,10 @@ impl<A: Address> Path<'_, A> {
 fn readdress<A: Address>(packet: &mut [u8], connection: &Connection<A>, direction: Direction) -> Decision {
     match direction {
         Direction::FromClient => {
-            if connection.method == Method::Nat {
-                A::set_destination(packet, connection.server, connection.change.addresses);
+            match connection.method {
+                Method::Tunnel => return Decision::Encapsulate(connection.destination),
+                Method::Nat => A::set_destination(packet, connection.server, connection.change.addresses),
+                Method::Dr | Method::Local => (),
             }
             Decision::ToServer(connection.server.ip())
         }

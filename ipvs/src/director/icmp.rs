@@ -8,7 +8,7 @@ use crate::forward::nat::{self, End};
 use crate::packet::icmp::{IcmpError, ReplyBuffer};
 use crate::packet::segment::Segment;
 use crate::packet::{Fragment, Frame, Header};
-use crate::service::Protocol;
+use crate::service::{PathMtu, Protocol};
 use crate::verdict::{Decision, DropReason, PassReason};
 
 impl<A: Address> Path<'_, A> {
@@ -16,8 +16,11 @@ impl<A: Address> Path<'_, A> {
     /// Forwards an error about a connection to the end that sent the quoted packet.
     pub(super) fn icmp(&mut self, frame: &mut Frame<'_>, header: &Header<A>) -> Result<Decision, Decision> {
         let not_ours = Decision::Pass(PassReason::Icmp);
-        let quote = icmp::quote(frame.packet, header).ok_or(not_ours)?;
-        let (id, direction) = self.find_live(&quote.key).ok_or(not_ours)?;
+        let quote = icmp::quote(frame.packet, header);
+        let found = quote.and_then(|quote| Some((quote, self.find_live(&quote.key)?)));
+        let Some((quote, (id, direction))) = found else {
+            return self.tunnel_error(frame, header).ok_or(not_ours)?;
+        };
         self.check_icmp(frame, header)?;
         let connection = self.table.get(id).cloned().ok_or(not_ours)?;
         if connection.method == Method::Local {
@@ -32,9 +35,53 @@ impl<A: Address> Path<'_, A> {
             icmp::translate(frame.packet, header, &quote, &connection, direction);
         }
         Ok(match direction {
+            Direction::FromClient if connection.method == Method::Tunnel => {
+                Decision::Encapsulate(connection.destination)
+            }
             Direction::FromClient => Decision::ToServer(connection.server.ip()),
             Direction::FromServer => Decision::ToClient(connection.hop),
         })
+    }
+
+    /// An error about a tunnel's packet becomes one about the packet inside, from the virtual address to the client.
+    fn tunnel_error(&mut self, frame: &Frame<'_>, header: &Header<A>) -> Option<Result<Decision, Decision>> {
+        let inside = icmp::inside(frame.packet, header)?;
+        let (id, _) = self.find_live(&inside.key).filter(|(_, direction)| *direction == Direction::FromClient)?;
+        let connection = self.table.get(id).filter(|connection| connection.method == Method::Tunnel)?.clone();
+        let destination = self.core.registry.destination_mut(connection.destination)?;
+        if destination.config.address != inside.server.ip() {
+            return None;
+        }
+        if let Err(decision) = self.check_icmp(frame, header) {
+            return Some(Err(decision));
+        }
+        let mut icmp = [inside.icmp[0], inside.icmp[1], 0, 0, 0, 0, 0, 0];
+        if let Some(mtu) = A::told_mtu(inside.icmp) {
+            let overhead = self.note_path_mtu(connection.destination, mtu);
+            icmp = A::error_header(IcmpError::TooBig { mtu: mtu.saturating_sub(overhead) });
+        }
+        Some(self.tell_client(frame.packet.get(inside.start..header.end)?, &connection, icmp))
+    }
+
+    /// Remembers the path MTU to a tunnel's end; gives what the tunnel adds to a packet.
+    fn note_path_mtu(&mut self, destination: u32, mtu: u16) -> u16 {
+        let now = self.now;
+        let Some(destination) = self.core.registry.destination_mut(destination) else { return 0 };
+        destination.path_mtu = Some(PathMtu::new(mtu, now));
+        destination.tunnel.overhead(destination.config.address) as u16
+    }
+
+    /// Sends a client an ICMP error about a packet of its own.
+    fn tell_client(&mut self, packet: &[u8], connection: &Connection<A>, icmp: [u8; 8]) -> Result<Decision, Decision> {
+        let suppressed = Decision::Drop(DropReason::ErrorSuppressed);
+        if !self.admit_error(connection.client) {
+            return Err(suppressed);
+        }
+        let header = A::parse_quoted(packet).map_err(Decision::Pass)?;
+        let id = self.core.next_identification();
+        let reply = A::error(packet, &header, connection.service, icmp, id);
+        self.core.reply = Some((reply.ok_or(suppressed)?, connection.hop));
+        Ok(Decision::Reply)
     }
 
     fn check_icmp(&self, frame: &Frame<'_>, header: &Header<A>) -> Result<(), Decision> {
@@ -73,7 +120,7 @@ impl<A: Address> Path<'_, A> {
             return None;
         }
         let id = self.core.next_identification();
-        A::error(original, &header, source.unwrap_or(header.destination), error, id)
+        A::error(original, &header, source.unwrap_or(header.destination), A::error_header(error), id)
     }
 
     /// Undoes the translation of a packet; gives the virtual address if there was one.

@@ -22,10 +22,11 @@ use crate::connection::{ConnectionView, Method, State, Timeouts};
 use crate::packet::icmp::IcmpError;
 use crate::packet::{Frame, Ingress, ReplyBuffer};
 use crate::service::{
-    DestinationConfig, DestinationView, Error, Registry, ServiceConfig, ServiceId, ServiceKey, ServiceView,
+    Destination, DestinationConfig, DestinationView, Error, Protocol, Registry, ServiceConfig, ServiceId, ServiceKey,
+    ServiceView,
 };
 use crate::stats::Counters;
-use crate::verdict::{Decision, Verdict};
+use crate::verdict::{Decision, DropReason, HopId, Verdict};
 
 /// How many timers one call of [`Director::handle_timeout`] serves at most, so that packets do not wait for it.
 const TIMER_BUDGET: usize = 256;
@@ -101,9 +102,23 @@ pub(crate) struct Core {
     lifetimes: [u32; State::COUNT],
     counters: Counters,
     limiter: Limiter,
-    reply: Option<ReplyBuffer>,
+    reply: Option<(ReplyBuffer, HopId)>,
     /// IP identification of the next ICMP error.
     identification: u16,
+}
+
+impl Core {
+    #[inline(never)]
+    fn encapsulate(&self, destination: u32, now: u32) -> Verdict {
+        match self.registry.destination(destination) {
+            Some(Destination { config, tunnel, path_mtu, .. }) => Verdict::Encapsulate {
+                address: config.address,
+                tunnel: *tunnel,
+                path_mtu: path_mtu.filter(|known| known.is_fresh(now)).map(|known| known.bytes),
+            },
+            None => Verdict::Drop(DropReason::Internal),
+        }
+    }
 }
 
 /// The forwarding engine. See the crate's documentation.
@@ -144,7 +159,7 @@ impl Director {
             _ => Path::new(&mut self.core, &mut self.v4, tick).receive(frame, ingress),
         };
         self.core.counters.count(decision);
-        self.verdict(decision)
+        self.verdict(decision, tick as u32)
     }
 
     /// Hints that these packets come next, at most 64 of one address family (of the first packet). It changes nothing
@@ -159,14 +174,18 @@ impl Director {
     }
 
     #[inline]
-    fn verdict(&mut self, decision: Decision) -> Verdict {
+    fn verdict(&mut self, decision: Decision, now: u32) -> Verdict {
         match decision {
             Decision::Pass(reason) => Verdict::Pass(reason),
             Decision::Drop(reason) => Verdict::Drop(reason),
             Decision::ToServer(address) => Verdict::ToServer { address },
+            Decision::Encapsulate(destination) => self.core.encapsulate(destination, now),
             Decision::ToClient(hop) => Verdict::ToClient { hop },
             Decision::Local => Verdict::Local,
-            Decision::Reply => Verdict::Reply { packet: self.core.reply.take().unwrap_or_default() },
+            Decision::Reply => {
+                let (packet, hop) = self.core.reply.take().unwrap_or_default();
+                Verdict::Reply { packet, hop }
+            }
         }
     }
 
@@ -259,8 +278,9 @@ impl Director {
     /// All connections and templates as of `now`.
     pub fn connections(&self, now: Instant) -> impl Iterator<Item = ConnectionView> {
         let tick = self.clock.peek(now) as u32;
-        let v4 = self.v4.iter().map(move |connection| ConnectionView::new(connection, tick));
-        v4.chain(self.v6.iter().map(move |connection| ConnectionView::new(connection, tick)))
+        let server = |destination| self.core.registry.destination(destination).map(|held| held.config.address);
+        let v4 = self.v4.iter().map(move |entry| ConnectionView::new(entry, server(entry.destination), tick));
+        v4.chain(self.v6.iter().map(move |entry| ConnectionView::new(entry, server(entry.destination), tick)))
     }
 
     /// How many connections and templates there are.
@@ -287,17 +307,20 @@ impl Director {
     }
 
     fn claimed_servers(&self) -> Vec<ServiceKey> {
-        let nat = |destination: &&crate::service::Destination| destination.method() == Method::Nat;
-        let key = |destination: &crate::service::Destination| match destination.service {
-            ServiceId::Address(ServiceKey { protocol, .. }) => {
-                let (address, port) = (destination.config.address, destination.config.port);
-                Some(ServiceKey { protocol, address, port })
-            }
-            ServiceId::Fwmark(_) => None,
-        };
-        let mut servers: Vec<_> = self.core.registry.destinations().filter(nat).filter_map(key).collect();
+        let nat = |destination: &&Destination| destination.method() == Method::Nat;
+        let mut servers: Vec<_> = self.core.registry.destinations().filter(nat).flat_map(answering).collect();
         servers.sort_unstable();
         servers.dedup();
         servers
     }
+}
+
+/// Where a destination's answers come from. What a mark stands for may go to any port, unless the destination has one.
+fn answering(destination: &Destination) -> Vec<ServiceKey> {
+    let (address, port) = (destination.config.address, destination.config.port);
+    let protocols = match &destination.service {
+        ServiceId::Address(key) => std::slice::from_ref(&key.protocol),
+        ServiceId::Fwmark(_) => &Protocol::ALL,
+    };
+    protocols.iter().map(|&protocol| ServiceKey { protocol, address, port }).collect()
 }

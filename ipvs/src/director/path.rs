@@ -7,7 +7,7 @@ use crate::connection::{Connection, Direction, Method, tcp::View};
 use crate::forward::nat::{self, End};
 use crate::packet::checksum::Change;
 use crate::packet::icmp::IcmpError;
-use crate::packet::segment::{Segment, TcpFlags};
+use crate::packet::segment::{SCTP_INIT, Segment, TcpFlags};
 use crate::packet::{Fragment, Frame, Header, Ingress};
 use crate::service::Protocol;
 use crate::verdict::{Decision, DropReason, PassReason};
@@ -38,6 +38,7 @@ pub(super) struct Target<A> {
     pub(super) address: A,
     pub(super) port: u16,
     pub(super) change: Change,
+    pub(super) destination: u32,
 }
 
 impl<A: Address> Packet<'_, '_, A> {
@@ -49,8 +50,19 @@ impl<A: Address> Packet<'_, '_, A> {
     }
 
     /// Whether it is a client's first: only then may an old connection give way to a new one.
+    #[inline]
     fn is_opening(&self) -> bool {
-        self.segment.flags.has(TcpFlags::SYN)
+        match self.segment.protocol {
+            Protocol::Tcp => self.segment.flags.has(TcpFlags::SYN),
+            Protocol::Udp => false,
+            Protocol::Sctp => self.segment.flags.0 == SCTP_INIT,
+        }
+    }
+
+    /// What follows the UDP header.
+    pub(super) fn payload(&self) -> &[u8] {
+        let start = self.header.l4 + 8;
+        self.frame.packet.get(start..self.header.end).unwrap_or_default()
     }
 
     fn length(&self) -> usize {
@@ -126,7 +138,7 @@ impl<'a, A: Address> Path<'a, A> {
         }
         let view = if method == Method::Nat { View::Client } else { View::ClientOnly };
         self.advance(id, view, packet.segment.flags);
-        self.send(packet, Target { method, address: server, port: server_port, change })
+        self.send(packet, Target { method, address: server, port: server_port, change, destination })
     }
 
     /// A packet whose destination was removed.
@@ -177,7 +189,7 @@ impl<'a, A: Address> Path<'a, A> {
         let Segment { protocol, destination_port, flags, .. } = packet.segment;
         let service = self.core.registry.find(packet.ingress.mark, protocol, destination.ip(), destination_port);
         let service = service.ok_or(Decision::Pass(PassReason::NotOurs))?;
-        if protocol == Protocol::Tcp && !self.may_open(flags) {
+        if !self.may_open(protocol, flags) {
             return Err(Decision::Pass(PassReason::NoConnection));
         }
         packet.intact()?;
@@ -185,8 +197,12 @@ impl<'a, A: Address> Path<'a, A> {
         self.send(packet, target)
     }
 
-    fn may_open(&self, flags: TcpFlags) -> bool {
-        !flags.has(TcpFlags::RST) && (flags.has(TcpFlags::SYN) || self.core.settings.sloppy_tcp)
+    fn may_open(&self, protocol: Protocol, flags: TcpFlags) -> bool {
+        match protocol {
+            Protocol::Tcp => !flags.has(TcpFlags::RST) && (flags.has(TcpFlags::SYN) || self.core.settings.sloppy_tcp),
+            Protocol::Udp => true,
+            Protocol::Sctp => flags.0 == SCTP_INIT,
+        }
     }
 
     /// Rewrites a client's packet for its server.
@@ -200,6 +216,10 @@ impl<'a, A: Address> Path<'a, A> {
         }
         match target.method {
             Method::Nat => packet.rewrite(End::Destination, (target.address, target.port), target.change),
+            Method::Tunnel => {
+                A::decrement_ttl(packet.frame.packet);
+                return Ok(Decision::Encapsulate(target.destination));
+            }
             Method::Dr | Method::Local => A::decrement_ttl(packet.frame.packet),
         }
         Ok(Decision::ToServer(target.address.ip()))
@@ -213,8 +233,9 @@ impl<'a, A: Address> Path<'a, A> {
             return Err(suppressed);
         }
         let id = self.core.next_identification();
-        let reply = A::error(packet.frame.packet, &packet.header, packet.header.destination, error, id);
-        self.core.reply = Some(reply.ok_or(suppressed)?);
+        let icmp = A::error_header(error);
+        let reply = A::error(packet.frame.packet, &packet.header, packet.header.destination, icmp, id);
+        self.core.reply = Some((reply.ok_or(suppressed)?, packet.ingress.client_hop));
         Ok(Decision::Reply)
     }
 }

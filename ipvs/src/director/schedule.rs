@@ -8,7 +8,7 @@ use crate::connection::{Connection, Key, Links, Method, NONE, State};
 use crate::forward::nat;
 use crate::packet::checksum::Change;
 use crate::packet::icmp::IcmpError;
-use crate::persistence::Persistence;
+use crate::persistence::{Persistence, PersistenceEngine, call_id};
 use crate::scheduler::Flow;
 use crate::service::{Destination, Protocol, ServiceId};
 use crate::verdict::{Decision, DropReason, HopId};
@@ -57,7 +57,7 @@ impl<A: Address> Path<'_, A> {
         packet: &Packet<'_, '_, A>,
         persistence: Persistence,
     ) -> Result<Choice, Decision> {
-        let key = self.template_key(service, packet, persistence.prefix_len);
+        let key = self.template_key(service, packet, persistence)?;
         let choice = match self.valid_template(&key) {
             Some(choice) => choice,
             None => self.new_template(service, packet, key, ticks(persistence.timeout))?,
@@ -68,14 +68,33 @@ impl<A: Address> Path<'_, A> {
     }
 
     /// A template of the service's port remembers that port; one of all ports or of a mark remembers the client only.
-    fn template_key(&self, service: u32, packet: &Packet<'_, '_, A>, prefix_len: u8) -> Key<A> {
-        let client = packet.header.source.masked(prefix_len);
+    /// One of a call has a number made of the Call-ID in the place of the client.
+    fn template_key(
+        &self,
+        service: u32,
+        packet: &Packet<'_, '_, A>,
+        persistence: Persistence,
+    ) -> Result<Key<A>, Decision> {
+        let (client, client_port) = match persistence.engine {
+            Some(PersistenceEngine::Sip) if packet.segment.protocol == Protocol::Udp => {
+                let id = call_id(packet.payload()).ok_or(Decision::Drop(DropReason::NoCall))?;
+                self.table.stand_in(id)
+            }
+            _ => (packet.header.source.masked(persistence.prefix_len), 0),
+        };
         let (protocol, address, port) = match self.core.registry.service(service).map(|service| service.config.id) {
             Some(ServiceId::Fwmark(mark)) => (0, A::from_mark(mark), 0),
             Some(ServiceId::Address(key)) => (packet.header.protocol, packet.header.destination, key.port),
             None => (packet.header.protocol, packet.header.destination, packet.segment.destination_port),
         };
-        Key { source: client, destination: address, source_port: 0, destination_port: port, protocol, template: true }
+        Ok(Key {
+            source: client,
+            destination: address,
+            source_port: client_port,
+            destination_port: port,
+            protocol,
+            template: true,
+        })
     }
 
     /// The template, if its destination may still be used; otherwise it is hidden until its time is over.
@@ -109,7 +128,7 @@ impl<A: Address> Path<'_, A> {
             client: key.source,
             service: key.destination,
             server: held.and_then(|held| A::from_ip(held.config.address)).unwrap_or(A::UNSPECIFIED),
-            client_port: 0,
+            client_port: key.source_port,
             service_port: key.destination_port,
             server_port: if key.destination_port == 0 { 0 } else { port },
             protocol: key.protocol,
@@ -146,10 +165,12 @@ impl<A: Address> Path<'_, A> {
         let address = A::from_ip(destination.config.address);
         let asked = packet.segment.destination_port;
         let own = destination.config.port != 0 && (!persistent || asked == service_port);
-        let address = address.or((method == Method::Local).then_some(A::UNSPECIFIED)).ok_or(internal)?;
+        // A tunnel may lead to a server of the other family, which the entry has no room for.
+        let elsewhere = matches!(method, Method::Local | Method::Tunnel).then_some(A::UNSPECIFIED);
+        let address = address.or(elsewhere).ok_or(internal)?;
         let port = if own { destination.config.port } else { asked };
         let change = nat::change((packet.header.destination, asked), (address, port));
-        Ok(Target { method, address, port, change })
+        Ok(Target { method, address, port, change, destination: choice.destination })
     }
 
     fn is_one_packet(&self, service: u32, packet: &Packet<'_, '_, A>) -> bool {

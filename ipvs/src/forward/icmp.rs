@@ -3,6 +3,7 @@
 use crate::address::Address;
 use crate::connection::{Connection, Direction, Key};
 use crate::forward::nat::pseudo_sum;
+use crate::forward::tunnel;
 use crate::packet::{Fragment, Header, checksum, read, write};
 use crate::service::Protocol;
 
@@ -41,6 +42,44 @@ pub(crate) fn quote<A: Address>(packet: &[u8], header: &Header<A>) -> Option<Quo
         template: false,
     };
     Some(Quote { header: inner, start, key: key.reversed() })
+}
+
+/// The client's packet inside the tunnel's packet that an ICMP error quotes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Inside<A> {
+    /// Where it begins in the error.
+    pub(crate) start: usize,
+    /// What its connection is looked up by.
+    pub(crate) key: Key<A>,
+    /// The tunnel's end.
+    pub(crate) server: A,
+    /// The first eight bytes of the error, without its checksum.
+    pub(crate) icmp: [u8; HEADER],
+}
+
+/// Looks for a tunnel's packet in an ICMP error that was sent to the tunnel's beginning.
+pub(crate) fn inside<A: Address>(packet: &[u8], header: &Header<A>) -> Option<Inside<A>> {
+    let mut icmp: [u8; HEADER] = *packet.get(header.l4..)?.first_chunk()?;
+    [icmp[2], icmp[3]] = [0, 0];
+    let quoted = packet.get(header.l4 + HEADER..header.end)?;
+    let outer = A::parse_quoted(quoted).ok()?;
+    if !A::ICMP_ERRORS.contains(&icmp[0]) || outer.source != header.destination {
+        return None;
+    }
+    let at = tunnel::inside(quoted, outer.protocol, outer.l4)?;
+    let packet = quoted.get(at..)?;
+    let inner = A::parse_quoted(packet).ok()?;
+    Protocol::from_number(inner.protocol)?;
+    let key = Key {
+        source: inner.source,
+        destination: inner.destination,
+        source_port: read(packet, inner.l4)?,
+        destination_port: read(packet, inner.l4 + 2)?,
+        protocol: inner.protocol,
+        template: false,
+    };
+    let whole = !matches!(inner.fragment, Fragment::Later(_));
+    whole.then_some(Inside { start: header.l4 + HEADER + at, key, server: outer.destination, icmp })
 }
 
 /// Whether the ICMP checksum is right.

@@ -2,3 +2,4 @@
 
 pub(crate) mod icmp;
 pub(crate) mod nat;
+pub(crate) mod tunnel;

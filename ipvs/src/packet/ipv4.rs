@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::checksum;
-use super::icmp::{IcmpError, ReplyBuffer};
+use super::icmp::ReplyBuffer;
 use super::{Fragment, Header, word, write};
 use crate::verdict::PassReason;
 
@@ -11,7 +11,7 @@ pub(crate) const SOURCE: usize = 12;
 pub(crate) const DESTINATION: usize = 16;
 const TTL: usize = 8;
 const CHECKSUM: usize = 10;
-const HEADER: usize = 20;
+pub(crate) const HEADER: usize = 20;
 /// Precedence "internetwork control", as Linux sends its ICMP errors.
 const ERROR_TOS: u8 = 0xc0;
 const ERROR_TTL: u8 = 64;
@@ -112,7 +112,7 @@ pub(crate) fn error(
     packet: &[u8],
     header: &Header<Ipv4Addr>,
     source: Ipv4Addr,
-    error: IcmpError,
+    icmp: [u8; 8],
     id: u16,
 ) -> Option<ReplyBuffer> {
     if !may_be_answered(header) {
@@ -121,7 +121,7 @@ pub(crate) fn error(
     let quote = packet.get(..header.end.min(packet.len()).min(ERROR_LENGTH - HEADER - 8))?;
     let mut reply = ReplyBuffer::default();
     reply.extend(&ip_header(source, header.source, quote.len() + 8, id));
-    reply.extend(&error.v4_header());
+    reply.extend(&icmp);
     reply.extend(quote);
     let icmp = reply.get_mut(HEADER..)?;
     let sum = !checksum::sum(icmp, 0);

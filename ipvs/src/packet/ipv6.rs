@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use super::checksum;
-use super::icmp::{IcmpError, ReplyBuffer};
+use super::icmp::ReplyBuffer;
 use super::{Fragment, Header, word, write};
 use crate::address::Address;
 use crate::verdict::PassReason;
@@ -11,7 +11,7 @@ use crate::verdict::PassReason;
 pub(crate) const SOURCE: usize = 8;
 pub(crate) const DESTINATION: usize = 24;
 const HOP_LIMIT: usize = 7;
-const HEADER: usize = 40;
+pub(crate) const HEADER: usize = 40;
 const ERROR_HOP_LIMIT: u8 = 64;
 /// RFC 4443 section 2.4(c): an error never exceeds the minimum MTU.
 const ERROR_LENGTH: usize = 1280;
@@ -105,12 +105,7 @@ pub(crate) fn decrement_hop_limit(packet: &mut [u8]) {
 }
 
 /// An ICMPv6 error about `packet` from `source`, or none where RFC 4443 section 2.4(e) forbids one.
-pub(crate) fn error(
-    packet: &[u8],
-    header: &Header<Ipv6Addr>,
-    source: Ipv6Addr,
-    error: IcmpError,
-) -> Option<ReplyBuffer> {
+pub(crate) fn error(packet: &[u8], header: &Header<Ipv6Addr>, source: Ipv6Addr, icmp: [u8; 8]) -> Option<ReplyBuffer> {
     if header.source.is_unspecified() || header.source.is_multicast() || header.destination.is_multicast() {
         return None;
     }
@@ -118,7 +113,7 @@ pub(crate) fn error(
     let length = quote.len() + 8;
     let mut reply = ReplyBuffer::default();
     reply.extend(&ip_header(source, header.source, length));
-    reply.extend(&error.v6_header());
+    reply.extend(&icmp);
     reply.extend(quote);
     let pseudo = source.sum() + header.source.sum() + length as u32 + u32::from(Ipv6Addr::ICMP);
     let icmp = reply.get_mut(HEADER..)?;

@@ -1,6 +1,7 @@
 //! Views over packet bytes.
 
 pub(crate) mod checksum;
+pub(crate) mod crc32c;
 pub(crate) mod icmp;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;

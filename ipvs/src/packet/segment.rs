@@ -1,6 +1,7 @@
 //! The transport header: ports, flags and checksums of TCP and UDP.
 
 use super::checksum::{self, Change};
+use super::crc32c;
 use super::{Header, read, word, write};
 use crate::address::Address;
 use crate::connection::Key;
@@ -9,6 +10,10 @@ use crate::verdict::PassReason;
 
 const TCP_CHECKSUM: usize = 16;
 const UDP_CHECKSUM: usize = 6;
+const SCTP_CHECKSUM: usize = 8;
+const SCTP_CHUNK: usize = 12;
+/// INIT (RFC 9260 section 3.3.2).
+pub(crate) const SCTP_INIT: u8 = 1;
 
 /// The ports and flags of a transport header whose fixed part is all there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +24,7 @@ pub(crate) struct Segment {
     pub(crate) flags: TcpFlags,
 }
 
-/// The flags byte of TCP; zero for other protocols.
+/// The flags byte of TCP, the type of SCTP's first chunk; zero for UDP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct TcpFlags(pub(crate) u8);
 
@@ -55,6 +60,8 @@ impl Segment {
         let shortest = match protocol {
             Protocol::Tcp => 20,
             Protocol::Udp => 8,
+            // With the first chunk's header.
+            Protocol::Sctp => 16,
         };
         let ports: &[u8; 4] = l4.first_chunk().ok_or(PassReason::Malformed)?;
         if l4.len() < shortest {
@@ -63,6 +70,7 @@ impl Segment {
         let flags = match protocol {
             Protocol::Tcp => TcpFlags(*l4.get(13).ok_or(PassReason::Malformed)?),
             Protocol::Udp => TcpFlags::default(),
+            Protocol::Sctp => TcpFlags(*l4.get(SCTP_CHUNK).ok_or(PassReason::Malformed)?),
         };
         Ok(Segment {
             protocol,
@@ -97,6 +105,7 @@ pub(crate) fn mend_checksum(
     let at = match protocol {
         Protocol::Tcp => TCP_CHECKSUM,
         Protocol::Udp => UDP_CHECKSUM,
+        Protocol::Sctp => return mend_sctp(l4, change, coverage),
     };
     let Some(field) = read(l4, at) else { return };
     let whole = u32::from(change.addresses) + u32::from(change.ports);
@@ -105,9 +114,22 @@ pub(crate) fn mend_checksum(
         (Coverage::Packet, Protocol::Udp, 0) => computed(l4, pseudo(l4.len())),
         (Coverage::Datagram, Protocol::Udp, 0) => 0,
         (_, Protocol::Udp, _) => some(checksum::update(field, whole)),
-        (_, Protocol::Tcp, _) => checksum::update(field, whole),
+        (_, Protocol::Tcp | Protocol::Sctp, _) => checksum::update(field, whole),
     };
     write(l4, at, mended);
+}
+
+/// SCTP's checksum covers ports but no addresses, and cannot be mended: it is computed anew if the packet is whole, as in the
+/// kernel.
+#[cold]
+fn mend_sctp(l4: &mut [u8], change: Change, coverage: Coverage) {
+    if coverage != Coverage::Packet || change.ports.is_multiple_of(0xffff) {
+        return;
+    }
+    let sum = crc32c::of_sctp(l4);
+    if let Some(field) = l4.get_mut(SCTP_CHECKSUM..).and_then(|rest| rest.first_chunk_mut()) {
+        *field = sum.to_le_bytes();
+    }
 }
 
 /// A UDP checksum of zero means "none": RFC 768 sends the other zero.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::forward::tunnel::Tunnel;
 use crate::persistence::Persistence;
 use crate::scheduler::{SchedulerFlags, SchedulerKind};
 
@@ -13,14 +14,20 @@ pub enum Protocol {
     Tcp,
     /// Protocol 17.
     Udp,
+    /// Protocol 132.
+    Sctp,
 }
 
 impl Protocol {
+    /// All of them.
+    pub const ALL: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+
     /// The number in the IP header.
     pub const fn number(self) -> u8 {
         match self {
             Protocol::Tcp => 6,
             Protocol::Udp => 17,
+            Protocol::Sctp => 132,
         }
     }
 
@@ -28,6 +35,7 @@ impl Protocol {
         match number {
             6 => Some(Protocol::Tcp),
             17 => Some(Protocol::Udp),
+            132 => Some(Protocol::Sctp),
             _ => None,
         }
     }
@@ -38,6 +46,7 @@ impl fmt::Display for Protocol {
         f.pad(match self {
             Protocol::Tcp => "TCP",
             Protocol::Udp => "UDP",
+            Protocol::Sctp => "SCTP",
         })
     }
 }
@@ -100,9 +109,21 @@ pub enum Forwarding {
     Nat,
     /// Only the MAC addresses change (`-g`). The destination's port is the service's.
     Dr,
+    /// The packet travels inside another one (`-i`). The destination's port is the service's.
+    Tunnel(Tunnel),
     /// The host itself serves the virtual address: packets are left as they are. A loopback destination is always
     /// local.
     Local,
+}
+
+impl Forwarding {
+    /// The tunnel, if it is one.
+    pub(crate) fn tunnel(&self) -> Option<Tunnel> {
+        match self {
+            Forwarding::Tunnel(tunnel) => Some(*tunnel),
+            _ => None,
+        }
+    }
 }
 
 /// A real server of a virtual service (`ipvsadm -a`).

@@ -2,6 +2,8 @@
 
 use super::{DestinationConfig, Error, Forwarding, ServiceId};
 use crate::connection::Method;
+use crate::connection::state::TICKS;
+use crate::forward::tunnel::Tunnel;
 use crate::stats::Stats;
 
 /// A destination, in use or (with connections left) in the trash.
@@ -19,11 +21,39 @@ pub(crate) struct Destination {
     pub(crate) inactive: u32,
     pub(crate) persistent: u32,
     pub(crate) stats: Stats,
+    /// How packets travel to it, now or when it was a tunnel's end.
+    pub(crate) tunnel: Tunnel,
+    /// The largest packet that passes on the way to a tunnel's end, if a router has told.
+    pub(crate) path_mtu: Option<PathMtu>,
+}
+
+/// What a router said about the size of packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PathMtu {
+    pub(crate) bytes: u16,
+    /// The tick at which it is forgotten, Linux's `ip_rt_mtu_expires` later.
+    expires: u32,
+}
+
+impl PathMtu {
+    const LIFETIME: u32 = 600 * TICKS;
+    /// Less is not believed: Linux's `ip_rt_min_pmtu`.
+    const LEAST: u16 = 552;
+
+    pub(crate) fn new(bytes: u16, now: u32) -> PathMtu {
+        PathMtu { bytes: bytes.max(Self::LEAST), expires: now.wrapping_add(Self::LIFETIME) }
+    }
+
+    pub(crate) fn is_fresh(&self, now: u32) -> bool {
+        self.expires.wrapping_sub(now) as i32 > 0
+    }
 }
 
 impl Destination {
     pub(crate) fn new(config: DestinationConfig, service: ServiceId, owner: u32) -> Destination {
         Destination {
+            tunnel: config.forwarding.tunnel().unwrap_or_default(),
+            path_mtu: None,
             config,
             service,
             owner,
@@ -55,6 +85,7 @@ impl Destination {
             _ if self.config.address.is_loopback() => Method::Local,
             Forwarding::Local => Method::Local,
             Forwarding::Nat => Method::Nat,
+            Forwarding::Tunnel(_) => Method::Tunnel,
             Forwarding::Dr => Method::Dr,
         }
     }
@@ -86,6 +117,7 @@ impl Destination {
         if config.upper_threshold == 0 || config.upper_threshold > self.config.upper_threshold {
             self.overloaded = false;
         }
+        self.tunnel = config.forwarding.tunnel().unwrap_or(self.tunnel);
         self.config = config;
     }
 }
@@ -96,7 +128,8 @@ pub(super) fn admit(mut config: DestinationConfig, service: &ServiceId) -> Resul
         return Err(Error::OutOfRange);
     }
     if let ServiceId::Address(key) = service {
-        if key.address.is_ipv4() != config.address.is_ipv4() && config.forwarding != Forwarding::Local {
+        let same_family = key.address.is_ipv4() == config.address.is_ipv4();
+        if !same_family && !matches!(config.forwarding, Forwarding::Local | Forwarding::Tunnel(_)) {
             return Err(Error::FamilyMismatch);
         }
         if config.forwarding != Forwarding::Nat {

@@ -6,8 +6,8 @@ mod error;
 mod registry;
 
 pub use config::{DestinationConfig, Forwarding, Protocol, ServiceConfig, ServiceId, ServiceKey};
-pub(crate) use destination::Destination;
 pub use destination::DestinationView;
+pub(crate) use destination::{Destination, PathMtu};
 pub use error::Error;
 pub use registry::ServiceView;
 pub(crate) use registry::{Registry, Service};

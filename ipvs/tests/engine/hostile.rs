@@ -84,7 +84,7 @@ struct Hostile {
 impl Hostile {
     fn new() -> Hostile {
         let mut hostile = Hostile { director: director(), services: Vec::new(), now: Instant::now() };
-        let persistence = Some(Persistence { timeout: Duration::from_secs(30), prefix_len: 30 });
+        let persistence = Some(Persistence { timeout: Duration::from_secs(30), prefix_len: 30, engine: None });
         let kinds = [
             (Protocol::Tcp, "10.0.0.100:80", "10.1.0", SchedulerKind::Wrr, None),
             (Protocol::Udp, "10.0.0.100:53", "10.1.0", SchedulerKind::Wlc, persistence),
@@ -160,7 +160,7 @@ impl Hostile {
             Verdict::ToServer { .. } | Verdict::ToClient { .. } => {
                 let _ = self.director.error_reply(&packet, IcmpError::TooBig { mtu: 1280 }, self.now);
             }
-            Verdict::Reply { packet: reply } => {
+            Verdict::Reply { packet: reply, .. } => {
                 assert!(reply.len() <= 1280);
                 assert_eq!(before, packet);
             }

@@ -11,8 +11,12 @@ mod persistence;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod sctp_states;
+#[cfg(test)]
 mod services;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tcp_states;
+#[cfg(test)]
+mod tunnels;

@@ -1,7 +1,7 @@
 //! Packet in, verdict, packet out: the fixtures of `packets` here, taken from captures at a director with Linux 6.1's
 //! IPVS (client side 10.0.0.0/24 or fd00::/64, server side 10.1.0.0/24 or fd01::/64).
 //!
-//! A fixture is a row of lines: `service PROTOCOL ADDRESS:PORT SCHEDULER [persistent SECONDS]`, `nat|dr SERVER` for the
+//! A fixture is a row of lines: `service PROTOCOL ADDRESS:PORT SCHEDULER [persistent SECONDS]`, `nat|dr|tun SERVER` for the
 //! latest service, `remove` that service, `mtu BYTES`, `set NAME`, `-- title`, `client PACKET` or `server PACKET` (what comes in), then what
 //! becomes of it: `to-server`, `to-client`, `reply` with a packet, `pass` or `drop` with the reason, `local`; and
 //! `table ENTRY; ENTRY; ...`, the connections that there are.
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::support::{build, describe};
 use standfast_ipvs::{
     DestinationConfig, Director, Forwarding, Frame, HopId, IcmpError, Ingress, Options, Persistence, Protocol,
-    SchedulerFlags, ServiceConfig, ServiceId, ServiceKey, Settings, Verdict,
+    SchedulerFlags, ServiceConfig, ServiceId, ServiceKey, Settings, Tunnel, Verdict,
 };
 
 struct Bench {
@@ -43,6 +43,7 @@ impl Bench {
             "service" => self.service(rest),
             "nat" => self.destination(Forwarding::Nat, rest),
             "dr" => self.destination(Forwarding::Dr, rest),
+            "tun" => self.destination(Forwarding::Tunnel(Tunnel::default()), rest),
             "quiesced" => self.weightless(rest),
             "own" => self.destination(Forwarding::Local, rest),
             "remove" => self.director.remove_service(&self.service.unwrap()).unwrap(),
@@ -63,7 +64,8 @@ impl Bench {
         let socket: SocketAddr = words[1].parse().unwrap();
         let id = ServiceId::Address(ServiceKey { protocol, address: socket.ip(), port: socket.port() });
         let timeout = words.iter().position(|word| *word == "persistent").map(|at| words[at + 1].parse().unwrap());
-        let persistence = timeout.map(|timeout| Persistence { timeout: Duration::from_secs(timeout), prefix_len: 32 });
+        let persistence =
+            timeout.map(|timeout| Persistence { timeout: Duration::from_secs(timeout), prefix_len: 32, engine: None });
         let scheduler = words[2].parse().unwrap();
         let flags = SchedulerFlags::default();
         let one_packet = words.contains(&"ops");
@@ -110,16 +112,20 @@ impl Bench {
         let before = packet.clone();
         let mut frame = Frame { packet: &mut packet, checksum_partial: false, gso_size: 0 };
         let verdict = self.director.receive(&mut frame, Ingress { client_hop, mark: 0 }, self.now);
-        let sent = matches!(verdict, Verdict::ToServer { .. } | Verdict::ToClient { .. });
-        assert!(sent || packet == before, "{text}: changed without being sent");
+        assert!(is_sent(&verdict) || packet == before, "{text}: changed without being sent");
         self.outcome = self.carry_out(verdict, &packet);
     }
 
     /// The driver's part: packets too big for the link are answered.
     fn carry_out(&mut self, verdict: Verdict, packet: &[u8]) -> String {
-        let sent = matches!(verdict, Verdict::ToServer { .. } | Verdict::ToClient { .. });
-        if sent && packet.len() > self.mtu {
-            let error = IcmpError::TooBig { mtu: self.mtu as u16 };
+        let mtu = match &verdict {
+            Verdict::Encapsulate { address, tunnel, path_mtu } => {
+                usize::from(path_mtu.unwrap_or(self.mtu as u16)) - tunnel.overhead(*address)
+            }
+            _ => self.mtu,
+        };
+        if is_sent(&verdict) && packet.len() > mtu {
+            let error = IcmpError::TooBig { mtu: mtu as u16 };
             let reply = self.director.error_reply(packet, error, self.now).unwrap();
             return format!("reply {}", without_id(&describe::packet(&reply)));
         }
@@ -127,12 +133,13 @@ impl Bench {
             Verdict::Pass(reason) => format!("pass {reason}"),
             Verdict::Drop(reason) => format!("drop {reason}"),
             Verdict::ToServer { address } => format!("to-server {address} {}", describe::packet(packet)),
+            Verdict::Encapsulate { address, .. } => format!("tunnel {address} {}", describe::packet(packet)),
             Verdict::ToClient { hop } => {
                 assert_eq!(hop, HopId(1), "answers go back where the client's packets come from");
                 format!("to-client {}", describe::packet(packet))
             }
             Verdict::Local => "local".to_owned(),
-            Verdict::Reply { packet } => format!("reply {}", without_id(&describe::packet(&packet))),
+            Verdict::Reply { packet, .. } => format!("reply {}", without_id(&describe::packet(&packet))),
         }
     }
 
@@ -146,6 +153,10 @@ impl Bench {
         table.sort();
         table
     }
+}
+
+fn is_sent(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::ToServer { .. } | Verdict::Encapsulate { .. } | Verdict::ToClient { .. })
 }
 
 fn sorted(entries: &str) -> Vec<String> {
@@ -186,4 +197,4 @@ macro_rules! fixtures {
     };
 }
 
-fixtures! { nat_basic nat_icmp nat_no_connection nat_mtu no_destination dr ipv6 persistence fragments }
+fixtures! { nat_basic nat_icmp nat_no_connection nat_mtu no_destination dr tun ipv6 persistence fragments }

@@ -38,7 +38,7 @@ fn clients_stay_where_they_were() {
 fn a_mask_joins_neighbours() {
     let mut world = World::new(DEFAULT, Some(50));
     let ServiceConfig { id, .. } = world.director.services()[0].config.clone();
-    let persistence = Some(Persistence { timeout: Duration::from_secs(50), prefix_len: 29 });
+    let persistence = Some(Persistence { timeout: Duration::from_secs(50), prefix_len: 29, engine: None });
     let config = service(Protocol::Tcp, format!("{VIP}:80").parse().unwrap(), SchedulerKind::Rr);
     world.director.edit_service(ServiceConfig { id, persistence, ..config }).unwrap();
     let servers: String = (1..=20).map(|client| world.visit(client, 1000).unwrap().to_string()).collect();
@@ -187,7 +187,7 @@ fn expire_nodest_conn_moves_a_reused_port_off_a_quiesced_server() {
 
 #[test]
 fn a_service_of_all_ports() {
-    let persistence = Some(Persistence { timeout: Duration::from_secs(50), prefix_len: 32 });
+    let persistence = Some(Persistence { timeout: Duration::from_secs(50), prefix_len: 32, engine: None });
     let config = service(Protocol::Tcp, format!("{VIP}:0").parse().unwrap(), SchedulerKind::Rr);
     let mut world = World::with_service(DEFAULT, ServiceConfig { persistence, ..config });
     (1..=3).for_each(|server| world.add(server));
@@ -199,7 +199,7 @@ fn a_service_of_all_ports() {
 
 #[test]
 fn a_firewall_mark_joins_addresses_and_ports() {
-    let persistence = Some(Persistence { timeout: Duration::from_secs(50), prefix_len: 32 });
+    let persistence = Some(Persistence { timeout: Duration::from_secs(50), prefix_len: 32, engine: None });
     let config = service(Protocol::Tcp, format!("{VIP}:0").parse().unwrap(), SchedulerKind::Rr);
     let config = ServiceConfig { id: ServiceId::Fwmark(1234), persistence, ..config };
     let mut world = World::with_service(DEFAULT, config);

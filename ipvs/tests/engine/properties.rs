@@ -27,7 +27,7 @@ fn packet(protocol: Protocol, from: SocketAddr, to: SocketAddr, flags: &str, pay
     let ports = format!("{}>{}", from.port(), to.port());
     let text = match protocol {
         Protocol::Tcp => format!("{ip} TCP {ports} [{flags}] seq 1 ack 1 win 9 data {}", payload.len()),
-        Protocol::Udp => format!("{ip} UDP {ports} len {}", payload.len() + 8),
+        _ => format!("{ip} UDP {ports} len {}", payload.len() + 8),
     };
     let mut packet = build::packet(&text);
     let start = packet.len() - payload.len();
@@ -170,7 +170,7 @@ proptest! {
         steps in proptest::collection::vec((0u8..6, 1u8..40, 0u8..4, 0u32..5), 1..100),
     ) {
         let mut now = Instant::now();
-        let persistence = Persistence { timeout: Duration::from_secs(1000), prefix_len: 29 };
+        let persistence = Persistence { timeout: Duration::from_secs(1000), prefix_len: 29, engine: None };
         let (mut director, id, servers) = pool(scheduler, Some(persistence));
         let mut seen: HashMap<u8, IpAddr> = HashMap::new();
         for (port, (what, client, server, weight)) in (3000..).zip(steps) {

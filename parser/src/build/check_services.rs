@@ -50,7 +50,9 @@ impl Builder<'_> {
             return None;
         }
         let (quorum, hysteresis) = self.quorum(&frame, span, &draft, &real_servers);
-        let full = if frame.address.is_some_and(|a| a.is_ipv6()) { 128 } else { 32 };
+        // Marks and groups have no address of their own: their servers tell the family.
+        let family = frame.address.or(real_servers.first().map(|server| server.address));
+        let full = if family.is_some_and(|a| a.is_ipv6()) { 128 } else { 32 };
         let port = frame.address.map_or(0, |a| a.port());
         Some(VirtualServer {
             target,
@@ -124,7 +126,8 @@ impl Builder<'_> {
     }
 
     fn persistence(&mut self, frame: &Frame, span: Span, draft: &VirtualServerDraft) -> Option<Duration> {
-        let implied = draft.persistence_granularity.map(|_| DEFAULT_PERSISTENCE);
+        let implies = draft.persistence_granularity.is_some() || draft.persistence_engine.is_some();
+        let implied = implies.then_some(DEFAULT_PERSISTENCE);
         let asked = draft.persistence_timeout.or(implied);
         if asked.is_none() && frame.address.is_some_and(|a| a.port() == 0) {
             let text = format!("virtual server {} has no port, which needs persistence", frame.label);

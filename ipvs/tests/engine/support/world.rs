@@ -25,8 +25,11 @@ impl World {
     /// Three servers of weight 1 behind `rr`, by NAT.
     pub fn new(settings: Settings, persistent: Option<u64>) -> World {
         let mut config = service(Protocol::Tcp, format!("{VIP}:80").parse().unwrap(), SchedulerKind::Rr);
-        config.persistence =
-            persistent.map(|seconds| Persistence { timeout: Duration::from_secs(seconds), prefix_len: 32 });
+        config.persistence = persistent.map(|seconds| Persistence {
+            timeout: Duration::from_secs(seconds),
+            prefix_len: 32,
+            engine: None,
+        });
         let mut world = World::with_service(settings, config);
         (1..=3).for_each(|server| world.add(server));
         world
