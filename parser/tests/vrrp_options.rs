@@ -48,7 +48,8 @@ fn sources_are_checked_everywhere_when_the_globals_say_so() {
     );
     let globals = &parsed.config.globals;
     assert!(parsed.config.instances[0].check_unicast_src);
-    assert_eq!((globals.vrrp_rt_priority, globals.vrrp_priority, globals.vrrp_no_swap), (Some(5), Some(-7), true));
+    let process = &globals.vrrp_process;
+    assert_eq!((process.rt_priority, process.priority, process.no_swap), (Some(5), Some(-7), true));
     assert!(parsed.not_acted_on.is_empty(), "{:?}", parsed.not_acted_on);
 }
 

@@ -76,7 +76,7 @@ async fn what_a_reload_removed_is_told_by_its_old_scripts_as_a_fault_or_as_delet
 async fn records_reach_the_fifos_of_their_kind() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
-    let fifo = |name: &str| Some(FifoConfig { path: path(name), script: None });
+    let fifo = |name: &str| Some(FifoConfig { path: path(name), user: None, script: None });
     let globals =
         Globals { notify_fifo: fifo("all"), vrrp_notify_fifo: fifo("vrrp"), lvs_notify_fifo: fifo("lvs"), ..globals() };
     let mut notifier = notifier(&Config { globals, ..Config::default() });
@@ -103,7 +103,7 @@ async fn a_fifo_script_gets_the_path_and_a_kept_fifo_starts_none_again() {
     let out = directory.path().join("out");
     let path = directory.path().join("fifo").display().to_string();
     let reader = script(format!("echo \"$@\" >> {}", out.display()));
-    let notify_fifo = Some(FifoConfig { path: path.clone(), script: Some(reader) });
+    let notify_fifo = Some(FifoConfig { path: path.clone(), user: None, script: Some(reader) });
     let config = Config { globals: Globals { notify_fifo, ..globals() }, ..Config::default() };
     let mut notifier = notifier(&config);
     let book = Book::new(&config, &mut ScriptPolicy::new(&config.globals));
@@ -128,7 +128,7 @@ async fn a_state_is_mailed_once_and_faults_only_if_wanted() {
 async fn handling_takes_no_time_worth_mentioning_whatever_the_world_does() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("fifo").display().to_string();
-    let globals = Globals { notify_fifo: Some(FifoConfig { path, script: None }), ..globals() };
+    let globals = Globals { notify_fifo: Some(FifoConfig { path, user: None, script: None }), ..globals() };
     let mut notifier = notifier(&Config { globals, ..Config::default() });
     let start = Instant::now();
     for priority in 0..=255 {

@@ -38,12 +38,12 @@ pub fn setup(config: &Config, scripts: &BTreeSet<String>) -> VrrpSetup {
 }
 
 fn scheduling(globals: &Globals) -> Scheduling {
-    let priority = match (globals.vrrp_rt_priority, globals.vrrp_priority) {
+    let priority = match (globals.vrrp_process.rt_priority, globals.vrrp_process.priority) {
         (Some(priority), _) => Priority::Realtime(priority),
         (None, Some(nice)) => Priority::Nice(nice),
         (None, None) => Priority::Automatic,
     };
-    Scheduling { priority, lock_memory: globals.vrrp_no_swap }
+    Scheduling { priority, lock_memory: globals.vrrp_process.no_swap }
 }
 
 fn router_setup(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) -> RouterSetup {

@@ -1,9 +1,10 @@
 //! `global_defs`.
 
+use super::item::Argument;
 use super::script::user_of;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{Fifo, SmtpServer};
+use crate::model::{Fifo, Garp, ScriptUser, SmtpServer};
 use crate::table;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use std::time::Duration;
 pub(crate) struct GlobalDrafts {
     pub(crate) lower_prio_delay: Option<Duration>,
     pub(crate) lower_prio_repeat: Option<u32>,
+    pub(super) script_timeouts: [Option<Duration>; 2],
     fifo_scripts: [Option<crate::model::Script>; 3],
     pub(crate) notify_priority_changes: bool,
     pub(crate) down_timer_adverts: Option<u8>,
@@ -32,7 +34,10 @@ impl<'t> Builder<'t> {
             || self.mail_keyword(item)
             || self.vrrp_default_keyword(item)
             || self.garp_keyword(item)
-            || self.fifo_keyword(item);
+            || self.fifo_keyword(item)
+            || self.process_keyword(item)
+            || self.daemon_keyword(item)
+            || self.forwarding_global(item);
         if !handled {
             let statement = self.keep(&table::GLOBAL_DEFS, item);
             self.config.globals.kept.push(statement);
@@ -111,6 +116,12 @@ impl<'t> Builder<'t> {
             "vrrp_lower_prio_no_advert" => globals.lower_prio_no_advert = item.switch(),
             "vrrp_higher_prio_send_advert" => globals.higher_prio_send_advert = item.switch(),
             "vrrp_startup_delay" => globals.vrrp_startup_delay = item.seconds().unwrap_or(globals.vrrp_startup_delay),
+            "vrrp_delay_after_boot" => {
+                globals.vrrp_delay_after_boot = item.seconds().unwrap_or(globals.vrrp_delay_after_boot);
+            }
+            "log_unknown_vrids" => globals.log_unknown_vrids = true,
+            "disable_local_igmp" => globals.disable_local_igmp = true,
+            "vrrp_min_garp" => self.min_garp(item),
             "v3_checksum_as_v2" => globals.v3_checksum_as_v2 = true,
             "vrrp_owner_ignore_adverts" => globals.owner_ignore_adverts = item.switch(),
             "vmac_prefix" => globals.vmac_prefix = item.text_value(),
@@ -120,9 +131,6 @@ impl<'t> Builder<'t> {
                 self.config.globals.extra_garp = given.or(self.config.globals.extra_garp);
             }
             "vrrp_check_unicast_src" => globals.vrrp_check_unicast_src = true,
-            "vrrp_rt_priority" => globals.vrrp_rt_priority = item.byte().or(globals.vrrp_rt_priority),
-            "vrrp_priority" => globals.vrrp_priority = item.signed_byte().or(globals.vrrp_priority),
-            "vrrp_no_swap" => globals.vrrp_no_swap = true,
             "vrrp_mcast_group4" | "vrrp_mcast_group6" => self.multicast_group(item),
             "vrrp_notify_priority_changes" => self.drafts.notify_priority_changes = item.switch(),
             "vrrp_down_timer_adverts" => self.drafts.down_timer_adverts = item.byte(),
@@ -166,9 +174,30 @@ impl<'t> Builder<'t> {
         true
     }
 
+    /// One announcement and no second block, where nothing else was said above.
+    fn min_garp(&mut self, item: &Item<'t>) {
+        if item.value == super::Value::Switch(false) {
+            return;
+        }
+        let (garp, usual) = (&mut self.config.globals.garp, Garp::default());
+        if garp.repeat == usual.repeat {
+            garp.repeat = 1;
+        }
+        if garp.delay == usual.delay {
+            garp.delay = Duration::ZERO;
+        }
+    }
+
     fn fifo_keyword(&mut self, item: &Item<'t>) -> bool {
         let globals = &mut self.config.globals;
-        let fifo = || item.argument(0).map(|path| Fifo { path: path.text.to_owned(), script: None });
+        let owner = |user: Argument<'t>| ScriptUser {
+            user: user.text.to_owned(),
+            group: item.argument(2).map(|group| group.text.to_owned()),
+        };
+        let fifo = || {
+            let path = item.argument(0)?.text.to_owned();
+            Some(Fifo { path, user: item.argument(1).map(owner), script: None })
+        };
         match item.name() {
             "notify_fifo" => globals.notify_fifo = fifo(),
             "vrrp_notify_fifo" => globals.vrrp_notify_fifo = fifo(),
@@ -209,6 +238,14 @@ impl<'t> Builder<'t> {
         let globals = &mut self.config.globals;
         globals.garp.lower_prio_delay = self.drafts.lower_prio_delay.unwrap_or(globals.garp.delay);
         globals.garp.lower_prio_repeat = self.drafts.lower_prio_repeat.unwrap_or(globals.garp.repeat);
+        for (script, timeout) in [
+            (&mut globals.startup_script, self.drafts.script_timeouts[0]),
+            (&mut globals.shutdown_script, self.drafts.script_timeouts[1]),
+        ] {
+            if let (Some(script), Some(timeout)) = (script, timeout) {
+                script.timeout = timeout;
+            }
+        }
         let fifos = [&mut globals.notify_fifo, &mut globals.vrrp_notify_fifo, &mut globals.lvs_notify_fifo];
         for (fifo, script) in fifos.into_iter().zip(&self.drafts.fifo_scripts) {
             if let Some(fifo) = fifo {

@@ -12,7 +12,9 @@ mod http;
 mod instance;
 mod interface;
 mod item;
+mod lvs_globals;
 mod members;
+mod process;
 mod real_server;
 mod route;
 mod rule;
@@ -151,6 +153,10 @@ impl<'t> Builder<'t> {
             "linkbeat_interfaces" => self.linkbeat_interfaces(&item),
             "interface_up_down_delays" => self.interface_delays(&item),
             "linkbeat_use_polling" => self.config.linkbeat_use_polling = true,
+            "SSL" => self.client_tls(&item),
+            "net_namespace_ipvs" => {
+                self.config.globals.net_namespace_ipvs = Some(item.text_value().unwrap_or_default());
+            }
             "net_namespace" => self.config.globals.net_namespace = item.text_value(),
             "instance" => self.config.globals.instance = item.text_value(),
             "use_pid_dir" => self.config.globals.use_pid_dir = true,

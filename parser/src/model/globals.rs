@@ -1,6 +1,9 @@
 //! `global_defs`.
 
-use super::{ExtraGarp, Garp, Script, ScriptUser, Statement};
+use super::{
+    AutoPriority, DumpFiles, ExtraGarp, FlushOnStop, Garp, LifeScript, Nftables, ProcessSettings, ReceiveBuffers,
+    Reloads, RxBufferPolicy, Script, ScriptUser, Statement, SyncDaemon,
+};
 use std::time::Duration;
 
 /// `global_defs`.
@@ -68,12 +71,60 @@ pub struct Globals {
     pub vrrp_startup_delay: Duration,
     /// `vrrp_check_unicast_src`: default of the instances' `check_unicast_src`.
     pub vrrp_check_unicast_src: bool,
-    /// `vrrp_rt_priority`, 1..=99; goes before `vrrp_priority`.
-    pub vrrp_rt_priority: Option<u8>,
-    /// `vrrp_priority`: nice value, -20..=19.
-    pub vrrp_priority: Option<i8>,
-    /// `vrrp_no_swap`.
-    pub vrrp_no_swap: bool,
+    /// `process_name`, up to 15 bytes.
+    pub process_name: Option<String>,
+    /// The VRRP part.
+    pub vrrp_process: ProcessSettings,
+    /// The checker part.
+    pub checker_process: ProcessSettings,
+    /// The BFD part.
+    pub bfd_process: ProcessSettings,
+    /// `max_auto_priority` and `min_auto_priority_delay`.
+    pub auto_priority: AutoPriority,
+    /// `startup_script`: run before anything else begins.
+    pub startup_script: Option<LifeScript>,
+    /// `shutdown_script`: run after everything has ended.
+    pub shutdown_script: Option<LifeScript>,
+    /// `umask`: permission bits that files do not get; 0o177 when absent.
+    pub umask: Option<u16>,
+    /// `random_seed` of `${_RANDOM}`.
+    pub random_seed: Option<u32>,
+    /// `use_symlink_paths`: scripts are run by the path as written.
+    pub use_symlink_paths: bool,
+    /// `set_supplementary_groups`: scripts run with all groups of their user.
+    pub set_supplementary_groups: bool,
+    /// `disable_local_igmp`: no IGMP reports for link-local groups.
+    pub disable_local_igmp: bool,
+    /// `log_unknown_vrids`: adverts of routers that nobody knows are logged.
+    pub log_unknown_vrids: bool,
+    /// `vrrp_delay_after_boot`: VRRP starts this long after the system at the earliest.
+    pub vrrp_delay_after_boot: Duration,
+    /// `vrrp_rx_bufs_policy`; the system's default when absent.
+    pub rx_buffer_policy: Option<RxBufferPolicy>,
+    /// `vrrp_rx_bufs_multiplier`, default 3.
+    pub rx_buffer_multiplier: u32,
+    /// Receive buffers of netlink sockets.
+    pub receive_buffers: ReceiveBuffers,
+    /// `fifo_write_vrrp_states_on_reload`: FIFOs get the states again after a reload.
+    pub fifo_states_on_reload: bool,
+    /// `lvs_flush`: the table is emptied at start.
+    pub lvs_flush: bool,
+    /// `lvs_flush_on_stop`.
+    pub lvs_flush_on_stop: FlushOnStop,
+    /// `lvs_sync_daemon`.
+    pub sync_daemon: Option<SyncDaemon>,
+    /// `nftables` and its companions.
+    pub nftables: Nftables,
+    /// `rs_init_notifies`: `notify_up` runs at start for servers that begin as healthy.
+    pub rs_init_notifies: bool,
+    /// `no_checker_emails`: mail only when a server is added or removed, not for each of its checkers.
+    pub no_checker_emails: bool,
+    /// Dump files.
+    pub dumps: DumpFiles,
+    /// Reloads at a time.
+    pub reloads: Reloads,
+    /// `net_namespace_ipvs [NAME]`: namespace of the services; an empty name is the default one.
+    pub net_namespace_ipvs: Option<String>,
     /// `lvs_timeouts tcp S tcpfin S udp S`; `None` keeps the engine's defaults.
     pub lvs_timeouts: LvsTimeouts,
     /// `child_wait_time`, default 5 s.
@@ -132,9 +183,33 @@ impl Default for Globals {
             vmac_addr_prefix: None,
             vrrp_startup_delay: Duration::ZERO,
             vrrp_check_unicast_src: false,
-            vrrp_rt_priority: None,
-            vrrp_priority: None,
-            vrrp_no_swap: false,
+            process_name: None,
+            vrrp_process: ProcessSettings::default(),
+            checker_process: ProcessSettings::default(),
+            bfd_process: ProcessSettings::default(),
+            auto_priority: AutoPriority::default(),
+            startup_script: None,
+            shutdown_script: None,
+            umask: None,
+            random_seed: None,
+            use_symlink_paths: false,
+            set_supplementary_groups: false,
+            disable_local_igmp: false,
+            log_unknown_vrids: false,
+            vrrp_delay_after_boot: Duration::ZERO,
+            rx_buffer_policy: None,
+            rx_buffer_multiplier: 3,
+            receive_buffers: ReceiveBuffers::default(),
+            fifo_states_on_reload: false,
+            lvs_flush: false,
+            lvs_flush_on_stop: FlushOnStop::default(),
+            sync_daemon: None,
+            nftables: Nftables::default(),
+            rs_init_notifies: false,
+            no_checker_emails: false,
+            dumps: DumpFiles::default(),
+            reloads: Reloads::default(),
+            net_namespace_ipvs: None,
             lvs_timeouts: LvsTimeouts::default(),
             child_wait_time: Duration::from_secs(5),
             net_namespace: None,
@@ -175,6 +250,8 @@ pub struct LvsTimeouts {
 pub struct Fifo {
     /// Path of the FIFO.
     pub path: String,
+    /// Owner of the FIFO; the daemon's own when absent.
+    pub user: Option<ScriptUser>,
     /// `*_fifo_script`.
     pub script: Option<Script>,
 }

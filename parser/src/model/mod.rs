@@ -8,6 +8,7 @@ mod checker;
 mod globals;
 mod instance;
 mod interface;
+mod process;
 mod route;
 mod script;
 mod service;
@@ -18,6 +19,7 @@ pub use checker::*;
 pub use globals::*;
 pub use instance::*;
 pub use interface::*;
+pub use process::*;
 pub use route::*;
 pub use script::*;
 pub use service::*;
@@ -58,6 +60,8 @@ pub struct Config {
     pub linkbeat_use_polling: bool,
     /// `interface_up_down_delays`.
     pub interface_delays: Vec<InterfaceDelay>,
+    /// `SSL`.
+    pub client_tls: Option<ClientTls>,
     /// Other top-level statements that are accepted and kept as they stand.
     pub kept: Vec<Statement>,
 }

@@ -5,6 +5,12 @@ use crate::model::{Fifo, Garp, Globals};
 impl Printer {
     /// What keepalived reads outside `global_defs`.
     pub(super) fn root_keywords(&mut self, globals: &Globals) {
+        if let Some(namespace) = &globals.net_namespace_ipvs {
+            self.line(
+                format!("net_namespace_ipvs {}", if namespace.is_empty() { String::new() } else { word(namespace) })
+                    .trim_end(),
+            );
+        }
         self.text("net_namespace", globals.net_namespace.as_deref());
         self.text("instance", globals.instance.as_deref());
         self.flag("use_pid_dir", globals.use_pid_dir);
@@ -22,6 +28,9 @@ impl Printer {
         self.timeouts(globals);
         self.flag("reload_check_config", globals.reload_check_config);
         self.switch("checker_log_all_failures", globals.checker_log_all_failures);
+        self.processes(globals);
+        self.daemon(globals);
+        self.lvs_globals(globals);
         self.fifo("notify_fifo", globals.notify_fifo.as_ref());
         self.fifo("vrrp_notify_fifo", globals.vrrp_notify_fifo.as_ref());
         self.fifo("lvs_notify_fifo", globals.lvs_notify_fifo.as_ref());
@@ -62,9 +71,6 @@ impl Printer {
         self.text("vmac_addr_prefix", globals.vmac_addr_prefix.as_deref());
         self.extra_garp("vrrp_garp_extra_if", globals.extra_garp);
         self.flag("vrrp_check_unicast_src", globals.vrrp_check_unicast_src);
-        self.optional("vrrp_rt_priority", globals.vrrp_rt_priority);
-        self.optional("vrrp_priority", globals.vrrp_priority);
-        self.flag("vrrp_no_swap", globals.vrrp_no_swap);
         if !globals.vrrp_startup_delay.is_zero() {
             self.seconds("vrrp_startup_delay", globals.vrrp_startup_delay);
         }
@@ -91,7 +97,8 @@ impl Printer {
         let Some(fifo) = fifo else {
             return;
         };
-        self.value(keyword, word(&fifo.path));
+        let user = fifo.user.as_ref().map(|u| format!(" {}", user_words(u))).unwrap_or_default();
+        self.value(keyword, format!("{}{user}", word(&fifo.path)));
         if let Some(script) = &fifo.script {
             let user = script.user.as_ref().map(|u| format!(" {}", user_words(u))).unwrap_or_default();
             self.value(&format!("{keyword}_script"), format!("{}{user}", command(&script.argv)));

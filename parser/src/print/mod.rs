@@ -5,6 +5,7 @@
 mod checkers;
 mod globals;
 mod interface;
+mod process;
 mod route;
 mod services;
 mod vrrp;
@@ -33,6 +34,9 @@ impl Printer {
         self.root_keywords(&config.globals);
         self.block("global_defs", |p| p.globals(&config.globals));
         config.kept.iter().for_each(|s| self.statement(s));
+        if let Some(tls) = &config.client_tls {
+            self.client_tls(tls);
+        }
         self.statics(config);
         config.track_files.iter().for_each(|t| self.track_file(t));
         config.track_processes.iter().for_each(|t| self.track_process(t));

@@ -136,12 +136,12 @@ keywords! { GLOBAL_DEFS_OWN {
     k("reload_repeat", Flag, "-", "off", "do not delete reload_time_file", 2).accepted();
     k("reload_file", OptionalWord, "[PATH]", "off (/run/keepalived.reload)", "exists while config is being read", 3).accepted();
     k("include_check", OptionalWords, "[[+-]readable/match/wildcard_match/brace_match ...]", "off", "make include problems errors (the code wants the word \"read\", the manual says \"readable\")", 3).accepted();
-    k("config_save_dir", Word, "DIR", "none", "debug: save config copies", 3).accepted();
-    k("tmp_config_directory", Word, "DIR", "memfd", "where the consolidated config copy is kept", 3).accepted();
+    k("config_save_dir", Word, "DIR", "none", "debug: save config copies", 3).never("no copies of the configuration are made");
+    k("tmp_config_directory", Word, "DIR", "memfd", "where the consolidated config copy is kept", 3).never("no copy of the configuration is made");
     k("data_use_instance", Switch, "[BOOL]", "off", "put instance/netns in dump file names", 3).accepted();
     k("json_version", integer(1, 2), "1..2", "1", "layout of the JSON dump", 3).since_2_3().accepted();
-    k("iproute_usr_dir", Word, "PATH", "configure", "rt_tables dir", 3).since_2_3().accepted();
-    k("iproute_etc_dir", Word, "PATH", "configure", "rt_tables dir", 3).since_2_3().accepted();
+    k("iproute_usr_dir", Word, "PATH", "configure", "rt_tables dir", 3).since_2_3().never("names are looked up in /etc/iproute2 and /usr/share/iproute2");
+    k("iproute_etc_dir", Word, "PATH", "configure", "rt_tables dir", 3).since_2_3().never("names are looked up in /etc/iproute2 and /usr/share/iproute2");
     k("state_dump_file", Word, "PATH", "/tmp/keepalived.data", "SIGUSR1 file (; manual calls it state_file_location)", 3).since_2_3().accepted();
     k("stats_dump_file", Word, "PATH", "/tmp/keepalived.stats", "SIGUSR2 file (; manual: stats_file_location)", 3).since_2_3().accepted();
     k("json_dump_file", Word, "PATH", "/tmp/keepalived.json", "SIGJSON file (; manual: json_file_location)", 3).since_2_3().accepted();

@@ -1,0 +1,146 @@
+//! `global_defs`: the table of services, its synchronisation and nftables; and `SSL`.
+
+use super::item::Argument;
+use super::words::{Read, Words};
+use super::{Builder, Item};
+use crate::diagnostic::Diagnostic;
+use crate::model::{ClientTls, FlushOnStop, SyncDaemon};
+use crate::table;
+use std::net::IpAddr;
+
+/// The kernel's names of interfaces have 16 bytes with the final zero.
+const LONGEST_NAME: usize = 15;
+
+impl<'t> Builder<'t> {
+    pub(super) fn forwarding_global(&mut self, item: &Item<'t>) -> bool {
+        let globals = &mut self.config.globals;
+        match item.name() {
+            "lvs_flush" => globals.lvs_flush = true,
+            "lvs_flush_on_stop" | "lvs_flush_onstop" => self.flush_on_stop(item),
+            "lvs_sync_daemon" => self.sync_daemon(item),
+            "rs_init_notifies" => globals.rs_init_notifies = item.switch(),
+            "no_checker_emails" => globals.no_checker_emails = item.switch(),
+            _ => return self.nftables_keyword(item),
+        }
+        true
+    }
+
+    fn nftables_keyword(&mut self, item: &Item<'t>) -> bool {
+        let nftables = &mut self.config.globals.nftables;
+        let whole = || item.integer().and_then(|v| i32::try_from(v).ok());
+        let table = |usual: &str| Some(item.text_value().unwrap_or_else(|| usual.to_owned()));
+        match item.name() {
+            "nftables" => nftables.table = table("keepalived"),
+            // What iptables was for is done by nftables.
+            "vrrp_iptables" => nftables.table = nftables.table.take().or_else(|| Some("keepalived".to_owned())),
+            "nftables_priority" => nftables.priority = whole().or(nftables.priority),
+            "nftables_ifindex" => nftables.by_index = true,
+            "nftables_ipvs" => nftables.ipvs_table = table("keepalived_ipvs"),
+            "nftables_ipvs_priority" => nftables.ipvs_priority = whole().or(nftables.ipvs_priority),
+            "nftables_ipvs_start_fwmark" => nftables.first_fwmark = item.unsigned().or(nftables.first_fwmark),
+            "nftables_counters" => nftables.counters = true,
+            _ => return false,
+        }
+        true
+    }
+
+    fn flush_on_stop(&mut self, item: &Item<'t>) {
+        let flush = match item.word() {
+            None => FlushOnStop::All,
+            Some("VS") => FlushOnStop::Services,
+            Some(other) => {
+                let text = format!("unknown option `{other}` of `{}`", item.name());
+                let found = Diagnostic::error("unknown-option", text).at(item.argument_span());
+                return self.report(found.help("`VS` exists; the line is ignored"));
+            }
+        };
+        self.config.globals.lvs_flush_on_stop = flush;
+    }
+
+    fn sync_daemon(&mut self, item: &Item<'t>) {
+        if self.config.globals.sync_daemon.is_some() {
+            let found = Diagnostic::error("duplicate-sync-daemon", "`lvs_sync_daemon` is given already");
+            return self.report(found.at(item.span()).help("this one is ignored"));
+        }
+        let Some(interface) = item.argument(0) else { return };
+        if interface.text.len() > LONGEST_NAME {
+            let found = Diagnostic::error("interface-name", "an interface name has up to 15 characters");
+            return self.report(found.at(interface.span).help("the line is ignored"));
+        }
+        let mut daemon = SyncDaemon {
+            interface: interface.text.to_owned(),
+            instance: None,
+            id: None,
+            maximum_length: None,
+            port: None,
+            ttl: None,
+            group: None,
+        };
+        let mut words = Words::new(&item.arguments);
+        let mut position = 0;
+        while let Some(word) = words.as_mut().and_then(Words::next) {
+            position += 1;
+            let Some(words) = words.as_mut().filter(|_| position > 1) else { continue };
+            // What is wrong has been reported; the rest of the line counts all the same.
+            let _ = self.sync_option(&mut daemon, position, word, words);
+        }
+        self.config.globals.sync_daemon = Some(daemon);
+    }
+
+    fn sync_option(
+        &mut self,
+        daemon: &mut SyncDaemon,
+        position: usize,
+        word: Argument<'t>,
+        words: &mut Words<'_, 't>,
+    ) -> Read<()> {
+        match word.text {
+            "inst" => {
+                let name = self.text_of(words)?;
+                daemon.instance.get_or_insert(name);
+            }
+            "id" => daemon.id = Some(self.bounded(words, 255)?),
+            "maxlen" => daemon.maximum_length = Some(self.bounded(words, 65_507)?),
+            "port" => daemon.port = Some(self.bounded(words, 65_535)?),
+            "ttl" => daemon.ttl = Some(self.bounded(words, 255)?),
+            "group" => daemon.group = self.sync_group(words)?,
+            _ if position == 2 => daemon.instance = Some(word.text.to_owned()),
+            number if position == 3 && number.parse::<u8>().is_ok() => {
+                daemon.id = number.parse().ok();
+                let found = Diagnostic::error("bare-sync-id", "the number of the daemon needs `id` before it");
+                self.report(found.at(word.span).help(format!("write `id {number}`; it is used")));
+            }
+            other => {
+                let text = format!("unknown option `{other}` of `lvs_sync_daemon`");
+                let found = Diagnostic::error("unknown-option", text).at(word.span);
+                self.report(found.help("inst, id, maxlen, port, ttl and group exist; it is ignored"));
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_group(&mut self, words: &mut Words<'_, 't>) -> Read<Option<IpAddr>> {
+        let value = self.value(words)?;
+        let group = value.text.parse().ok().filter(IpAddr::is_multicast);
+        if group.is_none() {
+            let text = format!("`{}` is no multicast address", value.text);
+            self.report(Diagnostic::error("invalid-address", text).at(value.span).help("the option is ignored"));
+        }
+        Ok(group)
+    }
+
+    pub(super) fn client_tls(&mut self, item: &Item<'t>) {
+        let mut tls = ClientTls::default();
+        for child in self.children(item.id) {
+            let Some(child) = self.item(child, &table::SSL) else { continue };
+            let slot = match child.name() {
+                "ca" => &mut tls.ca,
+                "certificate" => &mut tls.certificate,
+                "key" => &mut tls.key,
+                _ => &mut tls.password,
+            };
+            *slot = child.text_value();
+        }
+        self.config.client_tls = Some(tls);
+    }
+}
