@@ -2,14 +2,19 @@
 //!
 //! One task owns the pools; it never waits for a script, a mail or the table.
 
+mod easing;
 mod effect;
+mod facts;
 mod farm;
 mod ids;
 mod plan;
+mod service;
 #[cfg(test)]
 mod tests;
 
+pub use easing::Passive;
 pub use effect::{FarmEffect, HealthEvent, Table, TableChange};
+pub use facts::{Follow, Source, World};
 pub use farm::{Farm, ServiceReport};
 pub use ids::Ids;
 pub use plan::Plan;
@@ -17,6 +22,7 @@ pub use plan::Plan;
 use standfast_checkers::{CheckEvent, Runner, RunnerOptions};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Instant;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -32,6 +38,8 @@ pub struct Health {
 enum Order {
     Load(Plan),
     Addresses(BTreeSet<IpAddr>),
+    File(String, i32),
+    Bfd(String, bool),
     Reports(oneshot::Sender<Vec<ServiceReport>>),
     Stop,
 }
@@ -42,13 +50,14 @@ impl Health {
     pub fn start(
         plan: Plan,
         addresses: BTreeSet<IpAddr>,
+        world: World,
         table: Box<dyn Table>,
         outbox: UnboundedSender<HealthEvent>,
     ) -> Self {
         let (orders, inbox) = unbounded_channel();
         let (events, verdicts) = unbounded_channel();
         let runner = Runner::start(Vec::new(), events, &RunnerOptions::default());
-        let keeper = Keeper { farm: Farm::default(), runner, addresses, table, outbox };
+        let keeper = Keeper { farm: Farm::new(world), runner, addresses, table, outbox };
         let task = tokio::spawn(keeper.run(plan, inbox, verdicts));
         Self { orders, task }
     }
@@ -63,6 +72,17 @@ impl Health {
         let orders = self.orders.clone();
         // Health checking may have ended before the one who tells of addresses.
         move |present| drop(orders.send(Order::Addresses(present)))
+    }
+
+    /// Takes the number of a tracked file.
+    pub fn file_line(&self) -> impl Fn(&str, i32) + Send + Sync + 'static {
+        let orders = self.orders.clone();
+        move |name, value| drop(orders.send(Order::File(name.to_owned(), value)))
+    }
+
+    /// Takes the state of a BFD session.
+    pub fn set_bfd(&self, name: &str, up: bool) {
+        self.order(Order::Bfd(name.to_owned(), up));
     }
 
     /// The state of every pool; empty when the checks have stopped.
@@ -108,28 +128,32 @@ impl Keeper {
     ) {
         self.load(plan);
         loop {
+            let due = self.farm.poll_timeout();
             tokio::select! {
                 order = inbox.recv() => match order {
                     Some(Order::Load(plan)) => self.load(plan),
                     Some(Order::Addresses(present)) => self.take_addresses(present),
+                    Some(Order::File(name, value)) => self.farm.set_file(&name, value, Instant::now()),
+                    Some(Order::Bfd(name, up)) => self.farm.set_bfd(&name, up, Instant::now()),
                     // A caller that no longer wants the answer has dropped its end.
                     Some(Order::Reports(answer)) => drop(answer.send(self.farm.reports())),
                     Some(Order::Stop) | None => break,
                 },
                 Some(event) = verdicts.recv() => {
-                    self.farm.handle(&event);
-                    self.carry_out();
+                    self.farm.handle(&event, Instant::now());
                 }
+                () = wait_until(due) => self.farm.handle_timeout(Instant::now()),
             }
+            self.carry_out();
         }
         self.runner.stop().await;
-        self.farm.stop();
+        self.farm.stop(Instant::now());
         carry_out(&mut self.farm, &*self.table, &self.outbox);
     }
 
     fn load(&mut self, mut plan: Plan) {
         let checkers = std::mem::take(&mut plan.checkers);
-        self.farm.load(plan);
+        self.farm.load(plan, Instant::now());
         self.carry_out();
         let governed = self.farm.governed(&self.addresses);
         let suspended = governed.iter().filter(|(_, runs)| !runs).map(|(id, _)| *id);
@@ -138,14 +162,13 @@ impl Keeper {
     }
 
     fn take_addresses(&mut self, present: BTreeSet<IpAddr>) {
-        if self.farm.watches_addresses() {
-            let told = |address: &IpAddr, verb| {
+        let tell = |address: &IpAddr, verb| {
+            if self.farm.watches(*address) {
                 tracing::info!(target: "healthcheck", "Netlink reflector reports IP {address} {verb}");
-            };
-            let concerns = |address: &&IpAddr| self.farm.watches(**address);
-            present.difference(&self.addresses).filter(concerns).for_each(|address| told(address, "added"));
-            self.addresses.difference(&present).filter(concerns).for_each(|address| told(address, "removed"));
-        }
+            }
+        };
+        present.difference(&self.addresses).for_each(|address| tell(address, "added"));
+        self.addresses.difference(&present).for_each(|address| tell(address, "removed"));
         self.addresses = present;
         self.govern();
     }
@@ -159,6 +182,13 @@ impl Keeper {
 
     fn carry_out(&mut self) {
         carry_out(&mut self.farm, &*self.table, &self.outbox);
+    }
+}
+
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,15 +1,18 @@
 //! What the checkers, the pools and the table shall be, derived from a configuration.
 
+use super::easing::Passive;
+use super::facts::{Follow, Source, World};
 use super::ids::{Ids, ServiceName, kind_name, service_name};
 use crate::translate::checkers::{self, Names, Prepare};
 use crate::translate::{engine, group, names};
-use standfast_checkers::pool::{PoolChecker, PoolConfig, ServerId};
+use standfast_checkers::pool::{PoolChecker, PoolConfig, ServerConfig, ServerId};
 use standfast_checkers::script::Command;
 use standfast_checkers::{CheckerId, CheckerSpec};
 use standfast_ipvs::{DestinationConfig, ServiceConfig, ServiceId};
-use standfast_parser::model::{Config, Protocol, RealServer, VirtualServer};
+use standfast_parser::model::{CheckerKind, Config, Protocol, RealServer, VirtualServer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// Everything about checks and forwarding that a configuration asks for.
 #[derive(Debug, Default)]
@@ -47,9 +50,29 @@ pub struct PlannedService {
     pub quorum_down: Option<Command>,
     /// `smtp_alert` of the virtual server.
     pub smtp_alert: bool,
+    /// `no_checker_emails`: mails about servers only when their state changes.
+    pub only_changes_by_mail: bool,
+    /// Checkers that follow what others watch.
+    pub follows: Vec<Follow>,
 }
 
 impl PlannedService {
+    /// Gives checkers that follow something what is known about it.
+    pub(super) fn inform(&mut self, world: &World) {
+        for follow in &self.follows {
+            let mut checkers = self.pool.servers.iter_mut().flat_map(|server| &mut server.checkers);
+            if let Some(checker) = checkers.find(|checker| checker.id == follow.checker) {
+                checker.known = world.fact(&follow.source);
+            }
+        }
+    }
+
+    /// The name of the server that a checker belongs to.
+    pub(super) fn label_of(&self, id: CheckerId) -> Option<&str> {
+        let has = |server: &&ServerConfig| server.checkers.iter().any(|checker| checker.id == id);
+        self.pool.servers.iter().find(has).map(|server| server.name.as_str())
+    }
+
     /// Every checker of its servers.
     pub fn checkers(&self) -> impl Iterator<Item = CheckerId> + '_ {
         self.pool.servers.iter().flat_map(|server| &server.checkers).map(|checker| checker.id)
@@ -71,6 +94,12 @@ pub struct Member {
     pub smtp_alert: bool,
     /// It has checkers.
     pub checked: bool,
+    /// `slow_start`.
+    pub slow_start: Option<Duration>,
+    /// `drain_timeout`.
+    pub drain: Option<Duration>,
+    /// `passive_health`.
+    pub passive: Option<Passive>,
 }
 
 impl Plan {
@@ -117,6 +146,8 @@ impl Planner<'_, '_> {
             quorum_up: self.command(service.quorum_up.as_ref()),
             quorum_down: self.command(service.quorum_down.as_ref()),
             smtp_alert: service.smtp_alert,
+            only_changes_by_mail: false,
+            follows: Vec::new(),
             label,
         };
         for nth in 0..service.real_servers.len() {
@@ -130,7 +161,7 @@ impl Planner<'_, '_> {
         let twins = before.iter().filter(|other| other.address == server.address).count();
         let id = self.ids.server((into.name.clone(), server.address, twins));
         let names = Names { server: names::socket(server.address, transport), service: into.label.clone() };
-        let checks = self.checkers(id, server, &names);
+        let checks = self.checkers(id, server, &names, &mut into.follows);
         let member = self.member(server, &names, !checks.is_empty());
         into.members.insert(id, member);
         into.pool.servers.push(checkers::server(id, server, &names.server, checks));
@@ -158,20 +189,44 @@ impl Planner<'_, '_> {
         fresh
     }
 
-    fn checkers(&mut self, id: ServerId, server: &RealServer, names: &Names) -> Vec<PoolChecker> {
+    fn checkers(
+        &mut self,
+        id: ServerId,
+        server: &RealServer,
+        names: &Names,
+        follows: &mut Vec<Follow>,
+    ) -> Vec<PoolChecker> {
         let log_all = self.config.globals.checker_log_all_failures;
         let mut checks = Vec::new();
         for (nth, checker) in server.checkers.iter().enumerate() {
             let kind = kind_name(&checker.kind);
             let twins = server.checkers.iter().take(nth).filter(|other| kind_name(&other.kind) == kind).count();
             let checker_id = self.ids.checker(id, &checker.kind, twins);
+            let source = self.source(&checker.kind);
             let spec = checkers::spec(checker_id, checker, names, log_all, self.prepare);
-            if let Some(spec) = spec {
-                checks.push(PoolChecker { id: checker_id, alpha: checker.alpha });
-                self.plan.checkers.push(spec);
+            if source.is_some() || spec.is_some() {
+                checks.push(PoolChecker::new(checker_id, checker.alpha));
             }
+            follows.extend(source.map(|source| Follow { checker: checker_id, source }));
+            self.plan.checkers.extend(spec);
         }
         checks
+    }
+
+    /// What a checker without attempts follows.
+    fn source(&self, kind: &CheckerKind) -> Option<Source> {
+        match kind {
+            CheckerKind::File(tracked) => {
+                let file = self.config.track_files.iter().find(|file| file.name == tracked.name)?;
+                let (weight, reverse) = match tracked.weight {
+                    Some(weight) => (weight, tracked.reverse),
+                    None => (file.weight, file.reverse),
+                };
+                Some(Source::File { name: file.name.clone(), weight, reverse })
+            }
+            CheckerKind::Bfd(name) => Some(Source::Bfd { name: name.clone() }),
+            _ => None,
+        }
     }
 
     fn member(&mut self, server: &RealServer, names: &Names, checked: bool) -> Member {
@@ -182,6 +237,9 @@ impl Planner<'_, '_> {
             notify_down: self.command(server.notify_down.as_ref()),
             smtp_alert: server.smtp_alert,
             checked,
+            slow_start: None,
+            drain: None,
+            passive: None,
         }
     }
 

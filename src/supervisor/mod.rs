@@ -315,7 +315,8 @@ impl<'a> Supervisor<'a> {
 
     /// Restarts what has died without a word.
     async fn look(&mut self) -> Next {
-        let mut died = self.routers.as_mut().is_some_and(VirtualRouters::revive_trackers);
+        let mut died = self.routers.as_mut().is_some_and(VirtualRouters::revive_trackers)
+            | self.services.as_mut().is_some_and(Services::revive_trackers);
         if self.routers.is_none() && !self.config.instances.is_empty() && self.restart_at <= Instant::now() {
             died = true;
             self.restart_at = Instant::now() + RESTART_PAUSE;

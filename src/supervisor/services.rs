@@ -2,10 +2,14 @@
 
 use super::{Outbox, addresses};
 use crate::dataplane::{self, Dataplane};
-use crate::health::{Health, Plan, Table, TableChange};
+use crate::health::{Health, Plan, Table, TableChange, World};
 use crate::netlink;
+use crate::track::TrackerReport;
+use crate::track::file::{self, FileTracker, FileTrackers};
 use standfast_ipvs::Timeouts;
 use standfast_parser::model::{Config, LvsTimeouts};
+use standfast_vrrp::{TrackerName, TrackerStatus};
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, warn};
 
@@ -14,6 +18,8 @@ pub(super) struct Services {
     engine: Option<dataplane::Handle>,
     /// Tells of addresses, from the first virtual server with `ha_suspend` on.
     netlink: Option<netlink::Handle>,
+    files: FileTrackers,
+    followed: Vec<FileTracker>,
 }
 
 impl Services {
@@ -32,11 +38,16 @@ impl Services {
         };
         let netlink = plan.watches_addresses().then(addresses::start).flatten();
         let present = netlink.as_ref().map(addresses::present).unwrap_or_default();
-        let health = Health::start(plan, present, table, outbox.health.clone());
+        let followed = file::prepare_checkers(config);
+        let files = followed.iter().map(|tracker| (tracker.name.clone(), file::first_number(tracker)));
+        let world = World { files: files.collect(), ..World::default() };
+        let health = Health::start(plan, present, world, table, outbox.health.clone());
+        let mut files = FileTrackers::new(report_files(health.file_line()));
+        files.update(followed.clone());
         if let Some(netlink) = &netlink {
             addresses::follow(netlink, health.address_line());
         }
-        let services = Self { health, engine, netlink };
+        let services = Self { health, engine, netlink, files, followed };
         services.set_timeouts(config.globals.lvs_timeouts);
         services
     }
@@ -49,7 +60,18 @@ impl Services {
                 addresses::follow(netlink, self.health.address_line());
             }
         }
+        let wanted = file::prepare_checkers(config);
+        let tell = self.health.file_line();
+        let fresh = wanted.iter().filter(|tracker| !self.followed.iter().any(|old| old.name == tracker.name));
+        fresh.for_each(|tracker| tell(&tracker.name, file::first_number(tracker)));
         self.health.load(plan);
+        self.files.update(wanted.clone());
+        self.followed = wanted;
+    }
+
+    /// Starts what watches files again, if it has ended; true when it had.
+    pub(super) fn revive_trackers(&mut self) -> bool {
+        self.files.revive()
     }
 
     pub(super) fn are_alive(&self) -> bool {
@@ -78,6 +100,14 @@ impl Services {
             carry_out(engine, vec![dataplane::Command::SetTimeouts(timeouts_of(timeouts))]);
         }
     }
+}
+
+fn report_files(tell: impl Fn(&str, i32) + Send + Sync + 'static) -> TrackerReport {
+    Arc::new(move |tracker, status| {
+        if let (TrackerName::File(name), TrackerStatus::Value(value)) = (tracker, status) {
+            tell(&name, value);
+        }
+    })
 }
 
 fn timeouts_of(configured: LvsTimeouts) -> Timeouts {

@@ -7,7 +7,7 @@ use super::watch::{GLANCE, Wanted, Watch};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
-use standfast_parser::model::Config;
+use standfast_parser::model::{CheckerKind, Config};
 use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, OpenOptions};
@@ -42,6 +42,10 @@ pub fn prepare(config: &Config) -> Vec<FileTracker> {
     let instances = config.instances.iter().flat_map(|instance| &instance.track_files);
     let groups = config.sync_groups.iter().flat_map(|group| &group.track_files);
     let used: BTreeSet<&str> = instances.chain(groups).map(|tracked| tracked.name.as_str()).collect();
+    trackers_of(config, &used)
+}
+
+fn trackers_of(config: &Config, used: &BTreeSet<&str>) -> Vec<FileTracker> {
     let trackers = config.track_files.iter().filter(|file| used.contains(file.name.as_str()));
     let tracker = |file: &standfast_parser::model::TrackFile| FileTracker {
         name: file.name.clone(),
@@ -50,6 +54,27 @@ pub fn prepare(config: &Config) -> Vec<FileTracker> {
         overwrite: file.overwrite,
     };
     trackers.map(tracker).collect()
+}
+
+/// The files that checkers of real servers follow.
+#[must_use]
+pub fn prepare_checkers(config: &Config) -> Vec<FileTracker> {
+    let servers = config.virtual_servers.iter().flat_map(|service| &service.real_servers);
+    let checkers = servers.flat_map(|server| &server.checkers);
+    let used: BTreeSet<&str> = checkers
+        .filter_map(|checker| match &checker.kind {
+            CheckerKind::File(tracked) => Some(tracked.name.as_str()),
+            _ => None,
+        })
+        .collect();
+    trackers_of(config, &used)
+}
+
+/// Initialises a file as it asks for, and reads its number: 0 where there is none.
+#[must_use]
+pub fn first_number(tracker: &FileTracker) -> i32 {
+    initialise(tracker);
+    read(&tracker.path).unwrap_or(0)
 }
 
 /// Watches files in a thread of its own, which ends when this is dropped.

@@ -1,12 +1,15 @@
 //! Pools and checkers by the real daemon in namespaces: groups of addresses, suspension, notification, reload.
 
-#![expect(clippy::unwrap_used, reason = "a test without the test attribute")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test without the test attribute")]
 
 #[path = "../common/mod.rs"]
 mod common;
 mod pools;
 
-use pools::{checks_are_suspended_while_the_address_is_elsewhere, every_address_of_a_group_is_served};
+use pools::{
+    a_tracked_file_moves_the_weight_and_takes_a_server_out, checks_are_suspended_while_the_address_is_elsewhere,
+    every_address_of_a_group_is_served,
+};
 use standfast_labkit::{harness, tests};
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! One pool behind many addresses, and checks that wait for theirs.
 
-use crate::common::SOON;
 use crate::common::site::{NOTICED, Site, TCP_CHECK, VIP, real_server};
+use crate::common::{Daemon, SOON};
 use standfast_labkit::eventually;
 use standfast_labkit::servers::http_get;
 use std::net::SocketAddr;
@@ -67,4 +67,29 @@ pub fn checks_are_suspended_while_the_address_is_elsewhere() {
     let _web = site.web_servers();
     std::thread::sleep(Duration::from_secs(3));
     assert!(!daemon.log().contains("Adding service"), "it is checked:\n{}", daemon.log());
+}
+
+pub fn a_tracked_file_moves_the_weight_and_takes_a_server_out() {
+    let site = Site::nat("file", 2);
+    let _web = site.web_servers();
+    let check = "FILE_CHECK {\n track_file load\n }";
+    let servers = real_server("10.8.0.21", 1, check)
+        + &real_server("10.8.0.22", 1, "FILE_CHECK {\n track_file gone\n weight 0\n }");
+    let files = "track_file load {\n file DIR/load\n weight 1\n}\ntrack_file gone {\n file DIR/gone\n init_file 0\n}\n";
+    let mut daemon =
+        Daemon::prepare(&site.lab, &site.director, &(files.to_owned() + &site.service_of("wrr", "", &servers)));
+    let write = |name: &str, number: &str| std::fs::write(daemon.directory.join(name), number).unwrap();
+    write("load", "2");
+    daemon.launch();
+    site.await_tally(8, &[("web1", 6), ("web2", 2)]);
+    std::fs::write(daemon.directory.join("load"), "0").unwrap();
+    daemon
+        .await_log("Changing weight from 3 to 1 for active service [10.8.0.21]:tcp:80 of VS [10.7.0.100]:tcp:80", SOON);
+    site.await_tally(4, &[("web1", 2), ("web2", 2)]);
+    std::fs::write(daemon.directory.join("gone"), "1").unwrap();
+    daemon.await_log("([10.8.0.22]:tcp:80): tracked file gone now FAULT state", SOON);
+    daemon.await_log("Removing service [10.8.0.22]:tcp:80 from VS [10.7.0.100]:tcp:80", SOON);
+    site.await_tally(4, &[("web1", 4)]);
+    std::fs::write(daemon.directory.join("gone"), "0").unwrap();
+    site.await_tally(4, &[("web1", 2), ("web2", 2)]);
 }

@@ -13,6 +13,8 @@ pub struct PoolConfig {
     pub quorum: u32,
     /// `hysteresis`: the sum must reach quorum + hysteresis to gain, and fall below quorum - hysteresis to lose.
     pub hysteresis: u32,
+    /// `rs_init_notifies`: servers that are up from the start are told about, too.
+    pub init_notifies: bool,
     /// `omega`: notifications of "down" at the end of the daemon.
     pub omega: bool,
     /// `sorry_server`.
@@ -52,4 +54,22 @@ pub struct PoolChecker {
     pub id: CheckerId,
     /// `alpha`: down until its first success.
     pub alpha: bool,
+    /// What is known from the start; `None` where the first attempt must tell.
+    pub known: Option<Fact>,
+}
+
+impl PoolChecker {
+    /// A checker that knows nothing yet.
+    pub fn new(id: CheckerId, alpha: bool) -> Self {
+        Self { id, alpha, known: None }
+    }
+}
+
+/// What a checker that makes no attempts (`FILE_CHECK`, `BFD_CHECK`) says about its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fact {
+    /// The server may serve.
+    pub up: bool,
+    /// Added to the server's weight while it is up.
+    pub shift: i32,
 }

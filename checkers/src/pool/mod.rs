@@ -8,7 +8,7 @@ mod quorum;
 mod reload;
 mod server;
 
-pub use config::{PoolChecker, PoolConfig, ServerConfig, ServerId, SorryConfig};
+pub use config::{Fact, PoolChecker, PoolConfig, ServerConfig, ServerId, SorryConfig};
 pub use server::ServerView;
 
 use crate::{CheckEvent, CheckerId};
@@ -91,6 +91,7 @@ pub struct Pool {
     quorum: u32,
     hysteresis: u32,
     omega: bool,
+    init_notifies: bool,
     sorry: Option<Sorry>,
     servers: Vec<Server>,
     quorum_up: bool,
@@ -112,6 +113,7 @@ impl Pool {
             quorum: config.quorum,
             hysteresis: config.hysteresis,
             omega: config.omega,
+            init_notifies: config.init_notifies,
             sorry: config.sorry.map(Sorry::new),
             servers: config.servers.into_iter().map(Server::new).collect(),
             quorum_up: false,
@@ -147,6 +149,29 @@ impl Pool {
         true
     }
 
+    /// Takes what a checker without attempts says; `mail` is the body about a change. Returns whether the checker belongs to
+    /// this pool.
+    pub fn learn(&mut self, id: CheckerId, fact: Fact, first: bool, mail: Option<&String>) -> bool {
+        let Some((index, standing)) = self.standing(id) else { return false };
+        match (standing.up, fact.up) {
+            (true, true) => {
+                self.change_weight(index, |server| server.set_shift(id, fact.shift));
+                self.update_quorum(false);
+            }
+            // The weight of a server that does not serve changes without a word.
+            (_, up) => self.with(index, |server| server.set_shift(id, if up { fact.shift } else { 0 })),
+        }
+        if first || standing.up != fact.up {
+            self.verdict(index, id, fact.up, first, mail);
+        }
+        true
+    }
+
+    fn standing(&self, id: CheckerId) -> Option<(usize, server::Standing)> {
+        let find = |(index, server): (usize, &Server)| Some((index, *server.checkers.get(&id)?));
+        self.servers.iter().enumerate().find_map(find)
+    }
+
     /// The next effect, oldest first.
     pub fn poll_effect(&mut self) -> Option<PoolEffect> {
         self.effects.pop_front()
@@ -176,6 +201,11 @@ impl Pool {
         self.sorry.as_ref().is_some_and(|sorry| sorry.serving)
     }
 
+    /// The verdict of one checker; `None` where it does not belong to this pool.
+    pub fn is_up(&self, id: CheckerId) -> Option<bool> {
+        self.standing(id).map(|(_, standing)| standing.up)
+    }
+
     /// The servers in the order of the file.
     pub fn servers(&self) -> impl Iterator<Item = ServerView<'_>> {
         self.servers.iter().map(Server::view)
@@ -188,6 +218,9 @@ impl Pool {
         self.with(index, |server| server.alive = alive);
         if alive {
             self.enter_table(index);
+            if self.init_notifies {
+                self.notify(index);
+            }
         } else if inhibit && !self.sorry_serves() {
             self.set_in_table(index, 0);
         }

@@ -12,6 +12,7 @@ impl Pool {
         self.quorum = config.quorum;
         self.hysteresis = config.hysteresis;
         self.omega = config.omega;
+        self.init_notifies = config.init_notifies;
         self.remove_missing(&config.servers);
         self.change_sorry(config.sorry);
         self.take_servers(config.servers);
@@ -108,6 +109,7 @@ impl Server {
     fn standing_of(&self, checker: &PoolChecker, failed: bool) -> Standing {
         match self.checkers.get(&checker.id) {
             Some(standing) => Standing { alpha: checker.alpha, ..*standing },
+            None if checker.known.is_some() => Standing::new(checker),
             None => Standing { up: !(checker.alpha && failed), ..Standing::new(checker) },
         }
     }

@@ -1,6 +1,6 @@
 //! A real server as its pool knows it.
 
-use super::{PoolChecker, ServerConfig, ServerId};
+use super::{Fact, PoolChecker, ServerConfig, ServerId};
 use crate::CheckerId;
 use std::collections::BTreeMap;
 
@@ -18,6 +18,7 @@ pub(super) struct Standing {
     pub(super) alpha: bool,
     pub(super) up: bool,
     pub(super) weight: Option<i32>,
+    pub(super) shift: i32,
 }
 
 /// A server as seen by dumps and statistics.
@@ -50,18 +51,21 @@ impl Server {
     /// The configured weight moved by what each checker asks for, within what the kernel takes.
     pub(super) fn weight(&self) -> u32 {
         let configured = i64::from(self.config.weight);
-        let moved: i64 = self
-            .checkers
-            .values()
-            .filter_map(|checker| checker.weight)
-            .map(|asked| i64::from(asked) - configured)
-            .sum();
+        let asked = self.checkers.values().filter_map(|checker| checker.weight);
+        let shifts: i64 = self.checkers.values().map(|checker| i64::from(checker.shift)).sum();
+        let moved = shifts + asked.map(|asked| i64::from(asked) - configured).sum::<i64>();
         u32::try_from((configured + moved).clamp(0, i64::from(i32::MAX))).unwrap_or(0)
     }
 
     pub(super) fn ask_weight(&mut self, id: CheckerId, weight: Option<i32>) {
         if let Some(checker) = self.checkers.get_mut(&id) {
             checker.weight = weight;
+        }
+    }
+
+    pub(super) fn set_shift(&mut self, id: CheckerId, shift: i32) {
+        if let Some(checker) = self.checkers.get_mut(&id) {
+            checker.shift = shift;
         }
     }
 
@@ -101,6 +105,11 @@ impl Server {
 
 impl Standing {
     pub(super) fn new(checker: &PoolChecker) -> Self {
-        Self { alpha: checker.alpha, up: !checker.alpha, weight: None }
+        match checker.known {
+            Some(Fact { up, shift }) => {
+                Self { alpha: checker.alpha, up, weight: None, shift: if up { shift } else { 0 } }
+            }
+            None => Self { alpha: checker.alpha, up: !checker.alpha, weight: None, shift: 0 },
+        }
     }
 }

@@ -10,12 +10,20 @@ fn server(index: u64, weight: i32, checkers: &[u64]) -> ServerConfig {
         name: format!("[10.1.0.{index}]:tcp:80"),
         weight,
         inhibit_on_failure: false,
-        checkers: checkers.iter().map(|&id| PoolChecker { id: CheckerId(id), alpha: false }).collect(),
+        checkers: checkers.iter().map(|&id| PoolChecker::new(CheckerId(id), false)).collect(),
     }
 }
 
 fn config(quorum: u32, hysteresis: u32, servers: Vec<ServerConfig>) -> PoolConfig {
-    PoolConfig { service: VIRTUAL.to_owned(), quorum, hysteresis, omega: false, sorry: None, servers }
+    PoolConfig {
+        service: VIRTUAL.to_owned(),
+        quorum,
+        hysteresis,
+        omega: false,
+        init_notifies: false,
+        sorry: None,
+        servers,
+    }
 }
 
 fn sorry(inhibit: bool) -> Option<SorryConfig> {
@@ -324,7 +332,7 @@ fn any_config() -> impl Strategy<Value = PoolConfig> {
             name: format!("[10.1.0.{id}]:tcp:80"),
             weight,
             inhibit_on_failure: inhibit,
-            checkers: (0..checkers as u64).map(|n| PoolChecker { id: CheckerId(id * 10 + n), alpha }).collect(),
+            checkers: (0..checkers as u64).map(|n| PoolChecker::new(CheckerId(id * 10 + n), alpha)).collect(),
         });
         PoolConfig { sorry: inhibit.and_then(sorry), ..config(quorum, hysteresis.min(quorum - 1), servers.collect()) }
     })
