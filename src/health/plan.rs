@@ -9,7 +9,7 @@ use standfast_checkers::pool::{PoolChecker, PoolConfig, ServerConfig, ServerId};
 use standfast_checkers::script::Command;
 use standfast_checkers::{CheckerId, CheckerSpec};
 use standfast_ipvs::{DestinationConfig, ServiceConfig, ServiceId};
-use standfast_parser::model::{CheckerKind, Config, Protocol, RealServer, VirtualServer};
+use standfast_parser::model::{CheckerKind, Config, PassiveHealth, Protocol, RealServer, VirtualServer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -140,13 +140,13 @@ impl Planner<'_, '_> {
             engines,
             group: group.map(|group| (group.name.clone(), group::entry_names(service, group))),
             watched: group::watched(service, group),
-            pool: checkers::pool(service, transport),
+            pool: checkers::pool(service, transport, self.config.globals.rs_init_notifies),
             members: BTreeMap::new(),
             sorry: service.sorry_server.as_ref().and_then(|sorry| self.possible(&label, engine::sorry(sorry))),
             quorum_up: self.command(service.quorum_up.as_ref()),
             quorum_down: self.command(service.quorum_down.as_ref()),
             smtp_alert: service.smtp_alert,
-            only_changes_by_mail: false,
+            only_changes_by_mail: self.config.globals.no_checker_emails,
             follows: Vec::new(),
             label,
         };
@@ -237,9 +237,9 @@ impl Planner<'_, '_> {
             notify_down: self.command(server.notify_down.as_ref()),
             smtp_alert: server.smtp_alert,
             checked,
-            slow_start: None,
-            drain: None,
-            passive: None,
+            slow_start: server.slow_start,
+            drain: server.drain_timeout,
+            passive: server.passive_health.map(passive),
         }
     }
 
@@ -261,6 +261,10 @@ impl Planner<'_, '_> {
         let living = self.plan.services.iter().flat_map(|service| service.members.keys().copied()).collect();
         self.ids.retain(&living);
     }
+}
+
+fn passive(rule: PassiveHealth) -> Passive {
+    Passive { failures: rule.failures, window: rule.window, suspend: rule.suspend }
 }
 
 fn service_label(id: &ServiceId, protocol: Protocol) -> String {

@@ -49,13 +49,13 @@ pub fn spec(
 
 /// A pool without its servers.
 #[must_use]
-pub fn pool(service: &VirtualServer, transport: Option<Protocol>) -> PoolConfig {
+pub fn pool(service: &VirtualServer, transport: Option<Protocol>, init_notifies: bool) -> PoolConfig {
     PoolConfig {
         service: names::virtual_server(service),
         quorum: service.quorum,
         hysteresis: service.hysteresis,
         omega: service.omega,
-        init_notifies: false,
+        init_notifies,
         sorry: service
             .sorry_server
             .as_ref()
@@ -92,13 +92,9 @@ fn probe(checker: &Checker, prepare: &mut Prepare<'_>) -> Option<ProbeSpec> {
         })),
         CheckerKind::Ping => Some(ProbeSpec::Ping(connect(checker))),
         CheckerKind::Udp(check) => Some(ProbeSpec::Udp(udp(checker, check))),
-<<<<<<< HEAD
-        // The parser lists these among the keywords that are not acted on.
-        CheckerKind::Grpc { .. } | CheckerKind::File(_) | CheckerKind::Bfd(_) => None,
-=======
         // These make no attempts: the pools hear of what they follow.
         CheckerKind::File(_) | CheckerKind::Bfd(_) => None,
->>>>>>> 2d27472 (Follow tracked files in FILE_CHECK, and ease servers in and out of the table)
+        CheckerKind::Grpc { .. } => None,
     }
 }
 

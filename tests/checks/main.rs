@@ -7,12 +7,17 @@ mod common;
 mod pools;
 
 use pools::{
-    a_tracked_file_moves_the_weight_and_takes_a_server_out, checks_are_suspended_while_the_address_is_elsewhere,
-    every_address_of_a_group_is_served,
+    a_drained_server_finishes_its_connections, a_tracked_file_moves_the_weight_and_takes_a_server_out,
+    checks_are_suspended_while_the_address_is_elsewhere, every_address_of_a_group_is_served,
 };
 use standfast_labkit::{harness, tests};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    harness::main(tests![every_address_of_a_group_is_served, checks_are_suspended_while_the_address_is_elsewhere,])
+    harness::main(tests![
+        every_address_of_a_group_is_served,
+        checks_are_suspended_while_the_address_is_elsewhere,
+        a_tracked_file_moves_the_weight_and_takes_a_server_out,
+        a_drained_server_finishes_its_connections,
+    ])
 }

@@ -3,7 +3,7 @@
 use crate::common::site::{NOTICED, Site, TCP_CHECK, VIP, real_server};
 use crate::common::{Daemon, SOON};
 use standfast_labkit::eventually;
-use standfast_labkit::servers::http_get;
+use standfast_labkit::servers::{Behaviour, http_get};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -92,4 +92,27 @@ pub fn a_tracked_file_moves_the_weight_and_takes_a_server_out() {
     site.await_tally(4, &[("web1", 4)]);
     std::fs::write(daemon.directory.join("gone"), "0").unwrap();
     site.await_tally(4, &[("web1", 2), ("web2", 2)]);
+}
+
+pub fn a_drained_server_finishes_its_connections() {
+    let site = Site::nat("drain", 2);
+    let web = site.web_servers();
+    let servers = real_server("10.8.0.21", 100, &format!("drain_timeout 60\n{TCP_CHECK}"))
+        + &real_server("10.8.0.22", 100, TCP_CHECK);
+    let mut daemon = site.start(&site.service_of("wrr", "", &servers));
+    site.await_tally(4, &[("web1", 2), ("web2", 2)]);
+    web[0].set(Behaviour::Drip);
+    web[1].set(Behaviour::Drip);
+    let before = web[0].requests();
+    std::thread::scope(|scope| {
+        // Whichever of the two goes to the first server must survive its removal.
+        let slow = [scope.spawn(|| site.ask()), scope.spawn(|| site.ask())];
+        eventually(SOON, "a slow request to the first server", || web[0].requests() > before);
+        daemon.configure(&site.service_of("wrr", "", &real_server("10.8.0.22", 100, TCP_CHECK)));
+        daemon.signal(nix::sys::signal::Signal::SIGHUP);
+        daemon.await_log("Draining service [10.8.0.21]:tcp:80 of VS [10.7.0.100]:tcp:80 for 60 s", SOON);
+        for request in slow {
+            assert_eq!(request.join().unwrap().unwrap(), "slow");
+        }
+    });
 }

@@ -119,8 +119,8 @@ keywords! { GLOBAL_DEFS_OWN {
     k("lvs_netlink_cmd_rcv_bufs_force", Switch, "[BOOL]", "off", "SO_RCVBUFFORCE", 3).accepted();
     k("lvs_netlink_monitor_rcv_bufs", integer(0, 4294967295), "BYTES", "system", "netlink socket buffer", 3).accepted();
     k("lvs_netlink_monitor_rcv_bufs_force", Switch, "[BOOL]", "off", "SO_RCVBUFFORCE", 3).accepted();
-    k("rs_init_notifies", Switch, "[BOOL]", "off", "notify_up at start for RS that start up", 3).accepted();
-    k("no_checker_emails", Switch, "[BOOL]", "off", "mail only when RS is added/removed", 3).accepted();
+    k("rs_init_notifies", Switch, "[BOOL]", "off", "notify_up at start for RS that start up", 3);
+    k("no_checker_emails", Switch, "[BOOL]", "off", "mail only when RS is added/removed", 3);
     k("vrrp_rx_bufs_policy", Word, "MTU / ADVERT / BYTES", "system", "vrrp rx socket buffer policy (case-insensitive words)", 3).accepted();
     k("vrrp_rx_bufs_multiplier", integer(1, 4294967295), "N>=1", "3", "multiplier", 3).accepted();
     k("vrrp_startup_delay", seconds(1000, 4294967295), "TIMER", "0", "delay vrrp start after daemon start", 3);

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::health::World;
-use standfast_parser::model::{TrackFile, TrackedWeight};
+use standfast_parser::model::{CheckerKind, TrackFile, TrackedWeight};
 
 fn following(kind: CheckerKind) -> RealServer {
     let mut server = real("10.1.0.1:80", 5);
-    server.checkers = vec![Checker { kind, ..checker(server.address) }];
+    server.checkers[0].kind = kind;
     server
 }
 

@@ -6,18 +6,10 @@ use super::{Farm, FarmEffect, HealthEvent, Ids, Plan, TableChange};
 use standfast_checkers::{CheckEvent, CheckerId};
 use standfast_ipvs::Forwarding;
 use standfast_parser::model::{
-<<<<<<< HEAD:src/health/tests.rs
-    Config, ForwardingMethod, GroupEntry, RealServer, SorryServer, Tunnel, VirtualServer, VirtualServerGroup,
-    VirtualTarget,
-};
-use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
-=======
-    Checker, CheckerKind, Config, ForwardingMethod, Protocol, RealServer, SorryServer, VirtualServer, VirtualTarget,
+    Config, ForwardingMethod, RealServer, SorryServer, Tunnel, VirtualServer, VirtualTarget,
 };
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
->>>>>>> 2d27472 (Follow tracked files in FILE_CHECK, and ease servers in and out of the table):src/health/tests/mod.rs
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
