@@ -29,7 +29,7 @@ fn try_send(packets: &nix::Result<PacketSocket>, interface: Option<&Interface>, 
 }
 
 fn kind(address: IpAddr) -> &'static str {
-    if address.is_ipv4() { "gratuitous ARP" } else { "Unsolicited Neighbour Advert" }
+    if address.is_ipv4() { "gratuitous ARP" } else { "unsolicited Neighbour Advert" }
 }
 
 /// RFC 4861 section 4.4: the router flag belongs only to interfaces that forward.

@@ -3,7 +3,7 @@
 use super::Outbox;
 use crate::netlink;
 use crate::run::Exit;
-use crate::track::file::FileTrackers;
+use crate::track::file::{self, FileTrackers};
 use crate::track::process::ProcessTrackers;
 use crate::track::{ScriptTrackers, TrackerReport, Trackers};
 use crate::vrrp::{self, StartError, Views, VrrpSetup};
@@ -23,11 +23,17 @@ pub(super) struct VirtualRouters {
 
 impl VirtualRouters {
     /// Starts everything; the reason for a failure is logged.
-    pub(super) fn start(setup: VrrpSetup, trackers: Trackers, memory: &Path, outbox: &Outbox) -> Result<Self, Exit> {
+    pub(super) fn start(
+        mut setup: VrrpSetup,
+        trackers: Trackers,
+        memory: &Path,
+        outbox: &Outbox,
+    ) -> Result<Self, Exit> {
         let netlink = netlink::start(netlink::Options { memory: Some(memory.to_owned()) }).map_err(|error| {
             error!(target: "vrrp", "Cannot start netlink: {error}");
             Exit::Failure
         })?;
+        setup.verdicts = file::first_values(&trackers.files);
         let thread = vrrp::start(setup, &netlink, outbox.vrrp.clone()).map_err(|error| {
             error!(target: "vrrp", "{error}");
             exit_of(&error)

@@ -77,6 +77,13 @@ pub fn first_number(tracker: &FileTracker) -> i32 {
     read(&tracker.path).unwrap_or(0)
 }
 
+/// What the files say now, so that no election begins without their votes.
+#[must_use]
+pub fn first_values(trackers: &[FileTracker]) -> Vec<(TrackerName, TrackerStatus)> {
+    let value = |tracker: &FileTracker| TrackerStatus::Value(first_number(tracker));
+    trackers.iter().map(|tracker| (TrackerName::File(tracker.name.clone()), value(tracker))).collect()
+}
+
 /// Watches files in a thread of its own, which ends when this is dropped.
 pub struct FileTrackers {
     report: TrackerReport,

@@ -22,7 +22,6 @@ use crate::netlink;
 use crate::poller::Bell;
 use shell::World;
 use standfast_vrrp::{TrackerName, TrackerStatus};
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -73,7 +72,8 @@ pub fn start(
     let interfaces = shell::by_index(netlink.interfaces());
     let (commands, received) = channel();
     let bell = Bell::new().map_err(io::Error::from)?;
-    let world = World { setup, netlink: netlink.clone(), events, interfaces, trackers: BTreeMap::new() };
+    let trackers = setup.verdicts.iter().cloned().collect();
+    let world = World { setup, netlink: netlink.clone(), events, interfaces, trackers };
     let ear = bell.clone();
     let thread =
         std::thread::Builder::new().name("vrrp".to_owned()).spawn(move || thread::run(world, &received, &ear))?;

@@ -3,7 +3,8 @@
 use super::slots::{Slots, Virtual};
 use crate::netlink::{AddressSpec, Interface, Pace};
 use crate::scheduling::Scheduling;
-use standfast_vrrp::{GroupConfig, Link, NodeConfig, RouterConfig, TrackerConfig, TrackerName};
+use standfast_vrrp::{GroupConfig, Link, NodeConfig, RouterConfig, TrackerConfig, TrackerName, TrackerStatus};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +17,16 @@ pub struct VrrpSetup {
     pub groups: Vec<GroupConfig>,
     /// `vrrp_startup_delay`.
     pub startup_delay: Duration,
+    /// `log_unknown_vrids`.
+    pub log_unknown_vrids: bool,
     /// `vrrp_garp_interval` and `vrrp_gna_interval`.
     pub pace: Pace,
     /// `dynamic_interfaces`: interfaces may be missing at the start.
     pub dynamic_interfaces: bool,
     /// `--dont-release-vrrp`: a stop says nothing and leaves the addresses where they are.
     pub keep_addresses: bool,
+    /// Verdicts of trackers that are known before the start.
+    pub verdicts: Vec<(TrackerName, TrackerStatus)>,
     /// Scheduling of this thread and of the netlink thread, which announces the addresses.
     pub scheduling: Scheduling,
 }
@@ -90,6 +95,16 @@ impl VrrpSetup {
         specs.map(|spec| (spec.address, spec.prefix_len)).collect()
     }
 
+    /// Every source that `track_src_ip` watches.
+    pub(super) fn tracked_sources(&self) -> Vec<IpAddr> {
+        let trackers = self.routers.iter().flat_map(|router| &router.config.trackers);
+        let source = |tracker: &TrackerConfig| match tracker.tracker {
+            TrackerName::Source(address) => Some(address),
+            _ => None,
+        };
+        trackers.filter_map(source).collect()
+    }
+
     /// The pure crate's view, with links from `slots`; watched interfaces get a slot, too.
     pub(super) fn node_config(&self, slots: &mut Slots) -> NodeConfig {
         let routers: Vec<_> = self.routers.iter().map(|router| router.router_config(slots)).collect();
@@ -99,7 +114,12 @@ impl VrrpSetup {
                 slots.link(name);
             }
         }
-        NodeConfig { routers, groups: self.groups.clone(), startup_delay: self.startup_delay }
+        NodeConfig {
+            routers,
+            groups: self.groups.clone(),
+            startup_delay: self.startup_delay,
+            log_unknown_vrids: self.log_unknown_vrids,
+        }
     }
 }
 

@@ -2,12 +2,14 @@
 
 use super::event::{Views, VrrpEvent};
 use super::setup::VrrpSetup;
-use super::slots::{Slots, Virtual};
+use super::slots::{Facts, Slots, Virtual};
 use super::socket::{LARGEST, Outgoing};
 use super::sockets::Sockets;
 use crate::netlink::{self, AddressSpec, Event, Interface};
 use crate::poller::Poller;
-use standfast_vrrp::{Datagram, Effect, Family, Level, Link, Node, Report, RouterId, TrackerName, TrackerStatus};
+use standfast_vrrp::{
+    Datagram, Effect, Family, Level, Link, Node, Report, RouterId, TrackerName, TrackerStatus, packet,
+};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -64,7 +66,15 @@ impl<'a> Shell<'a> {
         shell.take_all_interfaces(poller);
         shell.settle();
         shell.started = true;
+        shell.tell_sockets();
         shell
+    }
+
+    /// One line for every socket and what it serves, as keepalived numbers its pool.
+    fn tell_sockets(&self) {
+        for line in self.sockets.lines(&self.slots) {
+            tracing::debug!(target: "vrrp", "VRRP sockpool: [{line}]");
+        }
     }
 
     /// When [`Shell::settle`] is due.
@@ -120,15 +130,20 @@ impl<'a> Shell<'a> {
                 self.take_all_interfaces(poller);
             }
             Event::Changed(interface) => {
-                self.world.interfaces.insert(interface.index, Arc::clone(&interface));
+                let before = self.world.interfaces.insert(interface.index, Arc::clone(&interface));
+                if before.is_none_or(|before| before.name != interface.name) {
+                    tracing::debug!(target: "vrrp", "Interface {} added", interface.name);
+                }
                 self.update_slot(&interface.name.clone(), Some(interface), poller);
             }
             Event::Removed(interface) => {
                 self.world.interfaces.remove(&interface.index);
                 self.update_slot(&interface.name, None, poller);
+                tracing::debug!(target: "vrrp", "Interface {} deleted", interface.name);
             }
             Event::AddressLost { owner, address, .. } => self.address_lost(&owner, address),
         }
+        self.tell_tracked_sources();
     }
 
     pub(super) fn reconfigure(&mut self, setup: VrrpSetup, poller: &Poller) {
@@ -144,6 +159,7 @@ impl<'a> Shell<'a> {
         self.take_all_interfaces(poller);
         self.settle();
         self.forget_removed_routers();
+        self.tell_sockets();
     }
 
     pub(super) fn views(&self) -> Views {
@@ -185,6 +201,7 @@ impl<'a> Shell<'a> {
             self.update_slot(&name, interface, poller);
         }
         self.sockets.align(&self.slots, poller);
+        self.tell_tracked_sources();
     }
 
     fn update_slot(&mut self, name: &str, interface: Option<Arc<Interface>>, poller: &Poller) {
@@ -206,14 +223,26 @@ impl<'a> Shell<'a> {
     fn tell_node(&mut self, name: &str, link: Link) {
         let Some(slot) = self.slots.get_mut(link) else { return };
         let facts = slot.facts(&self.of_routers);
-        if slot.told.replace(facts) == Some(facts) {
+        let told = slot.told.replace(facts);
+        if told == Some(facts) {
             return;
         }
+        tell_sources(name, told, facts);
         let now = Instant::now();
         let status = if facts.usable { TrackerStatus::Up } else { TrackerStatus::Down };
         self.node.set_source(link, Family::V4, facts.v4, now);
         self.node.set_source(link, Family::V6, facts.v6, now);
         self.node.set_tracker(&TrackerName::Interface(name.to_owned()), status, now);
+    }
+
+    /// Votes of `track_src_ip`: a source may be on any interface.
+    fn tell_tracked_sources(&mut self) {
+        for source in self.world.setup.tracked_sources() {
+            let held = |interface: &Arc<Interface>| interface.addresses.iter().any(|held| held.address == source);
+            let found = self.world.interfaces.values().any(held);
+            let status = if found { TrackerStatus::Up } else { TrackerStatus::Down };
+            self.node.set_tracker(&TrackerName::Source(source), status, Instant::now());
+        }
     }
 
     fn address_lost(&mut self, owner: &str, address: IpAddr) {
@@ -244,12 +273,18 @@ impl<'a> Shell<'a> {
             | Effect::UpdateAddresses { router }
             | Effect::Announce { router, .. } => self.command_netlink(router, &effect),
             Effect::Report(report) => log(&report),
+            Effect::UnknownVrid { link, vrid, .. } => {
+                let name = self.slots.get(link).map_or("any", |slot| slot.name.as_str());
+                tracing::info!(target: "vrrp", "Unknown VRID({vrid}) received on interface({name}). ignoring...");
+            }
             effect => self.tell_supervisor(effect),
         }
     }
 
     fn send(&self, router: RouterId, link: Link, advert: &Outgoing<'_>) {
-        if let Err(error) = self.sockets.send(link, advert) {
+        let Err(error) = self.sockets.send(link, advert) else { return };
+        // That a farewell cannot leave by an interface that is down is no news.
+        if !(is_farewell(advert) && matches!(error, nix::Error::ENETUNREACH | nix::Error::ENETDOWN)) {
             let (name, code) = (self.name(router), error as i32);
             tracing::warn!(target: "vrrp", "({name}): send advert error {code} ({})", error.desc());
         }
@@ -265,6 +300,9 @@ impl<'a> Shell<'a> {
                 netlink.clear_addresses(name, &entry.dropped);
             }
             Effect::UpdateAddresses { .. } => {
+                for gone in entry.dropped.iter() {
+                    tracing::info!(target: "vrrp", "({name}) ip address {}/{} dev {}, no longer exist", gone.address, gone.prefix_len, gone.interface);
+                }
                 netlink.clear_addresses(name, &entry.dropped);
                 netlink.set_addresses(name, addresses);
             }
@@ -298,6 +336,24 @@ impl<'a> Shell<'a> {
 
 pub(super) fn by_index(interfaces: Vec<Arc<Interface>>) -> BTreeMap<u32, Arc<Interface>> {
     interfaces.into_iter().map(|interface| (interface.index, interface)).collect()
+}
+
+fn is_farewell(advert: &Outgoing<'_>) -> bool {
+    let before = if advert.protocol == packet::PROTOCOL_AH { packet::AH_LEN } else { 0 };
+    advert.payload.get(before + 2) == Some(&0)
+}
+
+/// Which addresses adverts may come from now on, and which no more.
+fn tell_sources(name: &str, before: Option<Facts>, now: Facts) {
+    let before = before.map_or([None, None], |facts| [facts.v4, facts.v6]);
+    for (old, new) in before.into_iter().zip([now.v4, now.v6]).filter(|(old, new)| old != new) {
+        if let Some(old) = old.filter(|_| new.is_none()) {
+            tracing::info!(target: "vrrp", "Deassigned address {old} from interface {name}");
+        }
+        if let Some(new) = new {
+            tracing::info!(target: "vrrp", "Assigned address {new} for interface {name}");
+        }
+    }
 }
 
 fn log(report: &Report) {

@@ -32,6 +32,11 @@ impl Slot {
         self.interface.as_ref().is_some_and(|interface| interface.is_usable())
     }
 
+    /// The source of adverts that the node knows.
+    pub(super) fn told_source(&self, family: Family) -> Option<IpAddr> {
+        self.told.and_then(|facts| if family == Family::V4 { facts.v4 } else { facts.v6 })
+    }
+
     pub(super) fn facts(&self, of_routers: &Virtual) -> Facts {
         let [v4, v6] = [Family::V4, Family::V6].map(|family| self.source(family, of_routers));
         Facts { usable: self.is_usable(), v4, v6 }

@@ -7,9 +7,16 @@ use standfast_vrrp::packet::{PROTOCOL_AH, PROTOCOL_VRRP};
 use standfast_vrrp::{Authentication, Family, Link, NodeConfig, RouterConfig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 /// Interface, family and IP protocol.
 type Key = (Link, Family, u8);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Served {
+    Multicast(IpAddr),
+    Unicast(Option<IpAddr>),
+}
 
 struct Open {
     token: u64,
@@ -20,6 +27,8 @@ struct Open {
 #[derive(Default)]
 pub(super) struct Sockets {
     wanted: BTreeMap<Key, BTreeSet<IpAddr>>,
+    /// What each socket serves: a multicast group, or the source of unicast adverts.
+    served: BTreeSet<(Key, Served)>,
     open: BTreeMap<Key, Open>,
     tokens: BTreeMap<u64, Key>,
     next: u64,
@@ -29,13 +38,33 @@ impl Sockets {
     /// Wants sockets for these routers from here on; call [`Sockets::align`] afterwards.
     pub(super) fn want(&mut self, config: &NodeConfig) {
         self.wanted.clear();
+        self.served.clear();
         for router in &config.routers {
             let key = (router.link, router.family, protocol(router));
             let groups = self.wanted.entry(key).or_default();
             if router.unicast_peers.is_empty() {
                 groups.insert(router.multicast_group);
+                self.served.insert((key, Served::Multicast(router.multicast_group)));
+            } else {
+                self.served.insert((key, Served::Unicast(router.source)));
             }
         }
+    }
+
+    /// keepalived's words for what is open; a file descriptor of -1 is none.
+    pub(super) fn lines(&self, slots: &Slots) -> Vec<String> {
+        let line = |(key, served): &(Key, Served)| {
+            let index = slots.get(key.0).and_then(|slot| slot.interface.as_ref()).map_or(0, |known| known.index);
+            let fd = self.open.get(key).map_or(-1, |open| open.socket.as_fd().as_raw_fd());
+            let (kind, address) = match served {
+                Served::Multicast(group) => ("multicast", Some(*group)),
+                Served::Unicast(source) => (", unicast", source.or_else(|| slots.get(key.0)?.told_source(key.1))),
+            };
+            let address = address.map_or_else(|| "any".to_owned(), |address| address.to_string());
+            let (family, protocol) = (key.1, key.2);
+            format!("ifindex({index:3}), family({family}), proto({protocol}), fd({fd},{fd}) {kind}, address({address})")
+        };
+        self.served.iter().map(line).collect()
     }
 
     /// Opens what is wanted and possible, closes the rest. A socket at the right place is left alone.
@@ -62,7 +91,6 @@ impl Sockets {
         match opened {
             Ok(socket) => {
                 self.next += 1;
-                tracing::debug!(target: "vrrp", "VRRP socket: interface {name}, {}, protocol {}", key.1, key.2);
                 self.open.insert(key, Open { token, socket });
             }
             Err(error) => tracing::warn!(target: "vrrp", "cannot open a VRRP socket on interface {name}: {error}"),

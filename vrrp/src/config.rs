@@ -13,6 +13,10 @@ pub struct NodeConfig {
     pub groups: Vec<GroupConfig>,
     /// `vrrp_startup_delay`: added to the first master down interval after start. A reload does not repeat it.
     pub startup_delay: Duration,
+    /// `log_unknown_vrids`: an advert for an identifier that no router has is told, see [`Effect::UnknownVrid`].
+    ///
+    /// [`Effect::UnknownVrid`]: crate::Effect::UnknownVrid
+    pub log_unknown_vrids: bool,
 }
 
 /// A network interface by its kernel index. `Link(0)` stands for "any": a unicast router without an interface.
@@ -202,6 +206,13 @@ pub struct RouterConfig {
     pub unicast_ttl: Option<u8>,
     /// `old_unicast_checksum`: version 3 unicast adverts carry the checksum of the multicast destination.
     pub old_unicast_checksum: bool,
+    /// `v3_checksum_as_v2`: checksums of version 3 over IPv4 leave out the pseudo header, as RFC 9568 section 5.2.8 is read
+    /// by some; received adverts may have it or not.
+    pub v3_checksum_as_v2: bool,
+    /// `unicast_fault_no_peer` with none of `unicast_peers` left: FAULT, and no multicast.
+    pub lacks_peers: bool,
+    /// `owner_ignore_adverts`: while its priority is 255 it listens to nobody.
+    pub owner_ignore_adverts: bool,
     /// Destination of multicast adverts.
     pub multicast_group: IpAddr,
     /// `down_timer_adverts`: missed adverts until the master counts as gone.
@@ -247,6 +258,9 @@ impl RouterConfig {
             peer_ttls: Vec::new(),
             unicast_ttl: None,
             old_unicast_checksum: false,
+            v3_checksum_as_v2: false,
+            lacks_peers: false,
+            owner_ignore_adverts: false,
             multicast_group: Self::default_group(Family::V4),
             down_timer_adverts: 3,
             strict: false,
@@ -335,6 +349,8 @@ pub enum TrackerName {
     File(String),
     /// `track_bfd`.
     Bfd(String),
+    /// `track_src_ip`: whether an interface has this address, which adverts are sent from.
+    Source(IpAddr),
 }
 
 impl fmt::Display for TrackerName {
@@ -345,6 +361,7 @@ impl fmt::Display for TrackerName {
             Self::Process(name) => write!(f, "process {name}"),
             Self::File(name) => write!(f, "file {name}"),
             Self::Bfd(name) => write!(f, "bfd {name}"),
+            Self::Source(address) => write!(f, "source address {address}"),
         }
     }
 }

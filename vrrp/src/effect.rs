@@ -69,6 +69,8 @@ pub enum TransitionReason {
     Tracker(TrackerName),
     /// The interface has no address to send from.
     NoSource,
+    /// A unicast router has no peers.
+    NoPeers,
     /// Nothing that it depends on is down any more.
     Recovered,
     /// Somebody removed a virtual address.
@@ -97,6 +99,7 @@ impl fmt::Display for TransitionReason {
             }
             Self::Tracker(name) => write!(f, "{name} is down"),
             Self::NoSource => f.write_str("the interface has no address to send from"),
+            Self::NoPeers => f.write_str("unicast without any peers"),
             Self::Recovered => f.write_str("no fault is left"),
             Self::AddressLost(address) => write!(f, "somebody removed {address}"),
             Self::TimerLate => f.write_str("the advert timer fired too late"),
@@ -185,6 +188,15 @@ pub enum Effect {
         priority: u8,
         /// Its state.
         state: State,
+    },
+    /// An advert for an identifier that no router of this link has, at most ten a second (`log_unknown_vrids`).
+    UnknownVrid {
+        /// Where it came in.
+        link: Link,
+        /// The identifier.
+        vrid: u8,
+        /// Who sent it.
+        from: IpAddr,
     },
     /// A log line.
     Report(Report),

@@ -80,13 +80,15 @@ impl Node {
     }
 
     fn fall(&mut self, faulty: &[RouterId], first: RouterId, now: Instant) {
-        for id in faulty {
-            let reason = self.fault(*id).filter(|_| self.state(*id) != Some(State::Fault));
-            if let Some(reason) = reason {
-                self.with(*id, now, |router, turn| router.become_faulty(reason, turn));
-            }
+        let first = faulty.iter().copied().find(|id| self.state(*id) != Some(State::Fault)).unwrap_or(first);
+        let reason = self.fault(first).filter(|_| self.state(first) != Some(State::Fault));
+        if let Some(reason) = reason {
+            self.with(first, now, |router, turn| router.become_faulty(reason, false, turn));
         }
-        self.lead(first, State::Fault, now, Router::become_faulty);
+        self.lead(first, State::Fault, now, |router, reason, turn| {
+            let reason = router.fault().unwrap_or(reason);
+            router.become_faulty(reason, true, turn);
+        });
     }
 
     /// INIT or FAULT is over for the whole unit. The owner of the addresses waits for nobody.
@@ -94,7 +96,11 @@ impl Node {
         let is_owner = |id: &RouterId| self.routers.get(id).is_some_and(Router::is_owner);
         let owners = unit.iter().all(is_owner);
         let init = |id: &RouterId| !owners && self.state(*id) == Some(State::Init);
-        for id in unit.iter().copied().filter(init).collect::<Vec<_>>() {
+        let starting: Vec<RouterId> = unit.iter().copied().filter(init).collect();
+        if starting.len() == unit.len() {
+            self.tell_group_of(id, State::Backup);
+        }
+        for id in starting {
             self.with(id, now, |router, turn| router.become_backup(TransitionReason::Started, false, turn));
         }
         let waits = |id: &RouterId| matches!(self.state(*id), Some(State::Init | State::Fault));
@@ -103,7 +109,10 @@ impl Node {
             return;
         };
         if owners {
-            self.with(first, now, |router, turn| router.become_master(TransitionReason::Owner, turn));
+            self.with(first, now, |router, turn| {
+                router.report(ReportKind::AdvertTimeout, turn);
+                router.become_master(TransitionReason::Owner, turn);
+            });
             self.lead(first, State::Master, now, Router::become_master);
         } else {
             self.with(first, now, |router, turn| router.become_backup(TransitionReason::Recovered, false, turn));
@@ -145,6 +154,17 @@ impl Node {
     fn settle_group_of(&mut self, id: RouterId) {
         if let Some(group) = self.routers.get(&id).and_then(|router| router.group) {
             self.settle_group(group);
+        }
+    }
+
+    /// keepalived tells the state of a whole group at the start before those of its members.
+    fn tell_group_of(&mut self, id: RouterId, to: State) {
+        let group = self.routers.get(&id).and_then(|router| router.group);
+        let Some(group) = group.and_then(|group| self.groups.get_mut(group)) else { return };
+        if group.state != to {
+            group.state = to;
+            let group = Arc::clone(&group.name);
+            self.push(Effect::GroupTransition { group, to });
         }
     }
 

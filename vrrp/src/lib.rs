@@ -37,6 +37,7 @@ pub mod packet;
 pub mod priority;
 mod reconfigure;
 mod report;
+mod restraint;
 mod router;
 mod timer;
 mod view;

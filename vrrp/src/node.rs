@@ -6,6 +6,7 @@ use crate::group::Group;
 use crate::packet::{AH_LEN, Advert, PROTOCOL_AH, Rejection};
 use crate::priority::Vote;
 use crate::report::{Report, ReportKind};
+use crate::restraint::Restraint;
 use crate::router::{Router, Turn};
 use crate::timer::{Queue, TimerReason};
 use crate::view::{GroupView, RouterView};
@@ -50,7 +51,11 @@ pub struct Node {
     queue: Queue,
     effects: VecDeque<Effect>,
     next_id: u32,
+    /// Whether [`Node::handle_timeout`] was called: routers that come later were added by a reload.
+    has_started: bool,
     clock: Option<(Instant, Duration)>,
+    pub(crate) log_unknown_vrids: bool,
+    unknown_vrids: Restraint,
 }
 
 impl Node {
@@ -81,6 +86,7 @@ impl Node {
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.has_started = true;
         self.start_due(now);
         while let Some((deadline, reason, id)) = self.queue.first().filter(|(deadline, ..)| *deadline <= now) {
             let wish = self.with(id, now, |router, turn| router.fire(deadline, reason, turn));
@@ -219,7 +225,17 @@ impl Node {
             return None;
         };
         let on = |link| self.index.get(&(family, vrid, link)).copied();
-        on(datagram.link).or_else(|| on(Link(0)))
+        let found = on(datagram.link).or_else(|| on(Link(0)));
+        if found.is_none() && self.log_unknown_vrids {
+            self.tell_unknown_vrid(datagram, vrid, now);
+        }
+        found
+    }
+
+    fn tell_unknown_vrid(&mut self, datagram: &Datagram<'_>, vrid: u8, now: Instant) {
+        if self.unknown_vrids.allow(now) {
+            self.push(Effect::UnknownVrid { link: datagram.link, vrid, from: datagram.source });
+        }
     }
 
     /// Without an identifier the datagram is charged to the routers of its interface.
@@ -265,7 +281,7 @@ impl Node {
         let id = RouterId(self.next_id);
         self.next_id += 1;
         let source = self.sources.get(&(config.link, config.family)).copied();
-        let mut router = Router::new(id, config, Vec::new(), now);
+        let mut router = Router::new(id, config, !self.has_started, now);
         router.set_source(source);
         self.queue.replace(id, None, router.timers.earliest());
         self.routers.insert(id, router);

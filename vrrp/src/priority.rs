@@ -132,6 +132,11 @@ impl Priority {
         self.first(Ballot::Fault)
     }
 
+    /// Every tracker that makes the router faulty.
+    pub fn faults(&self) -> impl Iterator<Item = &TrackerName> {
+        self.votes.iter().filter(|vote| vote.ballot() == Ballot::Fault).map(|vote| &vote.tracker)
+    }
+
     /// The first tracker whose first verdict the router waits for.
     #[must_use]
     pub fn pending(&self) -> Option<&TrackerName> {

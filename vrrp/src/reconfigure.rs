@@ -24,7 +24,8 @@ impl Node {
     ///
     /// [`Effect::UpdateAddresses`]: crate::Effect::UpdateAddresses
     pub fn reconfigure(&mut self, config: NodeConfig, now: Instant) {
-        let NodeConfig { routers, groups, .. } = config;
+        let NodeConfig { routers, groups, log_unknown_vrids, .. } = config;
+        self.log_unknown_vrids = log_unknown_vrids;
         self.drop_missing(&routers, now);
         self.dissolve_groups();
         self.order.clear();

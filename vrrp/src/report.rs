@@ -48,6 +48,10 @@ pub enum ReportKind {
     TrackerDownAtStart(TrackerName),
     /// The interface has no address at the start.
     NoSourceAtStart(Family),
+    /// A unicast router has no peers at the start.
+    NoPeers,
+    /// The owner of the addresses dropped somebody's advert.
+    OwnerIgnores(IpAddr),
     /// A tracked file's value became a fault (true) or ceased to be one.
     FileFault {
         /// Name of the tracked file.
@@ -145,7 +149,7 @@ impl Report {
             | ReportKind::SentPriorityZero
             | ReportKind::PriorityZeroAsBackup
             | ReportKind::PriorityZeroAsMaster => Level::Detail,
-            ReportKind::Rejected(_) | ReportKind::TimerLate(_) => Level::Notice,
+            ReportKind::Rejected(_) | ReportKind::OwnerIgnores(_) | ReportKind::TimerLate(_) => Level::Notice,
             _ => Level::Info,
         }
     }
@@ -188,6 +192,8 @@ impl fmt::Display for ReportKind {
             Self::NoSourceAtStart(family) => {
                 write!(f, "entering FAULT state (no {family} address for interface)")
             }
+            Self::NoPeers => f.write_str("Cannot use unicast without any peers - going to fault state"),
+            Self::OwnerIgnores(from) => write!(f, "Dropping packet(s) from {from} since we are address owner"),
             Self::AdvertTimeout => f.write_str("Receive advertisement timeout"),
             Self::SettingAddresses => f.write_str("setting VIPs."),
             Self::RemovingAddresses => f.write_str("removing VIPs."),

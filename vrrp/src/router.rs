@@ -11,6 +11,7 @@ use crate::config::{RouterConfig, TrackerName, TrackerStatus, Version};
 use crate::effect::{Effect, RouterId, State, TransitionReason};
 use crate::priority::{OWNER, Priority, Vote};
 use crate::report::{Report, ReportKind};
+use crate::restraint::Restraint;
 use crate::timer::{TimerReason, Timers};
 use crate::view::{Rival, RouterView, Statistics, Transition};
 use freshness::Freshness;
@@ -67,6 +68,8 @@ pub(crate) struct Router {
     priority: Priority,
     source: Option<IpAddr>,
     not_before: Instant,
+    /// Whether it was there when the node started, and not added by a reload.
+    is_first_start: bool,
     /// Waits in INIT for a first verdict.
     held: bool,
     armed: Option<Armed>,
@@ -77,14 +80,14 @@ pub(crate) struct Router {
     identification: u16,
     ah_sequence: u32,
     freshness: Freshness,
-    rejections: Option<(Instant, u32)>,
+    rejections: Restraint,
     history: VecDeque<Transition>,
     statistics: Statistics,
 }
 
 impl Router {
     /// A router in INIT whose start is due at `now`.
-    pub(crate) fn new(id: RouterId, config: RouterConfig, votes: Vec<Vote>, now: Instant) -> Self {
+    pub(crate) fn new(id: RouterId, config: RouterConfig, is_first_start: bool, now: Instant) -> Self {
         let mut timers = Timers::default();
         timers.set(TimerReason::Start, now);
         Self {
@@ -94,9 +97,10 @@ impl Router {
             state: State::Init,
             timers,
             wants_master: false,
-            priority: Priority::new(config.priority, votes),
+            priority: Priority::new(config.priority, Vec::new()),
             source: config.source,
             not_before: now,
+            is_first_start,
             held: false,
             armed: None,
             master: None,
@@ -106,7 +110,7 @@ impl Router {
             identification: 0,
             ah_sequence: 0,
             freshness: Freshness::default(),
-            rejections: None,
+            rejections: Restraint::default(),
             history: VecDeque::new(),
             statistics: Statistics::default(),
             config,
@@ -126,7 +130,8 @@ impl Router {
     /// The first reason for FAULT that lies in this router itself.
     pub(crate) fn fault(&self) -> Option<TransitionReason> {
         let tracker = self.priority.fault().cloned().map(TransitionReason::Tracker);
-        tracker.or_else(|| self.source.is_none().then_some(TransitionReason::NoSource))
+        let peers = self.config.lacks_peers.then_some(TransitionReason::NoPeers);
+        tracker.or(peers).or_else(|| self.source.is_none().then_some(TransitionReason::NoSource))
     }
 
     /// Who votes on it.
@@ -166,7 +171,9 @@ impl Router {
         if self.file_fault(tracker) != fault
             && let TrackerName::File(file) = tracker
         {
+            // The change of state that follows says all there is to say.
             self.report(ReportKind::FileFault { file: file.clone(), fault: !fault }, turn);
+            return self.rearm();
         }
         self.priority_changed(priority, turn);
     }

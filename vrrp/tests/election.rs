@@ -65,6 +65,7 @@ fn owner_is_master_at_once() {
         [
             "0 (VI_1) removing VIPs.",
             "0 > clear 0",
+            "0 (VI_1) Receive advertisement timeout",
             "0 > advert vrid 51 prio 255 to 224.0.0.18",
             "0 (VI_1) Entering MASTER STATE",
             "0 (VI_1) setting VIPs.",

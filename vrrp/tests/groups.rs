@@ -42,11 +42,11 @@ fn a_group_rises_together() {
             "0 > clear 0",
             "0 (VI_2) removing VIPs.",
             "0 > clear 1",
+            "0 > notify G1 BACKUP",
             "0 (VI_1) Entering BACKUP STATE (init)",
             "0 > notify 0 INIT->BACKUP 150",
             "0 (VI_2) Entering BACKUP STATE (init)",
             "0 > notify 1 INIT->BACKUP 150",
-            "0 > notify G1 BACKUP",
             "3414 (VI_1) Receive advertisement timeout",
             "3414 (VI_2) Receive advertisement timeout",
             "3414 > advert vrid 52 prio 150 to 224.0.0.18",
@@ -88,7 +88,6 @@ fn a_group_falls_and_recovers_together() {
             "4000 VRRP_Group(G1) Syncing instances to FAULT state",
             "4000 (VI_2) Entering FAULT STATE",
             "4000 > advert vrid 52 prio 0 to 224.0.0.18",
-            "4000 (VI_2) sent 0 priority",
             "4000 (VI_2) removing VIPs.",
             "4000 > clear 1",
             "4000 > notify 1 MASTER->FAULT 150",
@@ -199,10 +198,10 @@ fn without_an_address_the_start_is_a_fault() {
     assert_eq!(
         lab.take(),
         [
-            "0 (VI_1) removing VIPs.",
             "0 > clear 0",
             "0 (VI_1) entering FAULT state (no IPv4 address for interface)",
             "0 (VI_1) entering FAULT state",
+            "0 (VI_1) removing VIPs.",
             "0 > notify 0 INIT->FAULT 150",
         ]
     );
@@ -225,8 +224,12 @@ fn an_interface_that_is_down_at_the_start_is_named() {
     set(&mut lab, &interface("eth0"), TrackerStatus::Down);
     lab.run_to(0);
     assert_eq!(
-        lab.log()[1..],
-        ["0 (VI_1): entering FAULT state (interface eth0 down)", "0 (VI_1) entering FAULT state"]
+        lab.log(),
+        [
+            "0 (VI_1): entering FAULT state (interface eth0 down)",
+            "0 (VI_1) entering FAULT state",
+            "0 (VI_1) removing VIPs.",
+        ]
     );
 }
 

@@ -21,6 +21,8 @@ pub struct AdvertSpec<'a> {
     pub authentication: &'a Authentication,
     /// Addresses, of which the first 255 fit.
     pub addresses: &'a [IpAddr],
+    /// Version 3 over IPv4: leave the pseudo header out of the checksum.
+    pub plain_checksum: bool,
 }
 
 impl<'a> AdvertSpec<'a> {
@@ -34,6 +36,7 @@ impl<'a> AdvertSpec<'a> {
             interval: config.advert_interval,
             authentication: &config.authentication,
             addresses: &config.addresses,
+            plain_checksum: config.v3_checksum_as_v2,
         }
     }
 
@@ -58,6 +61,7 @@ impl<'a> AdvertSpec<'a> {
         let trailer = if destination.is_ipv6() { trailer } else { &[] };
         let sum = match self.version {
             Version::V2 => Sum::default(),
+            Version::V3 if self.plain_checksum && destination.is_ipv4() => Sum::default(),
             Version::V3 => pseudo_header(source, destination, message.len() + trailer.len()),
         };
         sum.add(message).add(trailer).finish()

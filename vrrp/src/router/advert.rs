@@ -6,16 +6,13 @@ use crate::config::{Authentication, AuthenticatorMode, Version};
 use crate::effect::{Effect, State, TransitionReason};
 use crate::node::Datagram;
 use crate::packet::{self, Advert, AdvertSpec, Expectation, PROTOCOL_AH, PROTOCOL_VRRP, Rejection, Seal};
+use crate::priority::OWNER;
 use crate::report::ReportKind;
 use crate::timer::TimerReason;
 use crate::view::Rival;
 use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
-
-/// Rejections that are reported within [`REJECTION_WINDOW`]; all are counted.
-const REJECTION_REPORTS: u32 = 10;
-const REJECTION_WINDOW: Duration = Duration::from_secs(1);
 
 /// What an advert says.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +29,10 @@ impl Router {
             return Wish::Nothing;
         }
         match self.check(datagram, turn.clock) {
+            Ok(_) if self.config.owner_ignore_adverts && self.priority.effective() == OWNER => {
+                self.tell_sparingly(ReportKind::OwnerIgnores(datagram.source), turn);
+                Wish::Nothing
+            }
             Ok(heard) => self.heard(&heard, turn),
             Err(rejection) => {
                 self.reject(rejection, turn);
@@ -99,11 +100,12 @@ impl Router {
 
     pub(crate) fn reject(&mut self, rejection: Rejection, turn: &mut Turn<'_>) {
         self.statistics.reject(&rejection);
-        let window = self.rejections.filter(|(since, _)| turn.now.saturating_duration_since(*since) < REJECTION_WINDOW);
-        let (since, reported) = window.unwrap_or((turn.now, 0));
-        self.rejections = Some((since, reported.saturating_add(1)));
-        if reported < REJECTION_REPORTS {
-            self.report(ReportKind::Rejected(rejection), turn);
+        self.tell_sparingly(ReportKind::Rejected(rejection), turn);
+    }
+
+    fn tell_sparingly(&mut self, kind: ReportKind, turn: &mut Turn<'_>) {
+        if self.rejections.allow(turn.now) {
+            self.report(kind, turn);
         }
     }
 

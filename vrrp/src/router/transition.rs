@@ -1,19 +1,38 @@
 //! Changes of state. The caller has made sure that they are wanted and allowed.
 
 use super::{HISTORY, Router, Turn, interval, later};
+use crate::config::TrackerName;
 use crate::effect::{Effect, State, TransitionReason};
 use crate::report::ReportKind;
 use crate::timer::TimerReason;
 use crate::view::Transition;
 
-/// How often a router that enters FAULT by itself resigns: keepalived does it twice.
-const RESIGNATIONS_AT_FAULT: u32 = 2;
+/// How a master takes its leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    /// Another master has taken over already.
+    None,
+    /// Priority 0 once, and no word of it.
+    Silent,
+    /// Priority 0 once.
+    Once,
+    /// Priority 0 twice, as keepalived does on entering FAULT.
+    Twice,
+}
 
 impl Router {
-    /// The start is due: whatever an earlier life left behind is taken off.
+    /// The start is due: whatever an earlier life left behind is taken off. A router that a reload added says nothing of it,
+    /// and one with a fault names the fault first.
     pub(crate) fn start(&mut self, turn: &mut Turn<'_>) {
         self.timers.cancel(TimerReason::Start);
-        self.clear_addresses(turn);
+        let (from, to) = (self.priority.base(), self.priority.effective());
+        if from != to {
+            self.report(ReportKind::PriorityChanged { from, to }, turn);
+        }
+        if self.is_first_start && self.fault().is_none() {
+            self.report(ReportKind::RemovingAddresses, turn);
+        }
+        turn.effects.push_back(Effect::ClearAddresses { router: self.id });
     }
 
     /// RFC 9568 section 6.4.2, the timer fires: advert first, then the addresses, then their announcement.
@@ -41,42 +60,47 @@ impl Router {
     pub(crate) fn become_backup(&mut self, reason: TransitionReason, resign: bool, turn: &mut Turn<'_>) {
         let init = self.state == State::Init && !self.held;
         self.report(ReportKind::EnteringBackup { init }, turn);
-        self.release(u32::from(resign), turn);
+        self.release(if resign { Farewell::Once } else { Farewell::None }, turn);
         self.change(State::Backup, reason, turn);
         self.arm(if resign { TimerReason::Skew } else { TimerReason::MasterDown }, turn.now);
     }
 
-    /// FAULT. The router whose own fault it is resigns twice where it was master, one that follows its group once.
-    pub(crate) fn become_faulty(&mut self, reason: TransitionReason, turn: &mut Turn<'_>) {
-        if self.state == State::Init {
-            self.report_fault_at_start(&reason, turn);
-        } else {
-            self.report(ReportKind::EnteringFault, turn);
+    /// FAULT. The first router of a group resigns twice where it was master, one that `follows` once and in silence.
+    pub(crate) fn become_faulty(&mut self, reason: TransitionReason, follows: bool, turn: &mut Turn<'_>) {
+        match self.state {
+            State::Init => self.report_fault_at_start(turn),
+            State::Backup if follows => {}
+            _ => self.report(ReportKind::EnteringFault, turn),
         }
-        let follows = matches!(reason, TransitionReason::Group(_));
-        self.release(if follows { 1 } else { RESIGNATIONS_AT_FAULT }, turn);
+        self.release(if follows { Farewell::Silent } else { Farewell::Twice }, turn);
         self.change(State::Fault, reason, turn);
     }
 
-    fn report_fault_at_start(&self, reason: &TransitionReason, turn: &mut Turn<'_>) {
-        match reason {
-            TransitionReason::Tracker(tracker) => {
-                self.report(ReportKind::TrackerDownAtStart(tracker.clone()), turn);
-            }
-            TransitionReason::NoSource => self.report(ReportKind::NoSourceAtStart(self.config.family), turn),
-            _ => {}
+    fn report_fault_at_start(&self, turn: &mut Turn<'_>) {
+        let down: Vec<TrackerName> = self.priority.faults().cloned().collect();
+        for tracker in &down {
+            self.report(ReportKind::TrackerDownAtStart(tracker.clone()), turn);
+        }
+        if self.config.lacks_peers {
+            self.report(ReportKind::NoPeers, turn);
+        }
+        if self.source.is_none() {
+            self.report(ReportKind::NoSourceAtStart(self.config.family), turn);
         }
         self.report(ReportKind::FaultAtStart, turn);
+        if self.is_first_start && !self.held && (down.is_empty() || self.source.is_some()) {
+            self.report(ReportKind::RemovingAddresses, turn);
+        }
     }
 
     /// The end, RFC 9568 section 6.4.3 "Shutdown": `state` is STOP or DELETED.
     pub(crate) fn end(&mut self, state: State, reason: TransitionReason, turn: &mut Turn<'_>) {
-        self.release(1, turn);
+        self.release(Farewell::Once, turn);
         self.change(state, reason, turn);
     }
 
     /// Lets go of everything that the state holds.
-    fn release(&mut self, resignations: u32, turn: &mut Turn<'_>) {
+    fn release(&mut self, farewell: Farewell, turn: &mut Turn<'_>) {
         self.timers.clear();
         self.armed = None;
         self.master = None;
@@ -86,10 +110,13 @@ impl Router {
         if self.state != State::Master {
             return;
         }
-        for _ in 0..resignations {
-            self.advertise(0, turn);
-        }
-        if resignations > 0 {
+        let times = match farewell {
+            Farewell::None => 0,
+            Farewell::Silent | Farewell::Once => 1,
+            Farewell::Twice => 2,
+        };
+        (0..times).for_each(|_| self.advertise(0, turn));
+        if matches!(farewell, Farewell::Once | Farewell::Twice) {
             self.report(ReportKind::SentPriorityZero, turn);
         }
         self.statistics.released_master += 1;

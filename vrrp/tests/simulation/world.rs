@@ -63,7 +63,7 @@ impl Plan {
         let shapes: Vec<RouterConfig> = (1..=vrids).map(|vrid| Self::shape(vrid, dice)).collect();
         let host = |_| {
             let routers = shapes.iter().map(|shape| Self::router(shape, preempt, dice)).collect();
-            NodeConfig { routers, groups: Self::group(grouped, vrids), startup_delay: Duration::ZERO }
+            NodeConfig { routers, groups: Self::group(grouped, vrids), ..NodeConfig::default() }
         };
         Self { hosts: (0..hosts).map(host).collect(), grouped }
     }

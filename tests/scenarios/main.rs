@@ -1,0 +1,41 @@
+//! The same script played by keepalived and by us, each on a network of its own at the same time: logs, adverts, addresses,
+//! notifications and exit codes must be the same, but for what `docs/vrrp-differences.md` explains.
+//!
+//! `cargo test --test scenarios` plays a short selection; `STANDFAST_SCENARIOS=all` plays every one of them (with
+//! `-- --test-threads 8`, some four minutes), and `STANDFAST_SCENARIOS_SHOW=1` prints both records.
+
+#![expect(clippy::unwrap_used, reason = "a test without the test attribute")]
+#![expect(clippy::panic, reason = "a test without the test attribute")]
+
+mod compare;
+mod inject;
+mod script;
+mod stage;
+mod table;
+#[expect(dead_code, reason = "shared with the tests of the VRRP thread, which use more of it")]
+#[path = "../vrrp/wire.rs"]
+mod wire;
+
+use script::Scenario;
+use stage::{Program, play};
+use standfast_labkit::harness;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let all = std::env::var_os("STANDFAST_SCENARIOS").is_some_and(|value| value == "all");
+    harness::main(table::tests(all).into_iter().map(|test| test.needs(&["keepalived", "bridge"])))
+}
+
+/// Plays a scenario twice and compares.
+pub fn run(scenario: &Scenario) {
+    let (theirs, ours) = std::thread::scope(|scope| {
+        let theirs = scope.spawn(|| play(scenario, Program::Keepalived));
+        let ours = scope.spawn(|| play(scenario, Program::Standfast));
+        (theirs.join().unwrap(), ours.join().unwrap())
+    });
+    if std::env::var_os("STANDFAST_SCENARIOS_SHOW").is_some() {
+        eprintln!("=== {}: keepalived\n{theirs}\n=== {}: ours\n{ours}", scenario.name, scenario.name);
+    }
+    let differences = compare::differences(&theirs, &ours, scenario.known);
+    assert!(differences.is_empty(), "{}: (- keepalived, + ours)\n{}", scenario.name, differences.join("\n"));
+}

@@ -1,0 +1,254 @@
+//! Plays a scenario on a network: three directors `d1`, `d2`, `d3` (10.77.0.1 to .3) and a client `c` (.100) on a switch.
+//!
+//! Steps: a number waits so many seconds; `start H`, `stop H` (SIGTERM, exit code noted), `kill H` (SIGKILL, all its
+//! processes), `hup H`, `conf H NAME` (another configuration), `unconf H` (none), `ip H ...`, `cut H`, `mend H` (the switch's
+//! port), `inject H ...` (see [`crate::inject`]), `write H FILE TEXT`, `exits H CODE` (makes `chk.sh` end so), `rm H FILE`,
+//! `read H FIFO` (into FIFO.log), `vips`, `show H FILE` (its lines, sorted), `lines H FILE` (in order, by their second
+//! word: an instance or group).
+
+use crate::compare::Record;
+use crate::inject;
+use crate::script::Scenario;
+use crate::wire::Capture;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use standfast_labkit::{Host, Lab, Process, Switch};
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const LEISURE: Duration = Duration::from_millis(1_600);
+
+#[derive(Clone, Copy)]
+pub enum Program {
+    Keepalived,
+    Standfast,
+}
+
+impl Program {
+    fn path(self) -> PathBuf {
+        match self {
+            Self::Keepalived => standfast_labkit::find_tool("keepalived").unwrap(),
+            Self::Standfast => env!("CARGO_BIN_EXE_standfast").into(),
+        }
+    }
+
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Keepalived => "k",
+            Self::Standfast => "s",
+        }
+    }
+}
+
+struct Stage<'a> {
+    scenario: &'a Scenario,
+    program: Program,
+    lab: Lab,
+    switch: Switch,
+    hosts: BTreeMap<&'static str, (Host, String)>,
+    running: BTreeMap<String, Process>,
+    helpers: Vec<Process>,
+    record: Record,
+}
+
+pub fn play(scenario: &Scenario, program: Program) -> Record {
+    let mut stage = Stage::new(scenario, program);
+    let capture = Capture::start(&stage.hosts["c"].0);
+    for step in scenario.steps() {
+        stage.step(step);
+    }
+    stage.end();
+    stage.record.wire(&capture.frames());
+    stage.record
+}
+
+impl<'a> Stage<'a> {
+    fn new(scenario: &'a Scenario, program: Program) -> Self {
+        let lab = Lab::new(&format!("{}-{}", scenario.name, program.mark())).unwrap();
+        let switch = lab.switch("lan").unwrap();
+        let names = [("d1", 1), ("d2", 2), ("d3", 3), ("c", 100)];
+        let hosts = names.map(|(name, last)| (name, plug(&lab, &switch, name, last)));
+        let stage = Self {
+            scenario,
+            program,
+            lab,
+            switch,
+            hosts: hosts.into_iter().collect(),
+            running: BTreeMap::new(),
+            helpers: Vec::new(),
+            record: Record::default(),
+        };
+        for host in ["d1", "d2", "d3"] {
+            std::fs::create_dir_all(stage.directory(host)).unwrap();
+            stage.exits(host, "0");
+            stage.tells(host);
+            if scenario.configurations.iter().any(|(name, _)| *name == host) {
+                stage.configure(host, host);
+            }
+        }
+        stage
+    }
+
+    fn step(&mut self, step: &str) {
+        if let Ok(seconds) = step.parse() {
+            return std::thread::sleep(Duration::from_secs_f64(seconds));
+        }
+        let mut words = step.splitn(3, ' ');
+        let (verb, host, rest) = (words.next().unwrap(), words.next().unwrap_or(""), words.next().unwrap_or(""));
+        match verb {
+            "vips" => self.note_addresses(),
+            "start" => self.start(host),
+            "stop" => self.stop(host),
+            "kill" => self.kill(host),
+            "hup" => self.running[host].signal(Signal::SIGHUP).unwrap(),
+            "conf" => self.configure(host, rest),
+            "unconf" => std::fs::remove_file(self.file(host, "keepalived.conf")).unwrap(),
+            "cut" => self.set_port(host, 0),
+            "mend" => self.set_port(host, 3),
+            "ip" => self.hosts[host].0.ip(rest).unwrap(),
+            "inject" => inject::inject(&self.hosts[host].0, rest),
+            _ => self.step_with_file(verb, host, rest),
+        }
+    }
+
+    fn step_with_file(&mut self, verb: &str, host: &str, rest: &str) {
+        match verb {
+            "exits" => self.exits(host, rest),
+            "write" => {
+                let (file, text) = rest.split_once(' ').unwrap_or((rest, ""));
+                std::fs::write(self.file(host, file), format!("{text}\n")).unwrap();
+            }
+            "rm" => std::fs::remove_file(self.file(host, rest)).unwrap(),
+            "read" => self.read_fifo(host, rest),
+            "show" | "lines" => self.note_file(host, rest, verb == "show"),
+            _ => panic!("no such step: {verb} {host} {rest}"),
+        }
+    }
+
+    fn directory(&self, host: &str) -> PathBuf {
+        self.lab.scratch().join(host)
+    }
+
+    fn file(&self, host: &str, name: &str) -> PathBuf {
+        self.directory(host).join(name)
+    }
+
+    fn configure(&self, host: &str, name: &str) {
+        let found = self.scenario.configurations.iter().find(|(known, _)| *known == name).unwrap();
+        let text = found.1.replace("DIR", &self.directory(host).display().to_string());
+        std::fs::write(self.file(host, "keepalived.conf"), text).unwrap();
+    }
+
+    fn exits(&self, host: &str, code: &str) {
+        let action = if code.starts_with(char::is_numeric) { format!("exit {code}") } else { code.to_owned() };
+        write_script(&self.file(host, "chk.sh"), &action);
+    }
+
+    /// `tell.sh` notes its arguments in `told`.
+    fn tells(&self, host: &str) {
+        let told = self.file(host, "told");
+        write_script(&self.file(host, "tell.sh"), &format!("echo \"$*\" >> {}", told.display()));
+    }
+
+    fn start(&mut self, host: &str) {
+        let at = &self.hosts[host].0;
+        let mut command = at.command(self.program.path());
+        command.args(["-n", "-l", "-D", "-P", "-f"]).arg(self.file(host, "keepalived.conf"));
+        for (option, file) in [("-p", "pid"), ("-r", "vrrp.pid"), ("-c", "checkers.pid")] {
+            command.arg(option).arg(self.file(host, file));
+        }
+        let process = at.start_command(&mut command).unwrap();
+        self.note_log(host);
+        self.running.insert(host.to_owned(), process);
+    }
+
+    fn stop(&mut self, host: &str) {
+        let (process, began) = (self.running.get_mut(host).unwrap(), Instant::now());
+        let _ = process.signal(Signal::SIGTERM);
+        let status = process.wait(PATIENCE);
+        // keepalived takes a second; the next step comes at the same time for both.
+        std::thread::sleep(LEISURE.saturating_sub(began.elapsed()));
+        let code = status.map_or_else(|| "none".to_owned(), |status| status.code().unwrap_or(-1).to_string());
+        self.record.note(format!("{host} ends with {code}"));
+        self.note_log(host);
+    }
+
+    fn kill(&mut self, host: &str) {
+        let child = std::fs::read_to_string(self.file(host, "vrrp.pid")).ok().and_then(|pid| pid.trim().parse().ok());
+        let process = self.running.get_mut(host).unwrap();
+        if let (Program::Keepalived, Some(child)) = (self.program, child) {
+            // Neither of the two sees the other die.
+            let _ = process.signal(Signal::SIGSTOP);
+            let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+        }
+        process.kill();
+        self.note_log(host);
+    }
+
+    fn end(&mut self) {
+        for host in self.running.keys().cloned().collect::<Vec<_>>() {
+            self.kill(&host);
+        }
+    }
+
+    /// The log of the process that ran in `host`, if any.
+    fn note_log(&mut self, host: &str) {
+        if let Some(process) = self.running.remove(host) {
+            self.record.log(host, &process.output(), &self.directory(host));
+        }
+    }
+
+    fn note_addresses(&mut self) {
+        for (name, (host, _)) in &self.hosts {
+            let mut found = host.addresses("eth0").unwrap_or_default();
+            found
+                .retain(|address| address.contains("77.0.2") || address.contains(":200/") || address.contains("::77/"));
+            found.sort();
+            self.record.note(format!("{name} has {found:?}"));
+        }
+    }
+
+    fn note_file(&mut self, host: &str, name: &str, sorted: bool) {
+        let text = std::fs::read_to_string(self.file(host, name)).unwrap_or_default();
+        let mut lines: Vec<&str> = text.lines().collect();
+        if sorted {
+            lines.sort_unstable();
+        } else {
+            lines.sort_by_key(|line| line.split(' ').nth(1));
+        }
+        self.record.note(format!("{host} {name}: {lines:?}"));
+    }
+
+    fn read_fifo(&mut self, host: &str, name: &str) {
+        let (fifo, log) = (self.file(host, name), self.file(host, &format!("{name}.log")));
+        // Open for writing as well, it never ends when the daemon opens it anew.
+        let text = format!("exec cat <> {} > {}", fifo.display(), log.display());
+        self.helpers.push(self.hosts[host].0.start("sh", ["-c", &text]).unwrap());
+    }
+
+    fn set_port(&self, host: &str, state: u8) {
+        let port = &self.hosts[host].1;
+        self.switch.host().run_checked("bridge", &format!("link set dev {port} state {state}")).unwrap();
+    }
+}
+
+fn plug(lab: &Lab, switch: &Switch, name: &str, last: u8) -> (Host, String) {
+    let host = lab.host(name).unwrap();
+    host.sysctl("net.ipv6.conf.default.accept_dad", "0").unwrap();
+    let port = switch.plug(&host, "eth0").unwrap();
+    host.ip("link set eth0 down").unwrap();
+    host.ip(&format!("link set eth0 address 02:77:00:00:00:{last:02x} up")).unwrap();
+    host.ip(&format!("addr add 10.77.0.{last}/24 dev eth0")).unwrap();
+    host.ip(&format!("addr add fd77::{last:x}/64 dev eth0 nodad")).unwrap();
+    (host, port)
+}
+
+fn write_script(path: &Path, action: &str) {
+    let aside = path.with_extension("aside");
+    std::fs::write(&aside, format!("#!/bin/sh\n{action}\n")).unwrap();
+    std::fs::set_permissions(&aside, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::rename(aside, path).unwrap();
+}
