@@ -16,6 +16,8 @@ use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 
+/// Priority of the owner of the addresses.
+const OWNER: u8 = standfast_vrrp::priority::OWNER;
 /// More than any key, in hexadecimal, with blanks around it.
 const LARGEST_KEY_FILE: u64 = 4096;
 
@@ -32,6 +34,7 @@ pub fn setup(config: &Config, scripts: &BTreeSet<String>) -> VrrpSetup {
         startup_delay: globals.vrrp_startup_delay,
         pace: Pace { garp: globals.garp_interval, gna: globals.gna_interval },
         dynamic_interfaces: globals.dynamic_interfaces,
+        log_unknown_vrids: globals.log_unknown_vrids,
         scheduling: scheduling(globals),
         ..VrrpSetup::default()
     }
@@ -77,11 +80,14 @@ fn router(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) 
         unicast_ttl: instance.unicast_ttl,
         check_unicast_source: instance.check_unicast_src,
         old_unicast_checksum: instance.old_unicast_checksum,
+        v3_checksum_as_v2: instance.v3_checksum_as_v2,
+        lacks_peers: instance.unicast_fault_no_peer && instance.unicast_peers.is_empty(),
+        owner_ignore_adverts: instance.priority == OWNER && (instance.owner_ignore_adverts || instance.strict),
         timer_expired_backup: instance.timer_expired_backup,
-        multicast_group: match family {
+        multicast_group: instance.multicast_group.unwrap_or(match family {
             Family::V4 => IpAddr::V4(config.globals.vrrp_mcast_group4),
             Family::V6 => IpAddr::V6(config.globals.vrrp_mcast_group6),
-        },
+        }),
         down_timer_adverts: instance.down_timer_adverts,
         strict: instance.strict,
         skip_check_adv_addr: instance.skip_check_adv_addr,
@@ -115,7 +121,12 @@ fn trackers(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>
     let scripts = instance.track_scripts.iter().filter_map(|tracked| tracked_script(config, tracked, scripts));
     let files = instance.track_files.iter().filter_map(|tracked| tracked_file(config, tracked));
     let processes = instance.track_processes.iter().filter_map(|tracked| tracked_process(config, tracked));
-    interfaces.chain(scripts).chain(files).chain(processes).collect()
+    let source = instance.source.filter(|_| instance.track_source).map(|source| TrackerConfig {
+        tracker: TrackerName::Source(source),
+        weight: 0,
+        reverse: false,
+    });
+    interfaces.chain(scripts).chain(files).chain(processes).chain(source).collect()
 }
 
 fn tracked_interface(interface: &TrackedInterface) -> TrackerConfig {
@@ -255,6 +266,21 @@ mod tests {
         assert_eq!(router.peer_ttls, [PeerTtl { peer: [10, 0, 0, 3].into(), min: 250, max: 255 }]);
         assert_eq!((router.unicast_ttl, router.timer_expired_backup), (Some(9), Some(200)));
         assert!(router.check_unicast_source && router.old_unicast_checksum);
+    }
+
+    #[test]
+    fn sources_owners_and_checksums_reach_the_router() {
+        let setup = with_instance(
+            "log_unknown_vrids",
+            "priority 255\nstate MASTER\nmcast_dst_ip 224.0.0.77\nmcast_src_ip 10.0.0.3\ntrack_src_ip\nversion 3\n\
+             v3_checksum_as_v2\nowner_ignore_adverts",
+        );
+        let router = &setup.routers[0].config;
+        assert!(setup.log_unknown_vrids && router.owner_ignore_adverts && router.v3_checksum_as_v2);
+        assert_eq!(router.multicast_group, IpAddr::from([224, 0, 0, 77]));
+        assert_eq!(router.trackers[0].tracker, TrackerName::Source([10, 0, 0, 3].into()));
+        assert!(with_instance("", "unicast_src_ip 10.0.0.3\nunicast_fault_no_peer").routers[0].config.lacks_peers);
+        assert!(!with_instance("", "priority 100\nowner_ignore_adverts").routers[0].config.owner_ignore_adverts);
     }
 
     #[test]

@@ -472,3 +472,78 @@ fn five_hundred_routers_share_one_clock() {
     lab.run_to(10_000);
     assert!(lab.node.views().iter().all(|view| view.state == State::Master && view.statistics.adverts_sent == 7));
 }
+
+#[test]
+fn an_owner_may_listen_to_nobody() {
+    let mut config = vi("VI_1", 51, 255);
+    config.starts_as_master = true;
+    config.owner_ignore_adverts = true;
+    let mut lab = Lab::new(node_of(vec![config.clone()]));
+    lab.run_to(100).take();
+    lab.hear(&config, "10.77.0.9", 255);
+    assert_eq!(lab.take(), ["100 (VI_1) Dropping packet(s) from 10.77.0.9 since we are address owner"]);
+    assert_eq!(lab.state(), State::Master);
+}
+
+#[test]
+fn unicast_without_peers_is_a_fault_where_asked_for() {
+    let mut config = vi("VI_1", 51, 150);
+    config.lacks_peers = true;
+    let mut lab = Lab::new(node_of(vec![config]));
+    let log = lab.run_to(9_000).log();
+    assert_eq!(log[0], "0 (VI_1) Cannot use unicast without any peers - going to fault state");
+    assert_eq!(lab.state(), State::Fault);
+    assert_eq!(lab.view().last_transition().unwrap().reason, TransitionReason::NoPeers);
+}
+
+#[test]
+fn checksums_of_version_3_may_leave_out_the_pseudo_header() {
+    let mut config = vi("VI_1", 51, 150);
+    config.version = Version::V3;
+    let with_header = config.clone();
+    config.v3_checksum_as_v2 = true;
+    let sent = packet::AdvertSpec::of(&config, 200).encode(&ip("10.77.0.9"), &config.multicast_group);
+    assert_eq!(packet_sum(&sent), 0xffff);
+    for theirs in [&config, &with_header] {
+        let mut lab = master(config.clone());
+        lab.hear(theirs, "10.77.0.9", 200);
+        assert_eq!(lab.state(), State::Backup);
+    }
+    let mut strict = master(with_header);
+    strict.hear(&config, "10.77.0.9", 200);
+    assert!(strict.log()[0].ends_with("Invalid VRRPv3 checksum"));
+}
+
+fn packet_sum(message: &[u8]) -> u32 {
+    let sum: u32 = message.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+    (sum & 0xffff) + (sum >> 16)
+}
+
+#[test]
+fn unknown_identifiers_are_told_ten_times_a_second() {
+    let config = NodeConfig { log_unknown_vrids: true, ..node_of(vec![vi("VI_1", 51, 150)]) };
+    let mut lab = Lab::new(config);
+    lab.run_to(100).take();
+    for _ in 0..50 {
+        lab.hear(&vi("VI_9", 9, 100), "10.77.0.9", 100);
+    }
+    assert_eq!(lab.take(), ["100 > unknown vrid 9 from 10.77.0.9"; 10]);
+    let mut silent = Lab::new(node_of(vec![vi("VI_1", 51, 150)]));
+    silent.run_to(100).take();
+    silent.hear(&vi("VI_9", 9, 100), "10.77.0.9", 100);
+    assert!(silent.take().is_empty());
+}
+
+#[test]
+fn a_source_that_vanishes_is_a_fault() {
+    let source = TrackerName::Source(ip("10.77.0.7"));
+    let mut config = vi("VI_1", 51, 150);
+    config.source = Some(ip("10.77.0.7"));
+    config.trackers = vec![TrackerConfig { tracker: source.clone(), weight: 0, reverse: false }];
+    let mut lab = Lab::new(node_of(vec![config]));
+    lab.node.set_tracker(&source, TrackerStatus::Up, lab.now);
+    lab.run_to(4_000).take();
+    lab.node.set_tracker(&source, TrackerStatus::Down, lab.now);
+    assert_eq!(lab.state(), State::Fault);
+    assert_eq!(lab.view().last_transition().unwrap().reason.to_string(), "source address 10.77.0.7 is down");
+}

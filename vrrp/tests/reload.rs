@@ -79,7 +79,6 @@ fn a_changed_identifier_is_another_router() {
             "4000 > clear 0",
             "4000 > notify 0 MASTER->DELETED 150",
             "4000 > update 1",
-            "4000 (VI_1) removing VIPs.",
             "4000 > clear 2",
             "4000 (VI_1) Entering BACKUP STATE (init)",
             "4000 > notify 2 INIT->BACKUP 150",

@@ -49,7 +49,7 @@ scenarios! {
         vec![("d1", file(FIFO, "", &vi_1(150, NOTIFY))), ("other", file(FIFO, "", &vi_1(150, "").replace("51", "53").replace("VI_1", "VI_OTHER")))],
         "start d1; 5; conf d1 other; hup d1; 0.3; read d1 fifo; 5; show d1 told; stop d1; show d1 told; lines d1 fifo.log").known(RETOLD);
     notify_group: Scenario::new(
-        vec![("d1", file(FIFO, &format!("vrrp_sync_group G1 {{\n group {{\n VI_1\n VI_2\n }}\n{}\n}}\n", NOTIFY_GROUP), &both(150)))],
+        vec![("d1", file(FIFO, &format!("vrrp_sync_group G1 {{\n group {{\n VI_1\n VI_2\n }}\n{NOTIFY_GROUP}\n}}\n"), &both(150)))],
         "start d1; 0.3; read d1 fifo; 5; show d1 told; inject c prio 200; 1; inject c prio 0; 2; show d1 told; \
          ip d1 link set eth0 down; 1; ip d1 link set eth0 up; 5; show d1 told; stop d1; show d1 told; lines d1 fifo.log");
     notify_priority_changes: Scenario::new(
