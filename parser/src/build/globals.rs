@@ -123,7 +123,6 @@ impl<'t> Builder<'t> {
             "disable_local_igmp" => globals.disable_local_igmp = true,
             "vrrp_min_garp" => self.min_garp(item),
             "v3_checksum_as_v2" => globals.v3_checksum_as_v2 = true,
-            "log_unknown_vrids" => globals.log_unknown_vrids = true,
             "vrrp_owner_ignore_adverts" => globals.owner_ignore_adverts = item.switch(),
             "vmac_prefix" => globals.vmac_prefix = item.text_value(),
             "vmac_addr_prefix" => globals.vmac_addr_prefix = item.text_value(),

@@ -59,8 +59,6 @@ pub struct Globals {
     pub higher_prio_send_advert: bool,
     /// `v3_checksum_as_v2`: default of the instances' keyword.
     pub v3_checksum_as_v2: bool,
-    /// `log_unknown_vrids`.
-    pub log_unknown_vrids: bool,
     /// `vrrp_owner_ignore_adverts`: default of the instances' `owner_ignore_adverts`.
     pub owner_ignore_adverts: bool,
     /// `vrrp_garp_extra_if`: default of the instances' `garp_extra_if`.
@@ -179,7 +177,6 @@ impl Default for Globals {
             lower_prio_no_advert: false,
             higher_prio_send_advert: false,
             v3_checksum_as_v2: false,
-            log_unknown_vrids: false,
             owner_ignore_adverts: false,
             extra_garp: None,
             vmac_prefix: None,

@@ -66,7 +66,6 @@ impl Printer {
         self.switch("vrrp_lower_prio_no_advert", globals.lower_prio_no_advert);
         self.switch("vrrp_higher_prio_send_advert", globals.higher_prio_send_advert);
         self.flag("v3_checksum_as_v2", globals.v3_checksum_as_v2);
-        self.flag("log_unknown_vrids", globals.log_unknown_vrids);
         self.switch("vrrp_owner_ignore_adverts", globals.owner_ignore_adverts);
         self.text("vmac_prefix", globals.vmac_prefix.as_deref());
         self.text("vmac_addr_prefix", globals.vmac_addr_prefix.as_deref());
