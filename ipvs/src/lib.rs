@@ -34,5 +34,5 @@ pub use scheduler::{SchedulerFlags, SchedulerKind};
 pub use service::{
     DestinationConfig, DestinationView, Error, Forwarding, Protocol, ServiceConfig, ServiceId, ServiceKey, ServiceView,
 };
-pub use stats::{Counters, Stats};
+pub use stats::{Counters, Failures, Rates, Stats};
 pub use verdict::{DropReason, HopId, PassReason, Verdict};

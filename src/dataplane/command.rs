@@ -39,7 +39,6 @@ pub enum Command {
 impl Command {
     pub(super) fn apply(&self, director: &mut Director) -> Result<(), Error> {
         match self {
-            Self::AddService(config) if matches!(config.id, ServiceId::Fwmark(_)) => return Err(Error::Fwmark),
             Self::AddService(config) => director.add_service(config.clone())?,
             Self::EditService(config) => director.edit_service(config.clone())?,
             Self::RemoveService(id) => director.remove_service(id)?,

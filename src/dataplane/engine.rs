@@ -158,11 +158,32 @@ impl Engine {
             self.parking.push(bytes, ingress, now);
             return Action::Discard;
         }
+        if self.territory.comes_by_queue(packet) {
+            return Action::Discard;
+        }
         let mut frame = Frame { packet: trimmed(packet), checksum_partial: virtio.partial, gso_size: virtio.segment };
         let verdict = self.director.receive(&mut frame, Ingress { client_hop: HopId(ingress), mark: 0 }, now);
         tracing::trace!(?verdict, "frame");
-        match verdict {
-            Verdict::Pass(_) | Verdict::Local => self.leave_to_host(bytes),
+        match self.carry_out(verdict, bytes, ingress, now) {
+            Some(action) => action,
+            None => self.leave_to_host(bytes),
+        }
+    }
+
+    /// Handles a packet of a netfilter queue. None if it is the host's own stack's.
+    pub(super) fn receive_queued(&mut self, bytes: &mut [u8], hop: Hop, mark: u32, now: Instant) -> Option<Action> {
+        self.counters.received += 1;
+        let ingress = self.hops.number(hop);
+        let packet = bytes.get_mut(PREFIX..).unwrap_or_default();
+        let mut frame = Frame { packet, checksum_partial: false, gso_size: 0 };
+        let verdict = self.director.receive(&mut frame, Ingress { client_hop: HopId(ingress), mark }, now);
+        tracing::trace!(?verdict, mark, "queued packet");
+        self.carry_out(verdict, bytes, ingress, now)
+    }
+
+    fn carry_out(&mut self, verdict: Verdict, bytes: &mut [u8], ingress: u32, now: Instant) -> Option<Action> {
+        Some(match verdict {
+            Verdict::Pass(_) | Verdict::Local => return None,
             Verdict::Drop(_) => Action::Discard,
             Verdict::ToServer { address } => self.send_towards(bytes, address, None, ingress, now),
             Verdict::Encapsulate { address, tunnel, path_mtu } => {
@@ -170,7 +191,7 @@ impl Engine {
             }
             Verdict::ToClient { hop } => self.send_to_client(bytes, hop, ingress, now),
             Verdict::Reply { packet, hop } => self.answer(&packet, hop.0),
-        }
+        })
     }
 
     /// Takes in the way to an address. Gives the frames that waited for it, with the interfaces to send them on.

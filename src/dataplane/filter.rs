@@ -215,7 +215,7 @@ mod tests {
         Claims {
             services: ["10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2"].map(flow).into(),
             servers: ["10.1.0.1", "fd01::1"].map(flow).into(),
-            own: BTreeSet::new(),
+            ..Claims::default()
         }
     }
 

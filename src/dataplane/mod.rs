@@ -30,6 +30,7 @@ mod hops;
 mod netlink;
 mod packet_socket;
 mod parking;
+mod queue;
 mod reinjection;
 mod ring;
 mod routes;
@@ -71,11 +72,6 @@ pub enum Error {
     /// The engine refuses the command as ipvsadm would.
     #[error(transparent)]
     Engine(#[from] standfast_ipvs::Error),
-    /// A packet socket does not see the firewall's marks.
-    #[error(
-        "firewall-mark services need the kernel's marks, which the embedded data plane does not see: use addresses and ports"
-    )]
-    Fwmark,
     /// The data plane has been stopped.
     #[error("the data plane is stopped")]
     Stopped,

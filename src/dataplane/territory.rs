@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use super::claim::{Claims, Flow};
 
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -31,6 +33,13 @@ impl Territory {
     /// IPVS acts on local input only.
     pub(super) fn is_foreign(&self, packet: &[u8]) -> bool {
         !self.foreign.is_empty() && destination(packet).is_some_and(|a| self.foreign.contains(&a))
+    }
+
+    /// Whether the engine gets the packet by a netfilter queue, with its mark: then a packet socket sees it too, and too early. ICMP
+    /// always comes by the packet socket.
+    pub(super) fn comes_by_queue(&self, packet: &[u8]) -> bool {
+        let marks = !self.claims.marks.is_empty();
+        marks && Ends::parse(packet).is_some_and(|ends| !matches!(ends.protocol, ICMP | ICMPV6)) && !self.covers(packet)
     }
 
     /// Whether a packet goes to a virtual address or comes from a NAT server, whatever its ports.
@@ -129,6 +138,7 @@ mod tests {
             services: [flow("10.0.0.100", 53), flow("10.0.0.101", 0), flow("fd00::1", 53)].into(),
             servers: [flow("10.1.0.1", 5353)].into(),
             own: ["10.0.0.100", "10.0.0.2"].map(|a| a.parse().unwrap()).into(),
+            ..Claims::default()
         })
     }
 
@@ -152,6 +162,18 @@ mod tests {
         assert!(!t.is_foreign(&udp([9, 9, 9, 9], [10, 0, 0, 100], (1, 53), 0)));
         assert!(t.is_foreign(&udp([9, 9, 9, 9], [10, 0, 0, 101], (1, 53), 0)));
         assert!(!t.is_foreign(&udp([9, 9, 9, 9], [10, 0, 0, 2], (1, 53), 0)));
+    }
+
+    #[test]
+    fn with_marks_only_what_is_claimed_comes_by_the_packet_socket() {
+        let claimed = udp([9, 9, 9, 9], [10, 0, 0, 100], (1000, 53), 0);
+        let other = udp([9, 9, 9, 9], [10, 0, 0, 100], (1000, 54), 0);
+        let icmp: Vec<u8> = other.iter().enumerate().map(|(at, byte)| if at == 9 { ICMP } else { *byte }).collect();
+        let mut t = territory();
+        let by_queue = |t: &Territory| [&claimed, &other, &icmp].map(|packet| t.comes_by_queue(packet));
+        assert_eq!(by_queue(&t), [false; 3]);
+        t.claims.marks.insert(7);
+        assert_eq!(by_queue(&t), [false, true, false]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::control::{Request, Wake};
 use super::egress::{BATCH, Egress, Source};
 use super::engine::{Action, Engine, Ports};
 use super::packet_socket;
+use super::queue::Queue;
 use super::ring::{FETCH, Ring, SlotInfo, VIRTIO_LEN};
 use super::size::PREFIX;
 use super::territory::Territory;
@@ -42,6 +43,8 @@ pub(super) enum Order {
     Territory(Box<Territory>),
     /// The way to an address.
     Hop(IpAddr, NextHop),
+    /// Serve this netfilter queue from now on.
+    Queue(Box<Queue>),
     /// Describe yourself.
     Snapshot(oneshot::Sender<Snapshot>),
     /// End.
@@ -71,6 +74,7 @@ impl Line {
 struct Frames {
     ring: Ring,
     egress: Egress,
+    queue: Option<Box<Queue>>,
     buffers: Vec<Vec<u8>>,
     lengths: [usize; FETCH],
     infos: Vec<SlotInfo>,
@@ -96,7 +100,8 @@ impl<F: Fn() -> Director> Worker<F> {
         make_director: F,
     ) -> Self {
         let buffers = (0..FETCH).map(|_| vec![0; BUFFER_LEN]).collect();
-        let frames = Frames { ring, egress, buffers, lengths: [0; FETCH], infos: Vec::with_capacity(BATCH) };
+        let frames =
+            Frames { ring, egress, queue: None, buffers, lengths: [0; FETCH], infos: Vec::with_capacity(BATCH) };
         Self { frames, orders, wake, control, make_director, overflow_read: Instant::now() }
     }
 
@@ -123,7 +128,7 @@ impl<F: Fn() -> Director> Worker<F> {
                 return;
             }
             let now = Instant::now();
-            let handled = self.frames.batch(engine, now);
+            let handled = self.frames.batch(engine, now) + self.frames.serve_queue(engine, now);
             engine.asks.drain(..).for_each(|address| self.control.send(Request::Resolve(address)));
             self.serve_timers(engine, now);
             if handled == 0 {
@@ -174,6 +179,7 @@ impl<F: Fn() -> Director> Worker<F> {
                     tracing::debug!("nobody waits for the snapshot any more");
                 }
             }
+            Order::Queue(queue) => self.frames.queue = Some(queue),
             Order::Stop => {}
         }
     }
@@ -186,9 +192,11 @@ impl<F: Fn() -> Director> Worker<F> {
             let wait = if left.is_zero() { left } else { left + Duration::from_millis(1) };
             PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
         });
+        let queue = self.frames.queue.as_ref().map_or(self.wake.as_fd(), |queue| queue.as_fd());
         let mut ready = [
             PollFd::new(self.frames.ring.socket(), PollFlags::POLLIN),
             PollFd::new(self.wake.as_fd(), PollFlags::POLLIN),
+            PollFd::new(queue, PollFlags::POLLIN),
         ];
         if let Err(error) = poll(&mut ready, timeout) {
             tracing::debug!(%error, "poll");
@@ -238,6 +246,23 @@ impl Frames {
         self.flush(engine);
         self.ring.release(self.infos.len());
         self.infos.len()
+    }
+
+    /// Handles packets of the netfilter queue, up to a batch; gives their number.
+    fn serve_queue(&mut self, engine: &mut Engine, now: Instant) -> usize {
+        let Some(mut queue) = self.queue.take() else { return 0 };
+        let mut handled = 0;
+        while handled < BATCH
+            && let Some(mut queued) = queue.next()
+        {
+            handled += 1;
+            let action = engine.receive_queued(&mut queued.frame, queued.hop, queued.mark, now);
+            queue.settle(queued.id, action.is_none());
+            self.depart(action.unwrap_or(Action::Discard), Source::Owned(queued.frame));
+        }
+        self.queue = Some(queue);
+        self.flush(engine);
+        handled
     }
 
     /// Tells the director what comes, so that it fetches many connections from memory at once.

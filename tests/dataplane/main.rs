@@ -10,7 +10,7 @@ use site::{
     wait_for,
 };
 use standfast::dataplane::{Command, Dataplane, Options};
-use standfast_ipvs::{Forwarding, Protocol, Settings, Tunnel, TunnelKind};
+use standfast_ipvs::{Forwarding, Protocol, ServiceId, Settings, Tunnel, TunnelKind};
 use standfast_labkit::{Lab, harness, tests};
 use std::io::{ErrorKind, Read, Write};
 use std::process::ExitCode;
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         dr_tcp_is_spread_in_turn,
         dr_udp_is_spread_in_turn,
         nat_of_ipv6,
+        a_local_server_on_another_port_is_reached,
         tunnels_of_every_kind,
         tunnels_between_families,
         tunnels_carry_bulk,
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
         a_refused_command_changes_nothing,
         a_removed_service_goes_back_to_the_host,
     ];
-    let with_nft = tests![a_killed_process_leaves_no_claim].map(|t| t.needs(&["nft"]));
+    let with_nft = tests![a_killed_process_leaves_no_claim, marked_packets_are_served].map(|t| t.needs(&["nft"]));
     let with_ethtool = tests![bulk_without_offloads].map(|t| t.needs(&["ethtool"]));
     let with_setpriv = tests![without_capabilities_it_says_which].map(|t| t.needs(&["setpriv"]));
     harness::main(plain.into_iter().chain(with_nft).chain(with_ethtool).chain(with_setpriv))
@@ -237,6 +238,52 @@ fn a_local_server_is_reached() {
     site.transfer("10.0.0.100:80", 10 * MEGABYTE, 10 * MEGABYTE);
     assert_eq!(ask_udp(&site.client, "10.0.0.100:80", b"?").unwrap(), b"sorr?");
     assert!(site.snapshot().engine.local > 0);
+}
+
+/// `sorry_server 127.0.0.1 8080`, and NAT to an address of the director itself: the answers come from its own stack.
+fn a_local_server_on_another_port_is_reached() {
+    let site = Site::new();
+    serve_tcp(&site.director, "0.0.0.0:8080", "sorr");
+    serve_udp(&site.director, "10.0.0.2:8080", "self");
+    let (tcp, udp) = (service(Protocol::Tcp, VIP, 80), service(Protocol::Udp, VIP, 80));
+    site.apply(vec![add_service(tcp), add_server(tcp, "127.0.0.1", 8080, Forwarding::Nat)]);
+    site.apply(vec![add_service(udp), add_server(udp, "10.0.0.2", 8080, Forwarding::Nat)]);
+    site.transfer("10.0.0.100:80", MEGABYTE, MEGABYTE);
+    assert_eq!(ask_udp(&site.client, "10.0.0.100:80", b"?").unwrap(), b"self?");
+    assert_eq!(ask_udp(&site.client, "10.0.0.2:8080", b"?").unwrap(), b"self?", "asked directly");
+    assert_eq!(site.resets_by_host(), 0);
+    site.apply(vec![Command::RemoveService(tcp), Command::RemoveService(udp)]);
+    assert_eq!(site.connect("10.0.0.100:80").unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
+
+/// The firewall marks packets after the packet sockets have seen them: they come by a netfilter queue.
+fn marked_packets_are_served() {
+    let site = nat_site(Protocol::Tcp);
+    let rules = "table inet m { chain p { type filter hook prerouting priority mangle; \
+                 ip daddr 10.0.0.100 tcp dport { 21, 8000-8010 } meta mark set 7; \
+                 ip6 daddr fd00::100 udp dport 53 meta mark set 8; }; }";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), rules).unwrap();
+    site.director.run_checked("nft", &format!("-f {}", file.path().display())).unwrap();
+    for port in ["0.0.0.0:21", "0.0.0.0:8001", "[::]:53"] {
+        site.servers.iter().zip(["web1", "web2"]).for_each(|(server, name)| serve_tcp(server, port, name));
+    }
+    serve_udp(&site.servers[0], "[::]:53", "web1");
+    let (mark, mark6) = (ServiceId::Fwmark(7), ServiceId::Fwmark(8));
+    site.apply(vec![add_service(mark), add_server(mark, "10.1.0.1", 0, Forwarding::Nat)]);
+    site.apply(vec![add_server(mark, "10.1.0.2", 0, Forwarding::Nat), add_service(mark6)]);
+    site.apply(vec![add_server(mark6, "fd01::1", 0, Forwarding::Nat)]);
+    let names = ["10.0.0.100:21", "10.0.0.100:8001", "10.0.0.100:21"].map(|to| site.greeting(to).unwrap());
+    assert_eq!(names, ["web2", "web1", "web2"], "one service for all ports");
+    site.transfer("10.0.0.100:8001", MEGABYTE, MEGABYTE);
+    assert_eq!(ask_udp(&site.client, "[fd00::100]:53", b"?").unwrap(), b"web1?");
+    assert_eq!(greetings(&site, 2), ["web2", "web1"], "beside a service of an address");
+    assert_eq!(site.connect("10.0.0.100:22").unwrap_err().kind(), ErrorKind::ConnectionRefused, "not marked");
+    site.client.run_checked("ping", "-c 1 -W 2 10.0.0.100").unwrap();
+    let counted = site.snapshot().services.iter().map(|s| s.service.stats.connections).sum::<u64>();
+    assert_eq!(counted, 3 + 1 + 1 + 2, "each once");
+    site.apply(vec![Command::RemoveService(mark)]);
+    assert_eq!(site.connect("10.0.0.100:21").unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }
 
 fn everything_else_is_untouched() {

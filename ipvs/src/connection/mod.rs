@@ -55,6 +55,8 @@ pub(crate) struct Connection<A> {
     pub(crate) template: bool,
     /// Counted among its destination's inactive connections.
     pub(crate) inactive: bool,
+    /// The server has sent something.
+    pub(crate) answered: bool,
     pub(crate) hop: HopId,
     pub(crate) destination: u32,
     /// The template that this connection belongs to.

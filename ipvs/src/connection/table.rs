@@ -236,6 +236,7 @@ fn unused<A: Address>() -> Connection<A> {
         method: Method::Local,
         template: false,
         inactive: false,
+        answered: false,
         hop: HopId(0),
         destination: NONE,
         control: NONE,

@@ -28,6 +28,7 @@ fn connection(client_port: u16, expires: u32) -> Connection<Ipv4Addr> {
         method: Method::Nat,
         template: false,
         inactive: false,
+        answered: false,
         hop: HopId(0),
         destination: 0,
         control: NONE,

@@ -6,7 +6,7 @@ use crate::address::Address;
 use crate::connection::sctp;
 use crate::connection::state::TICKS;
 use crate::connection::tcp::{self, View};
-use crate::connection::{Connection, Direction, Key, NONE, State};
+use crate::connection::{Connection, Direction, Key, Method, NONE, State};
 use crate::packet::segment::TcpFlags;
 use crate::service::{Destination, Protocol};
 
@@ -53,7 +53,10 @@ impl<A: Address> Path<'_, A> {
                 entry.expires = now.wrapping_add(WAIT_FOR_CONTROLLED);
                 self.table.link_again(id);
             }
-            _ => self.end(id),
+            _ => {
+                self.count_silence(id);
+                self.end(id);
+            }
         }
     }
 
@@ -88,6 +91,7 @@ impl<A: Address> Path<'_, A> {
     #[inline(always)]
     pub(super) fn advance(&mut self, id: u32, view: View, flags: TcpFlags) {
         let Some(connection) = self.table.get_mut(id) else { return };
+        let was = connection.state;
         let next = match connection.protocol {
             number if number == Protocol::Tcp.number() => tcp::next(view, connection.state, flags),
             number if number == Protocol::Udp.number() => State::Udp,
@@ -95,6 +99,9 @@ impl<A: Address> Path<'_, A> {
         };
         if next != connection.state {
             self.enter(id, next);
+            if view == View::Server && next == State::Close {
+                self.count_reset(id, was);
+            }
         }
         let lifetime = self.core.lifetimes.get(next as usize).copied().unwrap_or(TICKS);
         self.table.prolong(id, self.now.wrapping_add(lifetime));
@@ -113,6 +120,29 @@ impl<A: Address> Path<'_, A> {
         }
         if control != NONE && (next.is_established() || next == State::Udp) {
             self.assure(control);
+        }
+    }
+
+    #[cold]
+    fn count_reset(&mut self, id: u32, was: State) {
+        let Some(connection) = self.table.get(id) else { return };
+        let Some(destination) = self.core.registry.destination_mut(connection.destination) else { return };
+        match was {
+            State::SynRecv => destination.failures.refused += 1,
+            State::Established => destination.failures.reset += 1,
+            _ => (),
+        }
+    }
+
+    /// A connection that ends by time: was there ever an answer?
+    fn count_silence(&mut self, id: u32) {
+        let Some(connection) = self.table.get(id) else { return };
+        let asked = matches!(connection.state, State::SynRecv | State::Udp | State::SctpInit1 | State::SctpInit);
+        if connection.answered || !asked || connection.method != Method::Nat {
+            return;
+        }
+        if let Some(destination) = self.core.registry.destination_mut(connection.destination) {
+            destination.failures.silent += 1;
         }
     }
 

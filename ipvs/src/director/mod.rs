@@ -16,7 +16,7 @@ use clock::Clock;
 use limiter::Limiter;
 use path::Path;
 
-use crate::connection::state::ticks;
+use crate::connection::state::{TICKS, ticks};
 use crate::connection::table::Table;
 use crate::connection::{ConnectionView, Method, State, Timeouts};
 use crate::packet::icmp::IcmpError;
@@ -25,7 +25,7 @@ use crate::service::{
     Destination, DestinationConfig, DestinationView, Error, Protocol, Registry, ServiceConfig, ServiceId, ServiceKey,
     ServiceView,
 };
-use crate::stats::Counters;
+use crate::stats::{Counters, Estimator};
 use crate::verdict::{Decision, DropReason, HopId, Verdict};
 
 /// How many timers one call of [`Director::handle_timeout`] serves at most, so that packets do not wait for it.
@@ -128,6 +128,8 @@ pub struct Director {
     v4: Table<Ipv4Addr>,
     v6: Table<Ipv6Addr>,
     clock: Clock,
+    /// The tick of the next estimate of rates.
+    next_estimate: u64,
 }
 
 impl Director {
@@ -147,6 +149,7 @@ impl Director {
             v4: Table::new(options.seed, options.connection_limit),
             v6: Table::new(options.seed, options.connection_limit),
             clock: Clock::default(),
+            next_estimate: 0,
         }
     }
 
@@ -200,16 +203,22 @@ impl Director {
         }
     }
 
-    /// Ends connections whose time has come, a bounded number in one call: call again when `poll_timeout` says so.
+    /// Ends connections whose time has come, a bounded number in one call, and estimates rates every two seconds: call
+    /// again when `poll_timeout` says so.
     pub fn handle_timeout(&mut self, now: Instant) {
         let tick = self.clock.tick(now);
         Path::new(&mut self.core, &mut self.v4, tick).expire(TIMER_BUDGET);
         Path::new(&mut self.core, &mut self.v6, tick).expire(TIMER_BUDGET);
+        if tick >= self.next_estimate {
+            self.core.registry.estimate();
+            self.next_estimate = tick + u64::from(Estimator::INTERVAL * TICKS);
+        }
     }
 
     /// When to call `handle_timeout` next; any other call may change it.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let next = [self.v4.next_due(), self.v6.next_due()].into_iter().flatten().min();
+        let estimate = (!self.core.registry.is_empty()).then_some(self.next_estimate);
+        let next = [self.v4.next_due(), self.v6.next_due(), estimate].into_iter().flatten().min();
         self.clock.instant(next?)
     }
 
@@ -263,8 +272,11 @@ impl Director {
 
     /// All services, sorted by their addresses.
     pub fn services(&self) -> Vec<ServiceView> {
-        let view =
-            |service: &crate::service::Service| ServiceView { config: service.config.clone(), stats: service.stats };
+        let view = |service: &crate::service::Service| ServiceView {
+            config: service.config.clone(),
+            stats: service.stats,
+            rates: service.estimator.rates(),
+        };
         self.core.registry.services().into_iter().map(view).collect()
     }
 
@@ -307,7 +319,8 @@ impl Director {
     }
 
     fn claimed_servers(&self) -> Vec<ServiceKey> {
-        let nat = |destination: &&Destination| destination.method() == Method::Nat;
+        let nat =
+            |destination: &&Destination| destination.method() == Method::Nat || destination.local_port().is_some();
         let mut servers: Vec<_> = self.core.registry.destinations().filter(nat).flat_map(answering).collect();
         servers.sort_unstable();
         servers.dedup();
@@ -317,7 +330,10 @@ impl Director {
 
 /// Where a destination's answers come from. What a mark stands for may go to any port, unless the destination has one.
 fn answering(destination: &Destination) -> Vec<ServiceKey> {
-    let (address, port) = (destination.config.address, destination.config.port);
+    let (address, port) = match (destination.local_port(), destination.service) {
+        (Some(port), ServiceId::Address(key)) => (key.address, port),
+        _ => (destination.config.address, destination.config.port),
+    };
     let protocols = match &destination.service {
         ServiceId::Address(key) => std::slice::from_ref(&key.protocol),
         ServiceId::Fwmark(_) => &Protocol::ALL,

@@ -174,8 +174,9 @@ impl<'a, A: Address> Path<'a, A> {
         if packet.header.ttl <= 1 {
             return Err(Decision::Pass(PassReason::TtlExpired));
         }
-        let connection = self.table.get(id).ok_or(Decision::Drop(DropReason::Internal))?;
-        let &Connection { service, service_port, hop, destination, change, .. } = connection;
+        let connection = self.table.get_mut(id).ok_or(Decision::Drop(DropReason::Internal))?;
+        connection.answered = true;
+        let &mut Connection { service, service_port, hop, destination, change, .. } = connection;
         self.core.count_out(destination, packet.length());
         self.advance(id, View::Server, packet.segment.flags);
         packet.rewrite(End::Source, (service, service_port), change.reversed());

@@ -136,6 +136,7 @@ impl<A: Address> Path<'_, A> {
             method: held.map_or(Method::Local, Destination::method),
             template: true,
             inactive: false,
+            answered: false,
             hop: HopId(0),
             destination,
             control: NONE,
@@ -161,6 +162,11 @@ impl<A: Address> Path<'_, A> {
         let internal = Decision::Drop(DropReason::Internal);
         let destination = self.core.registry.destination(choice.destination).ok_or(internal)?;
         let service_port = self.core.registry.service(service).map_or(0, |service| service.config.id.port());
+        if let Some(port) = destination.local_port() {
+            let (address, asked) = (packet.header.destination, packet.segment.destination_port);
+            let change = nat::change((address, asked), (address, port));
+            return Ok(Target { method: Method::Nat, address, port, change, destination: choice.destination });
+        }
         let method = destination.method();
         let address = A::from_ip(destination.config.address);
         let asked = packet.segment.destination_port;
@@ -191,6 +197,7 @@ impl<A: Address> Path<'_, A> {
             method: target.method,
             template: false,
             inactive: packet.segment.protocol != Protocol::Tcp,
+            answered: false,
             hop: packet.ingress.client_hop,
             destination: choice.destination,
             control: choice.control,

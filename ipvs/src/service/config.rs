@@ -112,7 +112,7 @@ pub enum Forwarding {
     /// The packet travels inside another one (`-i`). The destination's port is the service's.
     Tunnel(Tunnel),
     /// The host itself serves the virtual address: packets are left as they are. A loopback destination is always
-    /// local.
+    /// local, but NAT to another port than the service's changes the port.
     Local,
 }
 

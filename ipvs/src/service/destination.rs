@@ -4,7 +4,7 @@ use super::{DestinationConfig, Error, Forwarding, ServiceId};
 use crate::connection::Method;
 use crate::connection::state::TICKS;
 use crate::forward::tunnel::Tunnel;
-use crate::stats::Stats;
+use crate::stats::{Estimator, Failures, Rates, Stats};
 
 /// A destination, in use or (with connections left) in the trash.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub(crate) struct Destination {
     pub(crate) inactive: u32,
     pub(crate) persistent: u32,
     pub(crate) stats: Stats,
+    pub(crate) estimator: Estimator,
+    pub(crate) failures: Failures,
     /// How packets travel to it, now or when it was a tunnel's end.
     pub(crate) tunnel: Tunnel,
     /// The largest packet that passes on the way to a tunnel's end, if a router has told.
@@ -63,6 +65,8 @@ impl Destination {
             inactive: 0,
             persistent: 0,
             stats: Stats::default(),
+            estimator: Estimator::default(),
+            failures: Failures::default(),
         }
     }
 
@@ -88,6 +92,14 @@ impl Destination {
             Forwarding::Tunnel(_) => Method::Tunnel,
             Forwarding::Dr => Method::Dr,
         }
+    }
+
+    /// The port of a server on this host, where it is another than the one that clients ask for.
+    pub(crate) fn local_port(&self) -> Option<u16> {
+        let port = self.config.port;
+        let asked = self.service.port();
+        let moved = self.config.address.is_loopback() && self.config.forwarding == Forwarding::Nat;
+        (moved && port != 0 && asked != 0 && port != asked).then_some(port)
     }
 
     /// A connection more may reach the upper threshold.
@@ -154,6 +166,10 @@ pub struct DestinationView {
     pub overloaded: bool,
     /// Its counters.
     pub stats: Stats,
+    /// Its rates as of the latest even second.
+    pub rates: Rates,
+    /// What it did to connections.
+    pub failures: Failures,
 }
 
 impl From<&Destination> for DestinationView {
@@ -165,6 +181,8 @@ impl From<&Destination> for DestinationView {
             persistent: destination.persistent,
             overloaded: destination.overloaded,
             stats: destination.stats,
+            rates: destination.estimator.rates(),
+            failures: destination.failures,
         }
     }
 }

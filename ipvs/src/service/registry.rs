@@ -9,7 +9,7 @@ use super::destination::{Destination, admit};
 use super::{DestinationConfig, Error, Protocol, ServiceConfig, ServiceId, ServiceKey};
 use crate::connection::NONE;
 use crate::scheduler::{Flow, Pool, Schedule};
-use crate::stats::Stats;
+use crate::stats::{Estimator, Rates, Stats};
 
 /// A virtual service.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(crate) struct Service {
     pub(crate) order: Vec<u32>,
     scheduler: Box<dyn Schedule>,
     pub(crate) stats: Stats,
+    pub(crate) estimator: Estimator,
 }
 
 /// A service as `ipvsadm -Ln` shows it.
@@ -28,6 +29,8 @@ pub struct ServiceView {
     pub config: ServiceConfig,
     /// Its counters.
     pub stats: Stats,
+    /// Its rates as of the latest even second.
+    pub rates: Rates,
 }
 
 /// Hashes service keys with the director's seed.
@@ -92,6 +95,16 @@ impl Registry {
         self.destinations.get_mut(number as usize)
     }
 
+    /// Takes two seconds' events into the rates.
+    pub(crate) fn estimate(&mut self) {
+        for service in self.services.iter_mut().flatten() {
+            service.estimator.update(&service.stats);
+        }
+        for destination in &mut self.destinations {
+            destination.estimator.update(&destination.stats);
+        }
+    }
+
     /// All services, in the order of their addresses.
     pub(crate) fn services(&self) -> Vec<&Service> {
         let mut services: Vec<_> = self.services.iter().flatten().collect();
@@ -121,7 +134,8 @@ impl Registry {
         }
         let id = config.id;
         let scheduler = config.scheduler.build(config.flags, self.seed);
-        let service = Service { config, order: Vec::new(), scheduler, stats: Stats::default() };
+        let service =
+            Service { config, order: Vec::new(), scheduler, stats: Stats::default(), estimator: Estimator::default() };
         let number = self.place(service);
         self.numbers.insert(id, number);
         self.marks += usize::from(matches!(id, ServiceId::Fwmark(_)));

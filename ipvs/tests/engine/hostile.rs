@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use standfast_ipvs::{
-    DestinationConfig, Director, Forwarding, Frame, HopId, IcmpError, Ingress, Persistence, Protocol, SchedulerKind,
-    ServiceId, Verdict,
+    DestinationConfig, Director, Forwarding, Frame, HopId, IcmpError, Ingress, Persistence, PersistenceEngine,
+    Protocol, SchedulerKind, ServiceId, Tunnel, Verdict,
 };
 
 use crate::properties::{config, director};
@@ -59,6 +59,10 @@ const TEMPLATES: &[&str] = &[
      TCP 1000>80 [S] seq 1 ack 1 win 1 data 0}",
     "IP 10.0.0.1>10.0.0.100 len 60 ttl 64 tos 0x0 id 7 MF UDP 1000>53 len 90",
     "IP 10.0.0.1>10.0.0.100 len 68 ttl 64 tos 0x0 id 7 off 40 proto 17 fragment 48 bytes",
+    "IP 10.0.0.1>10.0.0.100 ttl 64 tos 0x0 id 1 UDP 1000>5060 len 40",
+    "IP 10.0.0.1>10.0.0.100 len 52 ttl 64 tos 0x0 id 7 off 0 proto 132 fragment 32 bytes",
+    "IP 10.1.0.9>10.1.0.254 len 96 ttl 64 tos 0x0 id 1 ICMP 3.4 rest 0x500 {IP 10.1.0.254>10.1.0.3 len 68 ttl 64 tos 0x0 id 1 \
+     off 0 proto 4 fragment 48 bytes}",
     "IP6 fd00::1>fd00::100 hlim 64 tc/fl 60000000 TCP 1000>80 [S] seq 1 ack 0 win 1 data 9",
     "IP6 fd00::1>fd00::100 hlim 64 tc/fl 60000000 ICMP6 2.0 rest 0x500 {IP6 fd00::100>fd00::1 hlim 64 tc/fl 60000000 \
      TCP 80>1000 [S] seq 1 ack 1 win 1 data 0}",
@@ -74,7 +78,7 @@ fn mend_header(packet: &mut [u8]) {
     }
 }
 
-/// Services of both families and protocols; the four servers are DR when even.
+/// Services of both families and all protocols; each of the four servers is reached in another way.
 struct Hostile {
     director: Director,
     services: Vec<(ServiceId, &'static str)>,
@@ -85,10 +89,13 @@ impl Hostile {
     fn new() -> Hostile {
         let mut hostile = Hostile { director: director(), services: Vec::new(), now: Instant::now() };
         let persistence = Some(Persistence { timeout: Duration::from_secs(30), prefix_len: 30, engine: None });
+        let calls = persistence.map(|rest| Persistence { engine: Some(PersistenceEngine::Sip), ..rest });
         let kinds = [
             (Protocol::Tcp, "10.0.0.100:80", "10.1.0", SchedulerKind::Wrr, None),
             (Protocol::Udp, "10.0.0.100:53", "10.1.0", SchedulerKind::Wlc, persistence),
             (Protocol::Tcp, "[fd00::100]:80", "fd01:", SchedulerKind::Sh, persistence),
+            (Protocol::Udp, "10.0.0.100:5060", "10.1.0", SchedulerKind::Mh, calls),
+            (Protocol::Sctp, "10.0.0.100:80", "10.1.0", SchedulerKind::Nq, None),
         ];
         for (protocol, socket, servers, scheduler, persistence) in kinds {
             let mut config = service(protocol, socket.parse().unwrap(), scheduler);
@@ -105,7 +112,12 @@ impl Hostile {
             let separator = if servers.ends_with(':') { ":" } else { "." };
             let address: IpAddr = format!("{servers}{separator}{server}").parse().unwrap();
             let ServiceId::Address(key) = id else { unreachable!("no marks here") };
-            let forwarding = if server.is_multiple_of(2) { Forwarding::Dr } else { Forwarding::Nat };
+            let forwarding = match server {
+                1 => Forwarding::Nat,
+                2 => Forwarding::Dr,
+                3 => Forwarding::Tunnel(Tunnel::default()),
+                _ => Forwarding::Local,
+            };
             let mut config = destination(SocketAddr::new(address, key.port), forwarding);
             config.weight = weight;
             config.upper_threshold = u32::from(server);
@@ -157,7 +169,7 @@ impl Hostile {
         let mut frame = Frame { packet: &mut packet, checksum_partial, gso_size: 0 };
         let verdict = self.director.receive(&mut frame, Ingress { client_hop: HopId(1), mark: 0 }, self.now);
         match verdict {
-            Verdict::ToServer { .. } | Verdict::ToClient { .. } => {
+            Verdict::ToServer { .. } | Verdict::Encapsulate { .. } | Verdict::ToClient { .. } => {
                 let _ = self.director.error_reply(&packet, IcmpError::TooBig { mtu: 1280 }, self.now);
             }
             Verdict::Reply { packet: reply, .. } => {
@@ -190,6 +202,6 @@ proptest! {
         }
         prop_assert_eq!(hostile.director.connection_count(), 0);
         prop_assert_eq!(counted(&hostile.director), 0);
-        prop_assert!(hostile.director.poll_timeout().is_none());
+        prop_assert!(hostile.director.poll_timeout() <= Some(hostile.now + Duration::from_secs(2)));
     }
 }

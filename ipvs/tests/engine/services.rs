@@ -1,7 +1,7 @@
 //! ipvsadm's verbs and refusals, thresholds, statistics and limits.
 
 use standfast_ipvs::{
-    Claims, DestinationConfig, Director, DropReason, Error, Forwarding, Frame, Ingress, Options, Protocol,
+    Claims, DestinationConfig, Director, DropReason, Error, Failures, Forwarding, Frame, Ingress, Options, Protocol,
     SchedulerKind, ServiceConfig, ServiceKey, Settings, Stats, Timeouts, Verdict,
 };
 use std::time::{Duration, Instant};
@@ -129,7 +129,7 @@ fn connections_end_on_time() {
         world.wait(wait);
         assert_eq!(world.director.connection_count(), left, "{:?}", world.table());
     }
-    assert_eq!(world.director.poll_timeout(), None);
+    assert!(world.director.poll_timeout() <= Some(world.now + Duration::from_secs(2)), "only rates are left to do");
 }
 
 /// Also without a timer served, nobody meets a connection whose time is over.
@@ -163,4 +163,42 @@ fn claims_name_services_and_translated_servers() {
     let servers = ["10.1.0.1", "10.1.0.3"].map(key).to_vec();
     let wanted = Claims { services: vec![key(VIP)], servers, marks: vec![] };
     assert_eq!(world.director.claims(), wanted, "server 3 is gone but has a connection");
+}
+
+/// What a server does to connections, for passive health.
+#[test]
+fn refusals_resets_and_silence_are_counted() {
+    let mut world = World::new(Settings::default(), None);
+    let failures = |world: &World, server: u8| world.view(server).failures;
+    let first = world.client(1, 1000, "S").unwrap();
+    world.server(first, 1, 1000, "RA");
+    assert_eq!(failures(&world, first), Failures { refused: 1, ..Failures::default() });
+    let second = world.hold(1, 1001).unwrap();
+    world.server(second, 1, 1001, "R");
+    world.server(second, 1, 1001, "R");
+    assert_eq!(failures(&world, second), Failures { reset: 1, ..Failures::default() });
+    let third = world.client(1, 1002, "S").unwrap();
+    let fourth = world.client(1, 1003, "S").unwrap();
+    world.server(fourth, 1, 1003, "SA");
+    world.client(1, 1004, "S").unwrap();
+    world.client(1, 1004, "R").unwrap();
+    world.wait(61);
+    assert_eq!(failures(&world, third), Failures { silent: 1, ..Failures::default() });
+    assert_eq!(failures(&world, fourth), Failures { refused: 1, ..Failures::default() }, "it had answered");
+}
+
+#[test]
+fn rates_are_estimated_every_two_seconds() {
+    let mut world = World::new(Settings::default(), None);
+    world.wait(2);
+    for port in 1000..1060 {
+        world.client(1, port, "S");
+    }
+    let rate = |world: &World| world.director.services()[0].rates;
+    assert_eq!(rate(&world).connections, 0);
+    world.wait(2);
+    assert_eq!((rate(&world).connections, rate(&world).in_packets), (7, 7));
+    assert_eq!(world.view(1).rates.connections, 2);
+    world.wait(2);
+    assert_eq!(rate(&world).connections, 6);
 }

@@ -9,6 +9,10 @@
 
 mod rules;
 
+pub(super) use diversion::Diversion;
+
+mod diversion;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
@@ -41,9 +45,32 @@ pub(super) struct Claims {
     pub(super) servers: BTreeSet<Flow>,
     /// The host's own addresses.
     pub(super) own: BTreeSet<IpAddr>,
+    /// Packets with these firewall marks belong to the engine.
+    pub(super) marks: BTreeSet<u32>,
+}
+
+/// What cannot be taken from the packet socket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Diverted {
+    /// Packets with these marks, which the firewall sets after the packet sockets have seen them.
+    pub(super) marks: BTreeSet<u32>,
+    /// Answers of NAT servers on the host itself, which never arrive anywhere.
+    pub(super) answers: BTreeSet<Flow>,
+}
+
+impl Diverted {
+    fn is_empty(&self) -> bool {
+        self.marks.is_empty() && self.answers.is_empty()
+    }
 }
 
 impl Claims {
+    /// What has to come by a queue.
+    pub(super) fn diverted(&self) -> Diverted {
+        let local = |flow: &&Flow| self.own.contains(&flow.address);
+        Diverted { marks: self.marks.clone(), answers: self.servers.iter().filter(local).copied().collect() }
+    }
+
     /// The elements of each set.
     fn keys(&self) -> Vec<(SetName, bool, BTreeSet<Vec<u8>>)> {
         let sets = SetName::ALL.iter().flat_map(|name| [(*name, false), (*name, true)]);

@@ -14,18 +14,24 @@
 //!   }
 //!   chain in2 { type filter hook ingress device eth0 priority -500; jump claimed }
 //! }
+//!
+//! table inet standfast-PID {              # only where there are marks, or servers on the host itself
+//!   chain input { type filter hook input priority 98; meta mark 7 queue num 4711 }
+//!   chain output { type filter hook output priority 98; ip saddr 10.0.0.2 tcp sport 8081 queue num 4711 }
+//! }
 //! ```
 
 use std::net::IpAddr;
 
 use crate::dataplane::netlink::{APPEND, CREATE, EXCLUSIVE, REQUEST, Writer};
 
-use super::Flow;
+use super::{Diverted, Flow};
 
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 const SUBSYSTEM: u16 = 10 << 8;
 const NEW_TABLE: u16 = SUBSYSTEM;
+const DELETE_TABLE: u16 = SUBSYSTEM | 2;
 const NEW_CHAIN: u16 = SUBSYSTEM | 3;
 const DELETE_CHAIN: u16 = SUBSYSTEM | 5;
 const NEW_RULE: u16 = SUBSYSTEM | 6;
@@ -34,9 +40,14 @@ const NEW_ELEMENT: u16 = SUBSYSTEM | 12;
 const DELETE_ELEMENT: u16 = SUBSYSTEM | 14;
 
 const FAMILY_NETDEV: u8 = 5;
+const FAMILY_INET: u8 = 1;
 const TABLE_OWNER: u32 = 2;
 const INGRESS: u32 = 0;
 const PRIORITY: i32 = -500;
+/// Where IPVS stands: behind the host's own packet filter (`NF_IP_PRI_NAT_SRC - 2`).
+const QUEUE_PRIORITY: i32 = 98;
+const LOCAL_IN: u32 = 1;
+const LOCAL_OUT: u32 = 3;
 
 const REGISTER: [u32; 6] = [8, 9, 10, 11, 12, 13];
 const VERDICT_REGISTER: u32 = 0;
@@ -47,6 +58,8 @@ const JUMP: u32 = (-3i32) as u32;
 const LINK_HEADER: u32 = 0;
 const NETWORK_HEADER: u32 = 1;
 const TRANSPORT_HEADER: u32 = 2;
+const META_MARK: u32 = 3;
+const META_NFPROTO: u32 = 15;
 const META_L4PROTO: u32 = 16;
 const META_PKTTYPE: u32 = 19;
 const EQUAL: u32 = 0;
@@ -96,10 +109,20 @@ impl SetName {
     }
 }
 
+/// How a rule hands packets to a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum QueueBy {
+    /// `queue` of nftables (CONFIG_NFT_QUEUE).
+    Expression,
+    /// `NFQUEUE` of iptables (CONFIG_NETFILTER_XT_TARGET_NFQUEUE, CONFIG_NFT_COMPAT).
+    Target,
+}
+
 /// A transaction: all of it takes effect at once, or nothing.
 #[derive(Debug)]
 pub(in crate::dataplane) struct Batch<'a> {
     table: &'a str,
+    family: u8,
     writer: Writer,
     sequence: u32,
 }
@@ -107,9 +130,18 @@ pub(in crate::dataplane) struct Batch<'a> {
 impl<'a> Batch<'a> {
     /// Begins a transaction on the table of that name.
     pub(super) fn new(table: &'a str) -> Self {
+        Self::of_family(table, FAMILY_NETDEV)
+    }
+
+    /// The same for a table of the family `inet`.
+    pub(super) fn inet(table: &'a str) -> Self {
+        Self::of_family(table, FAMILY_INET)
+    }
+
+    fn of_family(table: &'a str, family: u8) -> Self {
         let mut writer = Writer::default();
         writer.message(BATCH_BEGIN, REQUEST, 0).raw(&[0, 0, 0, 10]);
-        Self { table, writer, sequence: 0 }
+        Self { table, family, writer, sequence: 0 }
     }
 
     /// Ends the transaction.
@@ -141,6 +173,36 @@ impl<'a> Batch<'a> {
                     r.address(v6, false).lookup(SetName::Own, v6, true).verdict(DROP, None);
                 });
             }
+        }
+    }
+
+    /// Makes the table that hands marked packets and the answers of servers on this host to a queue; one that was there goes.
+    pub(super) fn divert(&mut self, exists: bool, diverted: &Diverted, queue: u16, by: QueueBy) {
+        let table = self.table;
+        if exists {
+            self.message(DELETE_TABLE, 0).string(1, table);
+        }
+        if diverted.is_empty() {
+            return;
+        }
+        self.message(NEW_TABLE, CREATE | EXCLUSIVE).string(1, table).be32(2, TABLE_OWNER);
+        for (chain, hook) in [("input", LOCAL_IN), ("output", LOCAL_OUT)] {
+            self.message(NEW_CHAIN, CREATE).string(1, table).string(3, chain).string(7, "filter").be32(5, ACCEPT).nest(
+                4,
+                |place| {
+                    place.be32(1, hook).be32(2, QUEUE_PRIORITY as u32);
+                },
+            );
+        }
+        for mark in &diverted.marks {
+            self.rule("input", |r| {
+                r.meta(META_MARK, REGISTER[0]).compare(EQUAL, REGISTER[0], &mark.to_ne_bytes()).queue(queue, by);
+            });
+        }
+        for flow in &diverted.answers {
+            self.rule("output", |r| {
+                r.from(flow).queue(queue, by);
+            });
         }
     }
 
@@ -208,8 +270,9 @@ impl<'a> Batch<'a> {
     }
 
     fn message(&mut self, kind: u16, flags: u16) -> &mut Writer {
+        let family = self.family;
         self.sequence += 1;
-        self.writer.message(kind, REQUEST | flags, self.sequence).raw(&[FAMILY_NETDEV, 0, 0, 0])
+        self.writer.message(kind, REQUEST | flags, self.sequence).raw(&[family, 0, 0, 0])
     }
 }
 
@@ -253,6 +316,34 @@ impl Rule<'_> {
             length,
             REGISTER[0],
         )
+    }
+
+    /// A flow end as the source.
+    fn from(&mut self, flow: &Flow) -> &mut Self {
+        let v6 = flow.address.is_ipv6();
+        let (family, offset) = if v6 { (10, 8) } else { (2, 12) };
+        let address = address_key(flow.address);
+        self.meta(META_NFPROTO, REGISTER[0]).compare(EQUAL, REGISTER[0], &[family]);
+        self.payload(NETWORK_HEADER, offset, address.len() as u32, REGISTER[0]).compare(EQUAL, REGISTER[0], &address);
+        self.meta(META_L4PROTO, REGISTER[0]).compare(EQUAL, REGISTER[0], &[flow.protocol]);
+        if flow.port != 0 {
+            let port = flow.port.to_be_bytes();
+            self.payload(TRANSPORT_HEADER, 0, 2, REGISTER[0]).compare(EQUAL, REGISTER[0], &port);
+        }
+        self
+    }
+
+    /// Kernels have the expression `queue`, the target `NFQUEUE` of iptables, or both.
+    fn queue(&mut self, number: u16, by: QueueBy) -> &mut Self {
+        match by {
+            QueueBy::Expression => self.expression("queue", |data| {
+                data.attribute(1, &number.to_be_bytes()).attribute(2, &1u16.to_be_bytes());
+            }),
+            QueueBy::Target => self.expression("target", |data| {
+                let [low, high] = number.to_ne_bytes();
+                data.string(1, "NFQUEUE").be32(2, 0).attribute(3, &[low, high, 0, 0, 0, 0, 0, 0]);
+            }),
+        }
     }
 
     fn meta(&mut self, key: u32, register: u32) -> &mut Self {

@@ -47,6 +47,9 @@ impl Control {
         }
         self.attach(&model::union(&self.claims, &claims))?;
         self.claim.update(&claims)?;
+        if let Some(queue) = self.diversion.update(&claims.diverted())? {
+            self.worker.send(Order::Queue(Box::new(queue)));
+        }
         self.claims = claims;
         self.send_territory();
         self.attach(&self.claims)

@@ -16,7 +16,7 @@ use standfast_ipvs::{Director, Settings, Timeouts};
 use tokio::sync::oneshot;
 
 use super::Error;
-use super::claim::{Claim, Claims};
+use super::claim::{Claim, Claims, Diversion};
 use super::command::{Command, Snapshot};
 use super::engine::Ports;
 use super::topology::{Changes, NextHop, Topology};
@@ -63,6 +63,7 @@ pub(super) struct Control {
     receiver: OwnedFd,
     topology: Topology,
     claim: Claim,
+    diversion: Diversion,
     /// Sees no packet: it judges commands before they are carried out, and remembers what a restarted worker has to know.
     shadow: Director,
     timeouts: Option<Timeouts>,
@@ -96,6 +97,7 @@ impl Control {
             receiver,
             topology,
             claim,
+            diversion: Diversion::open()?,
             shadow,
             timeouts: None,
             settings: None,

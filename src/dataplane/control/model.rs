@@ -40,6 +40,7 @@ pub(super) fn claims(director: &Director, own: std::collections::BTreeSet<std::n
         services: claims.services.iter().map(flow).collect(),
         servers: claims.servers.iter().map(flow).collect(),
         own,
+        marks: claims.marks.iter().copied().collect(),
     }
 }
 
@@ -49,6 +50,7 @@ pub(super) fn union(first: &Claims, second: &Claims) -> Claims {
         services: first.services.union(&second.services).copied().collect(),
         servers: first.servers.union(&second.servers).copied().collect(),
         own: second.own.clone(),
+        marks: first.marks.union(&second.marks).copied().collect(),
     }
 }
 
