@@ -1,12 +1,16 @@
 //! Addresses to set, and the netlink messages that set and remove them.
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage};
-use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope};
+use super::kernel::{Message, request};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope, CacheInfo,
+};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use standfast_parser::model::AddressOptions;
 use std::net::IpAddr;
 
 /// One address that a virtual router sets on an interface.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressSpec {
     /// The address.
     pub address: IpAddr,
@@ -22,6 +26,8 @@ pub struct AddressSpec {
     pub label: Option<String>,
     /// Far end of a point-to-point address and its prefix length.
     pub peer: Option<(IpAddr, u8)>,
+    /// Flags and the like.
+    pub options: AddressOptions,
 }
 
 impl AddressSpec {
@@ -29,7 +35,8 @@ impl AddressSpec {
     #[must_use]
     pub fn new(interface: &str, address: IpAddr, prefix_len: u8) -> Self {
         let interface = interface.to_owned();
-        Self { address, prefix_len, interface, broadcast: None, scope: 0, label: None, peer: None }
+        let options = AddressOptions::default();
+        Self { address, prefix_len, interface, broadcast: None, scope: 0, label: None, peer: None, options }
     }
 
     /// The configuration's `line`, on the instance's `interface` unless it says `dev`.
@@ -43,7 +50,14 @@ impl AddressSpec {
             scope: line.scope,
             label: line.label.clone(),
             peer: line.peer,
+            options: line.options.clone(),
         }
+    }
+
+    /// Whether its loss matters.
+    #[must_use]
+    pub fn is_tracked(&self) -> bool {
+        !self.options.no_track
     }
 
     /// Prefix length that the kernel files the address under: the peer's if there is one.
@@ -63,7 +77,7 @@ impl AddressSpec {
     }
 
     /// `RTM_NEWADDR`, refused by the kernel with `EEXIST` if the address stands already.
-    pub(super) fn add(&self, index: u32) -> NetlinkMessage<RouteNetlinkMessage> {
+    pub(super) fn add(&self, index: u32) -> Message {
         let mut message = self.common(index);
         message.header.scope = AddressScope::from(self.scope);
         if let Some(IpAddr::V4(broadcast)) = self.broadcast {
@@ -72,16 +86,43 @@ impl AddressSpec {
         if let Some(label) = self.label.as_ref().filter(|_| self.address.is_ipv4()) {
             message.attributes.push(AddressAttribute::Label(label.clone()));
         }
-        if self.address.is_ipv6() {
-            // Duplicate address detection would hold the address back for a second after each failover.
-            message.header.flags = AddressHeaderFlags::Nodad;
-            message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+        let flags = self.flags();
+        if !flags.is_empty() {
+            message.header.flags = AddressHeaderFlags::from_bits_truncate(flags.bits() as u8);
+            message.attributes.push(AddressAttribute::Flags(flags));
+        }
+        if let Some(preferred) = self.preferred_lifetime() {
+            let mut lifetimes = CacheInfo::default();
+            (lifetimes.ifa_preferred, lifetimes.ifa_valid) = (preferred, u32::MAX);
+            message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
         }
         request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
     }
 
+    fn flags(&self) -> AddressFlags {
+        let options = &self.options;
+        let v6 = self.address.is_ipv6();
+        [
+            // Duplicate address detection would hold the address back for a second after each failover.
+            (v6 && !options.detect_duplicates, AddressFlags::Nodad),
+            (v6 && options.home, AddressFlags::Homeaddress),
+            (v6 && options.manage_temporary, AddressFlags::Managetempaddr),
+            (options.no_prefix_route, AddressFlags::Noprefixroute),
+            (options.auto_join, AddressFlags::Mcautojoin),
+        ]
+        .into_iter()
+        .filter_map(|(set, flag)| set.then_some(flag))
+        .collect()
+    }
+
+    /// RFC 5220 section 2.1.3: a virtual IPv6 address of full length is no source for connections of the host.
+    fn preferred_lifetime(&self) -> Option<u32> {
+        let host_only = self.address.is_ipv6() && self.prefix_len == 128;
+        self.options.preferred_lifetime.or(host_only.then_some(0)).filter(|seconds| *seconds != u32::MAX)
+    }
+
     /// `RTM_DELADDR`.
-    pub(super) fn delete(&self, index: u32) -> NetlinkMessage<RouteNetlinkMessage> {
+    pub(super) fn delete(&self, index: u32) -> Message {
         request(RouteNetlinkMessage::DelAddress(self.common(index)), 0)
     }
 
@@ -100,10 +141,4 @@ impl std::fmt::Display for AddressSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{} dev {}", self.address, self.prefix_len, self.interface)
     }
-}
-
-fn request(message: RouteNetlinkMessage, flags: u16) -> NetlinkMessage<RouteNetlinkMessage> {
-    let mut message = NetlinkMessage::from(message);
-    message.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-    message
 }

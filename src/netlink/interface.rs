@@ -2,13 +2,13 @@
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::{InfoData, InfoVrf, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 /// One interface as the kernel reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Interface {
     /// Kernel index.
     pub index: u32,
@@ -24,6 +24,12 @@ pub struct Interface {
     pub running: bool,
     /// Addresses in the kernel's order.
     pub addresses: Vec<InterfaceAddress>,
+    /// For a VRF, the table that its routes are in.
+    pub vrf_table: Option<u32>,
+    /// For an interface on top of another one (macvlan, VLAN), the other one's index.
+    pub base: Option<u32>,
+    /// The bridge, bond or VRF that it belongs to, by index.
+    pub master: Option<u32>,
 }
 
 impl Interface {
@@ -189,22 +195,31 @@ impl Table {
 fn read_link(message: &LinkMessage, old: Option<&Arc<Interface>>) -> Option<Interface> {
     let mut interface = Interface {
         index: message.header.index,
-        name: String::new(),
-        mac: None,
-        mtu: 0,
         up: message.header.flags.contains(LinkFlags::Up),
         running: message.header.flags.contains(LinkFlags::Running),
         addresses: old.map(|old| old.addresses.clone()).unwrap_or_default(),
+        ..Interface::default()
     };
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => interface.name.clone_from(name),
             LinkAttribute::Address(mac) => interface.mac = mac.as_slice().try_into().ok(),
             LinkAttribute::Mtu(mtu) => interface.mtu = *mtu,
+            LinkAttribute::Link(index) => interface.base = Some(*index).filter(|index| *index != 0),
+            LinkAttribute::Controller(index) => interface.master = Some(*index).filter(|index| *index != 0),
+            LinkAttribute::LinkInfo(infos) => interface.vrf_table = infos.iter().find_map(vrf_table),
             _ => {}
         }
     }
     (!interface.name.is_empty()).then_some(interface)
+}
+
+fn vrf_table(info: &LinkInfo) -> Option<u32> {
+    let LinkInfo::Data(InfoData::Vrf(infos)) = info else { return None };
+    infos.iter().find_map(|info| match info {
+        InfoVrf::TableId(table) => Some(*table),
+        _ => None,
+    })
 }
 
 /// `IFA_LOCAL` is the interface's own address, `IFA_ADDRESS` the peer's on point-to-point links; IPv6 sends only the latter.

@@ -4,14 +4,15 @@
 //! waits for anything but the kernel's own work.
 
 use super::interface::Table;
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 use rtnetlink::MulticastGroup;
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{Socket, SocketAddr};
+use standfast_parser::model::Family;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -25,9 +26,26 @@ const DATAGRAM: usize = 64 * 1024;
 /// Room for reports while commands are carried out, in bytes.
 const RECEIVE_BUFFER: u32 = 1 << 20;
 
+/// A request that the kernel acknowledges, with more flags.
+pub(super) fn request(message: RouteNetlinkMessage, flags: u16) -> Message {
+    let mut message = NetlinkMessage::from(message);
+    message.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+    message
+}
+
+/// The kernel's number of a family.
+pub(super) fn family_of(family: Family) -> AddressFamily {
+    match family {
+        Family::V4 => AddressFamily::Inet,
+        Family::V6 => AddressFamily::Inet6,
+    }
+}
+
 /// A socket that carries out requests. It never blocks.
 pub(super) struct Kernel {
     socket: Socket,
+    /// Names the socket in reports of what it changed.
+    port: u32,
     sequence: u32,
     request: Vec<u8>,
     datagram: Vec<u8>,
@@ -36,11 +54,17 @@ pub(super) struct Kernel {
 impl Kernel {
     /// Opens a socket in the network namespace of the calling thread.
     pub(super) fn open() -> io::Result<Self> {
-        let socket = open(RECEIVE_BUFFER)?;
+        let mut socket = open(RECEIVE_BUFFER)?;
         // Answers without the request, which we have.
         socket.set_cap_ack(true)?;
+        let port = socket.bind_auto()?.port_number();
         socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Self { socket, sequence: 0, request: Vec::new(), datagram: Vec::with_capacity(DATAGRAM) })
+        Ok(Self { socket, port, sequence: 0, request: Vec::new(), datagram: Vec::with_capacity(DATAGRAM) })
+    }
+
+    /// Whether a report tells of a change that was asked for here.
+    pub(super) fn is_author(&self, report: &Message) -> bool {
+        report.header.port_number == self.port
     }
 
     /// Carries out requests in their order; the outcome of each has the place of the request.
@@ -134,7 +158,7 @@ pub(super) enum Heard {
 }
 
 impl Reports {
-    /// Hears of links and addresses, routes and rules from here on.
+    /// Hears of links and addresses from here on.
     pub(super) fn open() -> io::Result<Self> {
         let mut socket = open(RECEIVE_BUFFER)?;
         socket.bind_auto()?;
@@ -142,6 +166,11 @@ impl Reports {
             socket.add_membership(group as u32)?;
         }
         Ok(Self { socket, datagram: Vec::with_capacity(DATAGRAM) })
+    }
+
+    /// Hears of routes and rules, too.
+    pub(super) fn hear_policy(&self) -> io::Result<()> {
+        POLICY_GROUPS.iter().try_for_each(|group| self.socket.add_membership(*group as u32))
     }
 
     /// The next datagram.
@@ -159,6 +188,8 @@ impl Reports {
 }
 
 const GROUPS: [MulticastGroup; 3] = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
+const POLICY_GROUPS: [MulticastGroup; 4] =
+    [MulticastGroup::Ipv4Route, MulticastGroup::Ipv6Route, MulticastGroup::Ipv4Rule, MulticastGroup::Ipv6Rule];
 
 impl AsFd for Reports {
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -6,17 +6,26 @@
 
 mod address;
 mod announce;
+mod belongings;
+mod estate;
 mod frame;
 mod interface;
 mod kernel;
 mod memory;
 mod packet;
+mod route;
+mod rule;
+mod sysctl;
 mod worker;
 
 pub use address::AddressSpec;
 pub use announce::Pace;
+pub use belongings::Belongings;
 pub use interface::{Interface, InterfaceAddress};
 pub use packet::PacketSocket;
+pub use route::RouteSpec;
+pub use rule::RuleSpec;
+pub use sysctl::Sysctl;
 
 use crate::poller::Bell;
 use crate::scheduling::Scheduling;
@@ -46,6 +55,13 @@ pub enum Event {
         /// The address.
         address: IpAddr,
     },
+    /// Somebody else removed a route or a rule that a router had set.
+    PolicyLost {
+        /// The router.
+        owner: Arc<str>,
+        /// `route 10.0.0.0/8 via 10.1.0.1` or the like.
+        what: Arc<str>,
+    },
 }
 
 /// Receives events on the netlink thread.
@@ -70,17 +86,19 @@ enum Command {
     Forget,
     SetPace(Pace),
     Schedule(Scheduling),
-    SetAddresses {
+    SetStatics(Arc<Belongings>),
+    SetSysctls(Vec<Sysctl>),
+    Set {
         owner: Arc<str>,
-        addresses: Arc<[AddressSpec]>,
+        belongings: Arc<Belongings>,
     },
-    ClearAddresses {
+    Clear {
         owner: Arc<str>,
-        addresses: Arc<[AddressSpec]>,
+        belongings: Arc<Belongings>,
     },
     Announce {
         owner: Arc<str>,
-        addresses: Arc<[AddressSpec]>,
+        belongings: Arc<Belongings>,
         rounds: u32,
     },
     Barrier(SyncSender<()>),
@@ -125,7 +143,7 @@ pub fn start(options: Options) -> io::Result<Handle> {
 }
 
 fn run(options: Options, commands: &Receiver<Command>, bell: &Bell, ready: &SyncSender<io::Result<()>>) {
-    let mut estate = worker::Estate::new(options);
+    let mut estate = estate::Estate::new(options);
     let mut ready = Some(ready);
     loop {
         let life = catch_unwind(AssertUnwindSafe(|| live(&mut estate, commands, bell, &mut ready)));
@@ -142,7 +160,7 @@ fn run(options: Options, commands: &Receiver<Command>, bell: &Bell, ready: &Sync
 }
 
 fn live(
-    estate: &mut worker::Estate,
+    estate: &mut estate::Estate,
     commands: &Receiver<Command>,
     bell: &Bell,
     ready: &mut Option<&SyncSender<io::Result<()>>>,
@@ -199,19 +217,29 @@ impl Handle {
         self.give(Command::SetPace(pace));
     }
 
-    /// Sets the addresses of a router; those that stand already are adopted.
-    pub fn set_addresses(&self, owner: &Arc<str>, addresses: &Arc<[AddressSpec]>) {
-        self.give(Command::SetAddresses { owner: Arc::clone(owner), addresses: Arc::clone(addresses) });
+    /// Brings what is there while the daemon runs in line with `statics`.
+    pub fn set_statics(&self, statics: Arc<Belongings>) {
+        self.give(Command::SetStatics(statics));
     }
 
-    /// Removes the addresses of a router as far as they stand, and what waits of its announcements.
-    pub fn clear_addresses(&self, owner: &Arc<str>, addresses: &Arc<[AddressSpec]>) {
-        self.give(Command::ClearAddresses { owner: Arc::clone(owner), addresses: Arc::clone(addresses) });
+    /// Changes settings of interfaces, and puts back those that are wanted no longer.
+    pub fn set_sysctls(&self, wanted: Vec<Sysctl>) {
+        self.give(Command::SetSysctls(wanted));
+    }
+
+    /// Sets what belongs to a router; what stands already is adopted.
+    pub fn set(&self, owner: &Arc<str>, belongings: &Arc<Belongings>) {
+        self.give(Command::Set { owner: Arc::clone(owner), belongings: Arc::clone(belongings) });
+    }
+
+    /// Removes what belongs to a router as far as it stands, and what waits of its announcements.
+    pub fn clear(&self, owner: &Arc<str>, belongings: &Arc<Belongings>) {
+        self.give(Command::Clear { owner: Arc::clone(owner), belongings: Arc::clone(belongings) });
     }
 
     /// Announces the addresses of a router with `rounds` packets each.
-    pub fn announce(&self, owner: &Arc<str>, addresses: &Arc<[AddressSpec]>, rounds: u32) {
-        self.give(Command::Announce { owner: Arc::clone(owner), addresses: Arc::clone(addresses), rounds });
+    pub fn announce(&self, owner: &Arc<str>, belongings: &Arc<Belongings>, rounds: u32) {
+        self.give(Command::Announce { owner: Arc::clone(owner), belongings: Arc::clone(belongings), rounds });
     }
 
     /// Waits until every earlier command was carried out; false when that takes longer than `bound`.

@@ -1,16 +1,14 @@
 //! The loop of the netlink thread.
 
-use super::address::AddressSpec;
 use super::announce::Announcer;
+use super::estate::{Estate, Owner};
 use super::interface::{Change, Interface, Table};
 use super::kernel::{Heard, Kernel, Message, Reports};
-use super::memory::Memory;
 use super::packet::PacketSocket;
-use super::{Command, Event, Options, Subscriber};
+use super::{Command, Event, Subscriber};
 use crate::poller::{Bell, FIRST_SOCKET, Poller};
 use netlink_packet_core::NetlinkPayload;
-use nix::errno::Errno;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,37 +17,21 @@ use std::time::Instant;
 
 /// Commands carried out before the thread looks at its announcements again, and datagrams read before its commands.
 const BATCH: usize = 64;
-const NO_INTERFACE: u32 = 0;
-
-/// What outlives a panic of the worker.
-pub(super) struct Estate {
-    memory: Memory,
-    subscribers: Vec<Subscriber>,
-    /// Addresses that routers hold, by interface.
-    owned: HashMap<(u32, IpAddr), Owned>,
-}
-
-struct Owned {
-    owner: Arc<str>,
-    spec: AddressSpec,
-}
-
-impl Estate {
-    pub(super) fn new(options: Options) -> Self {
-        Self { memory: Memory::new(options.memory), subscribers: Vec::new(), owned: HashMap::new() }
-    }
-}
 
 pub(super) struct Worker<'a> {
-    kernel: Kernel,
+    pub(super) kernel: Kernel,
     reports: Reports,
     packets: nix::Result<PacketSocket>,
-    table: Table,
-    announcer: Announcer,
-    estate: &'a mut Estate,
+    pub(super) table: Table,
+    pub(super) announcer: Announcer,
+    pub(super) estate: &'a mut Estate,
     /// Removals of ours whose report is still to come.
-    expected: HashMap<(u32, IpAddr), u32>,
-    leaving: bool,
+    pub(super) expected: HashMap<(u32, IpAddr), u32>,
+    /// Interfaces that were usable when they were last heard of.
+    usable: HashMap<u32, bool>,
+    /// Whether routes and rules are heard of.
+    hears_policy: bool,
+    pub(super) leaving: bool,
 }
 
 impl<'a> Worker<'a> {
@@ -57,9 +39,11 @@ impl<'a> Worker<'a> {
         let reports = Reports::open()?;
         let mut kernel = Kernel::open()?;
         let table = kernel.read_table()?;
-        let (packets, announcer) = (PacketSocket::open(), Announcer::default());
-        let expected = HashMap::new();
-        let mut worker = Self { kernel, reports, packets, table, announcer, estate, expected, leaving: false };
+        let (packets, announcer, leaving) = (PacketSocket::open(), Announcer::default(), estate.leaving);
+        let usable = table.interfaces().map(|interface| (interface.index, interface.is_usable())).collect();
+        let (expected, hears_policy) = (HashMap::new(), false);
+        let mut worker =
+            Self { kernel, reports, packets, table, announcer, estate, expected, usable, hears_policy, leaving };
         worker.find_lost();
         Ok(worker)
     }
@@ -101,14 +85,19 @@ impl<'a> Worker<'a> {
             Command::Subscribe(subscriber) => self.subscribe(subscriber),
             Command::Snapshot(reply) => drop(reply.try_send(self.snapshot())),
             Command::Recover(configured) => self.recover(&configured),
-            Command::Remember(configured) => self.remember(configured),
+            Command::Remember(configured) => self.estate.remember(configured),
             Command::Leave => self.leaving = true,
             Command::Forget => self.estate.memory.forget(),
             Command::SetPace(pace) => self.announcer.set_pace(pace),
             Command::Schedule(scheduling) => scheduling.apply(),
-            Command::SetAddresses { owner, addresses } => self.set(&owner, &addresses),
-            Command::ClearAddresses { owner, addresses } => self.clear(&owner, &addresses),
-            Command::Announce { owner, addresses, rounds } => self.announce(&owner, &addresses, rounds),
+            Command::SetStatics(statics) => self.set_statics(&statics),
+            Command::SetSysctls(wanted) => self.estate.sysctls.apply(&wanted),
+            Command::Set { owner, belongings } => self.set(&Owner::Router(owner), &belongings),
+            Command::Clear { owner, belongings } => {
+                self.announcer.cancel(&owner);
+                self.clear(&belongings);
+            }
+            Command::Announce { owner, belongings, rounds } => self.announce(&owner, &belongings.addresses, rounds),
             Command::Barrier(reply) => drop(reply.try_send(())),
             #[cfg(test)]
             Command::Panic => std::panic::panic_any("asked to"),
@@ -124,107 +113,22 @@ impl<'a> Worker<'a> {
         self.table.interfaces().cloned().collect()
     }
 
-    fn publish(&mut self, event: &Event) {
+    pub(super) fn publish(&mut self, event: &Event) {
         for subscriber in &mut self.estate.subscribers {
             subscriber(event.clone());
         }
     }
 
-    fn recover(&mut self, configured: &[AddressSpec]) {
-        let mut left = self.estate.memory.recall();
-        left.extend_from_slice(configured);
-        let mut seen = BTreeSet::new();
-        let left = left.iter().filter(|spec| !self.is_owned(spec) && self.stands(spec));
-        let left: Vec<_> = left.filter(|spec| seen.insert((&spec.interface, spec.address))).collect();
-        for spec in &left {
-            tracing::info!(target: "vrrp", "removing {spec}, left behind by a daemon that did not stop cleanly");
-        }
-        self.delete(&left);
-        self.remember(configured.to_vec());
-    }
-
-    fn remember(&self, mut configured: Vec<AddressSpec>) {
-        configured.extend(self.estate.owned.values().map(|owned| owned.spec.clone()));
-        self.estate.memory.store(&configured);
-    }
-
-    fn set(&mut self, owner: &Arc<str>, addresses: &[AddressSpec]) {
-        let (mut placed, mut requests) = (Vec::with_capacity(addresses.len()), Vec::with_capacity(addresses.len()));
-        for spec in addresses {
-            match self.index(spec) {
-                NO_INTERFACE => tracing::warn!(target: "vrrp", "({owner}) cannot set {spec}: no such interface"),
-                index => {
-                    placed.push((spec, index));
-                    requests.push(spec.add(index));
-                }
-            }
-        }
-        for ((spec, index), outcome) in placed.into_iter().zip(self.kernel.carry_out(&mut requests)) {
-            match outcome {
-                Ok(()) | Err(Errno::EEXIST) => {
-                    let owned = Owned { owner: Arc::clone(owner), spec: spec.clone() };
-                    self.estate.owned.insert((index, spec.address), owned);
-                }
-                Err(error) => tracing::warn!(target: "vrrp", "({owner}) cannot set {spec}: {}", error.desc()),
-            }
-        }
-    }
-
-    fn announce(&mut self, owner: &Arc<str>, addresses: &[AddressSpec], rounds: u32) {
-        for spec in addresses.iter().filter(|_| rounds > 0) {
-            let kind = if spec.address.is_ipv4() { "gratuitous ARPs" } else { "Unsolicited Neighbour Adverts" };
-            let (interface, address) = (&spec.interface, spec.address);
-            tracing::debug!(target: "vrrp", "({owner}) Sending/queueing {kind} on {interface} for {address}");
-        }
-        self.announcer.enqueue(owner, addresses, rounds);
-    }
-
-    fn clear(&mut self, owner: &Arc<str>, addresses: &[AddressSpec]) {
-        self.announcer.cancel(owner);
-        let standing: Vec<_> = addresses.iter().filter(|spec| self.is_owned(spec) || self.stands(spec)).collect();
-        self.delete(&standing);
-    }
-
-    fn delete(&mut self, addresses: &[&AddressSpec]) {
-        let placed: Vec<_> = addresses.iter().map(|spec| (*spec, self.index(spec))).collect();
-        let mut requests: Vec<Message> = placed.iter().map(|(spec, index)| spec.delete(*index)).collect();
-        for (spec, index) in &placed {
-            self.estate.owned.remove(&(*index, spec.address));
-        }
-        for ((spec, index), outcome) in placed.into_iter().zip(self.kernel.carry_out(&mut requests)) {
-            match outcome {
-                Ok(()) => {
-                    self.expect_removal(index, spec.address);
-                    self.restore_siblings(index, spec);
-                }
-                Err(Errno::EADDRNOTAVAIL | Errno::ENODEV) => {}
-                Err(error) => tracing::warn!(target: "vrrp", "cannot remove {spec}: {}", error.desc()),
-            }
-        }
-    }
-
-    /// Unless `promote_secondaries` is set, the kernel removes all IPv4 addresses of a network with the first of them;
-    /// those that other routers hold are put back at once.
-    fn restore_siblings(&mut self, index: u32, removed: &AddressSpec) {
-        if self.leaving || self.table.is_secondary(index, removed.address) {
+    /// Routes and rules are heard of from the first one that somebody sets: a router with the whole internet's table reports
+    /// many.
+    pub(super) fn hear_policy(&mut self) {
+        if self.hears_policy {
             return;
         }
-        let held = self.estate.owned.iter().filter(|((on, _), owned)| *on == index && owned.spec.is_sibling(removed));
-        let siblings: Vec<AddressSpec> = held.map(|(_, owned)| owned.spec.clone()).collect();
-        for spec in siblings {
-            match self.kernel.ask(spec.add(index)) {
-                Ok(()) => {
-                    self.expect_removal(index, spec.address);
-                    self.table.doubt_secondaries(index);
-                }
-                Err(Errno::EEXIST) => {}
-                Err(error) => tracing::warn!(target: "vrrp", "cannot put {spec} back: {}", error.desc()),
-            }
+        match self.reports.hear_policy() {
+            Ok(()) => self.hears_policy = true,
+            Err(error) => tracing::warn!(target: "vrrp", "cannot watch routes and rules: {error}"),
         }
-    }
-
-    fn expect_removal(&mut self, index: u32, address: IpAddr) {
-        *self.expected.entry((index, address)).or_default() += 1;
     }
 
     fn take_reports(&mut self) -> io::Result<()> {
@@ -243,7 +147,11 @@ impl<'a> Worker<'a> {
     /// Hundreds of addresses come at once when routers become master: of an interface that changes again and again, only
     /// the last picture is news.
     fn read(&mut self, message: &Message, changes: &mut Vec<Change>) {
+        let is_ours = self.kernel.is_author(message);
         let NetlinkPayload::InnerMessage(message) = &message.payload else { return };
+        if !is_ours {
+            self.policy_removed(message);
+        }
         for change in self.table.apply(message) {
             if let (Some(Change::Changed(last)), Change::Changed(next)) = (changes.last(), &change)
                 && last.index == next.index
@@ -257,28 +165,23 @@ impl<'a> Worker<'a> {
 
     fn take_change(&mut self, change: Change) {
         match change {
-            Change::Changed(interface) => self.publish(&Event::Changed(interface)),
+            Change::Changed(interface) => {
+                let index = interface.index;
+                let became_usable = self.usable.insert(index, interface.is_usable()) != Some(true);
+                let name = (became_usable && interface.is_usable()).then(|| interface.name.clone());
+                self.publish(&Event::Changed(interface));
+                if let Some(name) = name {
+                    self.restore_statics(&name);
+                }
+            }
             Change::Removed(interface) => {
-                self.estate.owned.retain(|(index, _), _| *index != interface.index);
+                self.estate.forget_interface(interface.index);
                 self.expected.retain(|(index, _), _| *index != interface.index);
+                self.usable.remove(&interface.index);
                 self.publish(&Event::Removed(interface));
             }
             Change::AddressRemoved { index, address } => self.address_removed(index, address),
         }
-    }
-
-    fn address_removed(&mut self, index: u32, address: IpAddr) {
-        if let Some(expected) = self.expected.get_mut(&(index, address)) {
-            *expected -= 1;
-            if *expected == 0 {
-                self.expected.remove(&(index, address));
-            }
-            return;
-        }
-        let Some(Owned { owner, .. }) = self.estate.owned.remove(&(index, address)) else { return };
-        let interface = self.table.name(index);
-        tracing::info!(target: "vrrp", "Netlink reflector reports IP {address} removed from {interface}");
-        self.publish(&Event::AddressLost { owner, interface, address });
     }
 
     /// Messages were dropped: reads everything again and finds what was lost meanwhile.
@@ -290,6 +193,7 @@ impl<'a> Worker<'a> {
         }
         self.expected.clear();
         self.find_lost();
+        self.restore_policy();
         self.tell_all();
     }
 
@@ -299,28 +203,8 @@ impl<'a> Worker<'a> {
         self.publish(&Event::Snapshot(snapshot));
     }
 
-    fn find_lost(&mut self) {
-        let (table, owned) = (&self.table, &self.estate.owned);
-        let lost: Vec<_> = owned.keys().filter(|(index, address)| !table.has(*index, *address)).copied().collect();
-        for (index, address) in lost {
-            self.address_removed(index, address);
-        }
-    }
-
     fn send_announcements(&mut self) -> Option<Instant> {
         let (table, packets) = (&self.table, &self.packets);
         self.announcer.run(Instant::now(), |interface, address| super::frame::send(packets, table, interface, address))
-    }
-
-    fn index(&self, spec: &AddressSpec) -> u32 {
-        self.table.by_name(&spec.interface).map_or(NO_INTERFACE, |interface| interface.index)
-    }
-
-    fn is_owned(&self, spec: &AddressSpec) -> bool {
-        self.estate.owned.contains_key(&(self.index(spec), spec.address))
-    }
-
-    fn stands(&self, spec: &AddressSpec) -> bool {
-        self.table.holds(self.index(spec), spec.address, spec.kernel_prefix_len())
     }
 }

@@ -47,7 +47,7 @@ impl Known {
             }
             Event::Changed(interface) => self.put(&interface),
             Event::Removed(interface) => drop(self.0.remove(&interface.index)),
-            Event::AddressLost { .. } => {}
+            Event::AddressLost { .. } | Event::PolicyLost { .. } => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! Instances and sync groups as the VRRP node takes them.
 
-use crate::netlink::{AddressSpec, Pace};
+use crate::netlink::{AddressSpec, Belongings, Pace, RouteSpec, RuleSpec};
 use crate::vrrp::{Priority, RouterSetup, Scheduling, VrrpSetup};
 use standfast_parser::model::{
     self, AuthHmac, Config, Garp, Globals, HmacMode, HmacSecret, InitialState, SyncGroup, TrackedInterface,
@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::sync::Arc;
 
 /// Priority of the owner of the addresses.
 const OWNER: u8 = standfast_vrrp::priority::OWNER;
@@ -35,8 +36,26 @@ pub fn setup(config: &Config, scripts: &BTreeSet<String>) -> VrrpSetup {
         pace: Pace { garp: globals.garp_interval, gna: globals.gna_interval },
         dynamic_interfaces: globals.dynamic_interfaces,
         log_unknown_vrids: globals.log_unknown_vrids,
+        promote_secondaries: promoting(config),
+        statics: Arc::new(statics(config)),
         scheduling: scheduling(globals),
         ..VrrpSetup::default()
+    }
+}
+
+fn promoting(config: &Config) -> Vec<String> {
+    let promoting = config.instances.iter().filter(|instance| instance.promote_secondaries);
+    let interfaces: BTreeSet<&String> = promoting.filter_map(|instance| instance.interface.as_ref()).collect();
+    interfaces.into_iter().cloned().collect()
+}
+
+fn statics(config: &Config) -> Belongings {
+    let default = config.globals.default_interface.as_deref().unwrap_or_default();
+    let statics = &config.statics;
+    Belongings {
+        addresses: statics.addresses.iter().map(|line| AddressSpec::from_config(line, default)).collect(),
+        routes: statics.routes.iter().map(RouteSpec::from_config).collect(),
+        rules: statics.rules.iter().map(RuleSpec::from_config).collect(),
     }
 }
 
@@ -55,7 +74,11 @@ fn router_setup(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<Str
     let addresses = instance.addresses.iter().chain(&instance.excluded_addresses);
     RouterSetup {
         config: router(config, instance, scripts),
-        addresses: addresses.map(|line| AddressSpec::from_config(line, own)).collect(),
+        belongings: Belongings {
+            addresses: addresses.map(|line| AddressSpec::from_config(line, own)).collect(),
+            routes: instance.routes.iter().map(RouteSpec::from_config).collect(),
+            rules: instance.rules.iter().map(RuleSpec::from_config).collect(),
+        },
         interface,
         track_primary: !instance.dont_track_primary,
     }
@@ -126,7 +149,27 @@ fn trackers(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>
         weight: 0,
         reverse: false,
     });
-    interfaces.chain(scripts).chain(files).chain(processes).chain(source).collect()
+    let statics = tracked_statics(config, &instance.name);
+    interfaces.chain(scripts).chain(files).chain(processes).chain(source).chain(statics).collect()
+}
+
+/// The interfaces of static addresses, routes and rules whose `track_group` the instance belongs to.
+fn tracked_statics<'a>(config: &'a Config, instance: &'a str) -> impl Iterator<Item = TrackerConfig> {
+    let of_instance = move |group: &Option<String>| {
+        let groups =
+            || config.track_groups.iter().filter(|group| group.members.iter().any(|member| member == instance));
+        group.as_ref().is_some_and(|name| groups().any(|group| group.name == *name))
+    };
+    let statics = &config.statics;
+    let addresses = statics.addresses.iter().map(|line| (&line.options.track_group, line.dev.as_ref()));
+    let routes = statics.routes.iter().map(|line| (&line.track_group, line.dev.as_ref()));
+    let rules = statics.rules.iter().map(|line| (&line.track_group, line.input.as_ref()));
+    let tracked = addresses.chain(routes).chain(rules).filter(move |(group, _)| of_instance(group));
+    tracked.filter_map(|(_, interface)| interface).map(|interface| TrackerConfig {
+        tracker: TrackerName::Interface(interface.clone()),
+        weight: 0,
+        reverse: false,
+    })
 }
 
 fn tracked_interface(interface: &TrackedInterface) -> TrackerConfig {

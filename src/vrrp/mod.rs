@@ -23,6 +23,7 @@ use crate::poller::Bell;
 use shell::World;
 use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -68,6 +69,8 @@ pub fn start(
     netlink.schedule(setup.scheduling.below());
     netlink.set_pace(setup.pace);
     netlink.recover(setup.addresses());
+    netlink.set_sysctls(setup.sysctls());
+    netlink.set_statics(Arc::clone(&setup.statics));
     // Without what was just removed: a leftover must not become the source of adverts.
     let interfaces = shell::by_index(netlink.interfaces());
     let (commands, received) = channel();

@@ -1,7 +1,7 @@
 //! What the supervisor gives to the VRRP thread.
 
 use super::slots::{Slots, Virtual};
-use crate::netlink::{AddressSpec, Interface, Pace};
+use crate::netlink::{AddressSpec, Belongings, Interface, Pace, Sysctl};
 use crate::scheduling::Scheduling;
 use standfast_vrrp::{GroupConfig, Link, NodeConfig, RouterConfig, TrackerConfig, TrackerName, TrackerStatus};
 use std::net::IpAddr;
@@ -19,6 +19,10 @@ pub struct VrrpSetup {
     pub startup_delay: Duration,
     /// `log_unknown_vrids`.
     pub log_unknown_vrids: bool,
+    /// `static_ipaddress`, `static_routes` and `static_rules`.
+    pub statics: Arc<Belongings>,
+    /// `promote_secondaries`: the interfaces on which an address outlives the first one of its network.
+    pub promote_secondaries: Vec<String>,
     /// `vrrp_garp_interval` and `vrrp_gna_interval`.
     pub pace: Pace,
     /// `dynamic_interfaces`: interfaces may be missing at the start.
@@ -40,8 +44,8 @@ pub struct RouterSetup {
     pub interface: Option<String>,
     /// False for `dont_track_primary`.
     pub track_primary: bool,
-    /// Every address that it sets, advertised ones first, then the excluded ones.
-    pub addresses: Vec<AddressSpec>,
+    /// What it sets while it is master: advertised addresses first, then the excluded ones, routes and rules.
+    pub belongings: Belongings,
 }
 
 /// An interface that does not exist; keepalived refuses such a configuration with exit code 2.
@@ -74,8 +78,10 @@ impl VrrpSetup {
         for router in &self.routers {
             let name = &router.config.name;
             found.extend(router.interface.iter().map(|own| (own.as_str(), format!("vrrp_instance {name}"))));
-            let placed = router.addresses.iter().filter(|spec| !spec.interface.is_empty());
+            let placed = router.belongings.addresses.iter().filter(|spec| !spec.interface.is_empty());
             found.extend(placed.map(|spec| (spec.interface.as_str(), format!("ip address {}", spec.address))));
+            let routes = router.belongings.routes.iter();
+            found.extend(routes.flat_map(|spec| spec.interfaces().map(move |own| (own, format!("route {spec}")))));
             found.extend(tracked(&router.config.trackers).map(|own| (own, format!("track_interface of {name}"))));
         }
         for group in &self.groups {
@@ -87,11 +93,22 @@ impl VrrpSetup {
     /// Every address of every router.
     #[must_use]
     pub fn addresses(&self) -> Vec<AddressSpec> {
-        self.routers.iter().flat_map(|router| router.addresses.iter().cloned()).collect()
+        self.routers.iter().flat_map(|router| router.belongings.addresses.iter().cloned()).collect()
+    }
+
+    /// Settings of interfaces while the daemon runs.
+    pub(super) fn sysctls(&self) -> Vec<Sysctl> {
+        let promoting = self.promote_secondaries.iter().map(|interface| Sysctl {
+            interface: interface.clone(),
+            family: "ipv4",
+            name: "promote_secondaries",
+            value: "1",
+        });
+        promoting.collect()
     }
 
     pub(super) fn virtual_addresses(&self) -> Virtual {
-        let specs = self.routers.iter().flat_map(|router| &router.addresses);
+        let specs = self.routers.iter().flat_map(|router| &router.belongings.addresses);
         specs.map(|spec| (spec.address, spec.prefix_len)).collect()
     }
 
@@ -128,6 +145,7 @@ impl RouterSetup {
         let mut config = self.config.clone();
         let Some(interface) = &self.interface else {
             config.link = Link(0);
+            self.track_belongings(&mut config);
             return config;
         };
         config.link = slots.link(interface);
@@ -141,7 +159,18 @@ impl RouterSetup {
             config.trackers.retain(|own| own.tracker != tracker);
             config.trackers.insert(0, TrackerConfig { tracker, weight: 0, reverse: false });
         }
+        self.track_belongings(&mut config);
         config
+    }
+
+    /// Without an interface that an address, a route or a rule is on, the router cannot do its work.
+    fn track_belongings(&self, config: &mut RouterConfig) {
+        for interface in self.belongings.tracked_interfaces().filter(|name| self.interface.as_deref() != Some(name)) {
+            let tracker = TrackerName::Interface(interface.to_owned());
+            if !config.trackers.iter().any(|own| own.tracker == tracker) {
+                config.trackers.push(TrackerConfig { tracker, weight: 0, reverse: false });
+            }
+        }
     }
 }
 
@@ -159,7 +188,7 @@ mod tests {
     fn present(names: &[&str]) -> Vec<Arc<Interface>> {
         let interface = |(index, name): (usize, &&str)| {
             let (index, name) = (u32::try_from(index).unwrap_or(0) + 1, (*name).to_owned());
-            Arc::new(Interface { index, name, mac: None, mtu: 1500, up: true, running: true, addresses: Vec::new() })
+            Arc::new(Interface { index, name, up: true, running: true, ..Interface::default() })
         };
         names.iter().enumerate().map(interface).collect()
     }
@@ -169,7 +198,7 @@ mod tests {
         let tracker = TrackerName::Interface("eth1".to_owned());
         config.trackers = vec![TrackerConfig { tracker, weight: 10, reverse: false }];
         let interface = Some("eth0".to_owned());
-        let router = RouterSetup { config, interface, track_primary, addresses: Vec::new() };
+        let router = RouterSetup { config, interface, track_primary, belongings: Belongings::default() };
         VrrpSetup { routers: vec![router], ..VrrpSetup::default() }
     }
 
@@ -177,7 +206,7 @@ mod tests {
     fn a_missing_interface_is_named_unless_it_may_come_later() {
         let mut setup = setup(true);
         let address = "10.0.0.9".parse().expect("an address");
-        setup.routers[0].addresses = vec![AddressSpec::new("eth2", address, 24)];
+        setup.routers[0].belongings.addresses = vec![AddressSpec::new("eth2", address, 24)];
         let missing = |setup: &VrrpSetup, names: &[&str]| {
             let error = setup.check_interfaces(&present(names)).expect_err("one is missing").to_string();
             error.split(" doesn't").next().unwrap_or_default().to_owned()

@@ -5,7 +5,7 @@ use super::setup::VrrpSetup;
 use super::slots::{Facts, Slots, Virtual};
 use super::socket::{LARGEST, Outgoing};
 use super::sockets::Sockets;
-use crate::netlink::{self, AddressSpec, Event, Interface};
+use crate::netlink::{self, Belongings, Event, Interface};
 use crate::poller::Poller;
 use standfast_vrrp::{
     Datagram, Effect, Family, Level, Link, Node, Report, RouterId, TrackerName, TrackerStatus, packet,
@@ -30,9 +30,9 @@ pub(super) struct World {
 
 struct Entry {
     name: Arc<str>,
-    addresses: Arc<[AddressSpec]>,
-    /// Addresses of the configuration before a reload that this one has not.
-    dropped: Arc<[AddressSpec]>,
+    belongings: Arc<Belongings>,
+    /// What it had before a reload and has no longer.
+    dropped: Arc<Belongings>,
 }
 
 pub(super) struct Shell<'a> {
@@ -142,6 +142,7 @@ impl<'a> Shell<'a> {
                 tracing::debug!(target: "vrrp", "Interface {} deleted", interface.name);
             }
             Event::AddressLost { owner, address, .. } => self.address_lost(&owner, address),
+            Event::PolicyLost { owner, what } => self.policy_lost(&owner, &what),
         }
         self.tell_tracked_sources();
     }
@@ -149,6 +150,8 @@ impl<'a> Shell<'a> {
     pub(super) fn reconfigure(&mut self, setup: VrrpSetup, poller: &Poller) {
         self.world.netlink.remember(setup.addresses());
         self.world.netlink.set_pace(setup.pace);
+        self.world.netlink.set_sysctls(setup.sysctls());
+        self.world.netlink.set_statics(Arc::clone(&setup.statics));
         self.world.setup = setup;
         let config = self.world.setup.node_config(&mut self.slots);
         self.of_routers = self.world.setup.virtual_addresses();
@@ -181,11 +184,10 @@ impl<'a> Shell<'a> {
     fn enter_routers(&mut self) {
         for view in self.node.views() {
             let configured = self.world.setup.routers.iter().find(|router| router.config.name == *view.name);
-            let addresses: Arc<[AddressSpec]> =
-                configured.map(|router| router.addresses.as_slice().into()).unwrap_or_default();
-            let old = self.entries.get(&view.id).map(|entry| Arc::clone(&entry.addresses)).unwrap_or_default();
-            let dropped = old.iter().filter(|spec| !addresses.contains(spec)).cloned().collect();
-            self.entries.insert(view.id, Entry { name: view.name, addresses, dropped });
+            let belongings = Arc::new(configured.map(|router| router.belongings.clone()).unwrap_or_default());
+            let old = self.entries.get(&view.id).map(|entry| Arc::clone(&entry.belongings)).unwrap_or_default();
+            let dropped = Arc::new(old.without(&belongings));
+            self.entries.insert(view.id, Entry { name: view.name, belongings, dropped });
         }
     }
 
@@ -246,12 +248,16 @@ impl<'a> Shell<'a> {
     }
 
     fn address_lost(&mut self, owner: &str, address: IpAddr) {
-        let lost = self
-            .entries
-            .iter()
-            .find(|(_, entry)| *entry.name == *owner && entry.addresses.iter().any(|spec| spec.address == address));
+        let is_own = |entry: &Entry| entry.belongings.addresses.iter().any(|spec| spec.address == address);
+        let lost = self.entries.iter().find(|(_, entry)| *entry.name == *owner && is_own(entry));
         if let Some((id, _)) = lost {
             self.node.address_lost(*id, address, Instant::now());
+        }
+    }
+
+    fn policy_lost(&mut self, owner: &str, what: &Arc<str>) {
+        if let Some((id, _)) = self.entries.iter().find(|(_, entry)| *entry.name == *owner) {
+            self.node.policy_lost(*id, Arc::clone(what), Instant::now());
         }
     }
 
@@ -292,21 +298,21 @@ impl<'a> Shell<'a> {
 
     fn command_netlink(&self, router: RouterId, effect: &Effect) {
         let Some(entry) = self.entries.get(&router) else { return };
-        let (netlink, name, addresses) = (&self.world.netlink, &entry.name, &entry.addresses);
+        let (netlink, name, belongings) = (&self.world.netlink, &entry.name, &entry.belongings);
         match effect {
-            Effect::SetAddresses { .. } => netlink.set_addresses(name, addresses),
+            Effect::SetAddresses { .. } => netlink.set(name, belongings),
             Effect::ClearAddresses { .. } => {
-                netlink.clear_addresses(name, addresses);
-                netlink.clear_addresses(name, &entry.dropped);
+                netlink.clear(name, belongings);
+                netlink.clear(name, &entry.dropped);
             }
             Effect::UpdateAddresses { .. } => {
-                for gone in entry.dropped.iter() {
-                    tracing::info!(target: "vrrp", "({name}) ip address {}/{} dev {}, no longer exist", gone.address, gone.prefix_len, gone.interface);
+                for gone in &entry.dropped.addresses {
+                    tracing::info!(target: "vrrp", "({name}) ip address {gone}, no longer exist");
                 }
-                netlink.clear_addresses(name, &entry.dropped);
-                netlink.set_addresses(name, addresses);
+                netlink.clear(name, &entry.dropped);
+                netlink.set(name, belongings);
             }
-            Effect::Announce { rounds, .. } => netlink.announce(name, addresses, *rounds),
+            Effect::Announce { rounds, .. } => netlink.announce(name, belongings, *rounds),
             _ => {}
         }
     }

@@ -110,7 +110,7 @@ mod tests {
             .collect();
         let name = "eth0".to_owned();
         let interface =
-            Interface { index: 2, name: name.clone(), mac: None, mtu: 1500, up: true, running: true, addresses };
+            Interface { index: 2, name: name.clone(), up: true, running: true, addresses, ..Interface::default() };
         Slot { name, interface: Some(Arc::new(interface)), told: None }
     }
 

@@ -7,6 +7,7 @@ use crate::netlink::Event;
 use crate::poller::{Bell, Poller};
 use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -57,6 +58,8 @@ fn release(world: &World) {
     if world.setup.keep_addresses {
         return;
     }
+    world.netlink.set_sysctls(Vec::new());
+    world.netlink.set_statics(Arc::default());
     if world.netlink.settle(REMOVAL_BOUND) {
         world.netlink.forget();
     } else {

@@ -38,7 +38,7 @@ fn label_scope_prefix_and_device_are_set() {
     let link_scope = AddressSpec { scope: 253, ..AddressSpec::new("eth1", address("10.88.0.1"), 28) };
     let broadcast = Some(address("10.99.0.255"));
     let excluded = AddressSpec { broadcast, ..AddressSpec::new("eth0", address("10.99.0.1"), 24) };
-    router.addresses.extend([labelled, link_scope, excluded]);
+    router.belongings.addresses.extend([labelled, link_scope, excluded]);
     let mut one = Director::start(&lan.one, router);
     one.await_state(State::Master, Duration::from_secs(1));
     let has = |interface: &str, text: &str| {
@@ -65,7 +65,7 @@ fn ipv6_addresses_skip_duplicate_detection() {
     router.config.family = Family::V6;
     router.config.multicast_group = RouterConfig::default_group(Family::V6);
     router.config.addresses = vec![vip];
-    router.addresses = vec![AddressSpec::new("eth0", vip, 64)];
+    router.belongings.addresses = vec![AddressSpec::new("eth0", vip, 64)];
     let capture = Capture::start(&lan.client);
     let mut one = Director::start(&lan.one, router);
     one.await_state(State::Master, ELECTION);
@@ -89,7 +89,7 @@ fn garps_come_in_rounds_and_again_after_the_delay() {
     let mut router = second(150);
     router.config.announce.delay = Duration::from_secs(2);
     router.config.announce.repeat = 3;
-    router.addresses.push(AddressSpec::new("eth0", address("10.77.0.201"), 24));
+    router.belongings.addresses.push(AddressSpec::new("eth0", address("10.77.0.201"), 24));
     let mut one = Director::start(&lan.one, router);
     one.await_state(State::Master, ELECTION);
     let is_garp = |frame: &Frame| [200, 201].into_iter().any(|last| frame.is_garp([10, 77, 0, last], 1));
@@ -141,8 +141,8 @@ fn a_router_that_leaves_takes_no_address_of_another() {
     let mut setup = VrrpSetup { routers: vec![second(200), second(190)], ..VrrpSetup::default() };
     for (router, last) in setup.routers.iter_mut().zip([1, 2]) {
         router.config.vrid = last;
-        router.addresses = vec![AddressSpec::new("eth0", address(&format!("10.99.0.{last}")), 24)];
-        router.config.addresses = vec![router.addresses[0].address];
+        router.belongings.addresses = vec![AddressSpec::new("eth0", address(&format!("10.99.0.{last}")), 24)];
+        router.config.addresses = vec![router.belongings.addresses[0].address];
     }
     let mut one = Director::start_with(&lan.one, setup, None);
     assert!(wait_until(ELECTION, || one.has("10.99.0.1") && one.has("10.99.0.2")).is_some());

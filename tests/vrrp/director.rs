@@ -1,7 +1,7 @@
 //! Hosts that run VRRP: ours inside this process, or the distribution's keepalived.
 
 use crate::logs;
-use standfast::netlink::{self, AddressSpec};
+use standfast::netlink::{self, AddressSpec, Belongings};
 use standfast::vrrp::{self, RouterSetup, VrrpEvent, VrrpSetup};
 use standfast_labkit::{Host, Lab, Process, Switch, wait_until};
 use standfast_vrrp::{Link, RouterConfig, State};
@@ -50,7 +50,7 @@ pub fn instance(priority: u8, interval: Duration) -> RouterSetup {
     }
     let addresses = vec![AddressSpec::new("eth0", VIP.parse().unwrap(), 24)];
     config.addresses = addresses.iter().map(|spec| spec.address).collect();
-    RouterSetup { config, interface: Some("eth0".into()), track_primary: true, addresses }
+    RouterSetup { config, interface: Some("eth0".into()), track_primary: true, belongings: Belongings::of(addresses) }
 }
 
 pub fn second(priority: u8) -> RouterSetup {

@@ -109,7 +109,7 @@ fn a_missing_interface_may_come_later() {
     let lan = Lan::new("later");
     let mut router = second(100);
     router.interface = Some("late0".into());
-    router.addresses[0].interface = "late0".into();
+    router.belongings.addresses[0].interface = "late0".into();
     let setup = VrrpSetup { routers: vec![router], dynamic_interfaces: true, ..VrrpSetup::default() };
     let mut one = Director::start_with(&lan.one, setup, None);
     one.await_state(State::Fault, Duration::from_secs(1));
@@ -173,7 +173,7 @@ fn a_reload_adds_and_removes_addresses() {
     let mut setup = one.setup.clone();
     let other = standfast::netlink::AddressSpec::new("eth0", "10.77.0.201".parse().unwrap(), 24);
     setup.routers[0].config.addresses = vec![other.address];
-    setup.routers[0].addresses = vec![other];
+    setup.routers[0].belongings.addresses = vec![other];
     one.handle().reconfigure(setup.clone());
     assert!(
         wait_until(Duration::from_secs(1), || one.has("10.77.0.201") && !one.has(VIP)).is_some(),

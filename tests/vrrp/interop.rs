@@ -158,8 +158,9 @@ fn ipv6_agrees() {
     router.config.version = Version::V3;
     router.config.family = Family::V6;
     router.config.multicast_group = RouterConfig::default_group(Family::V6);
-    router.addresses = ["fe80::200", "fd77::200"].map(|vip| AddressSpec::new("eth0", vip.parse().unwrap(), 64)).into();
-    router.config.addresses = router.addresses.iter().map(|spec| spec.address).collect();
+    router.belongings.addresses =
+        ["fe80::200", "fd77::200"].map(|vip| AddressSpec::new("eth0", vip.parse().unwrap(), 64)).into();
+    router.config.addresses = router.belongings.addresses.iter().map(|spec| spec.address).collect();
     let mut ours = Director::start(&lan.one, router);
     std::thread::sleep(Duration::from_secs(5));
     assert_eq!(ours.states(), [State::Backup]);

@@ -75,6 +75,8 @@ pub enum TransitionReason {
     Recovered,
     /// Somebody removed a virtual address.
     AddressLost(IpAddr),
+    /// Somebody removed a route or a rule, described here.
+    PolicyLost(Arc<str>),
     /// The advert timer fired so late that another master must exist.
     TimerLate,
     /// The node is stopped.
@@ -102,6 +104,7 @@ impl fmt::Display for TransitionReason {
             Self::NoPeers => f.write_str("unicast without any peers"),
             Self::Recovered => f.write_str("no fault is left"),
             Self::AddressLost(address) => write!(f, "somebody removed {address}"),
+            Self::PolicyLost(what) => write!(f, "somebody removed {what}"),
             Self::TimerLate => f.write_str("the advert timer fired too late"),
             Self::Stopped => f.write_str("stopped"),
             Self::Removed => f.write_str("removed from the configuration"),

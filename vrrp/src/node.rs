@@ -157,6 +157,13 @@ impl Node {
         }
     }
 
+    /// Somebody removed a route or a rule of a master, described by `what`: as [`Node::address_lost`].
+    pub fn policy_lost(&mut self, router: RouterId, what: Arc<str>, now: Instant) {
+        if self.state(router) == Some(State::Master) {
+            self.step_down(router, TransitionReason::PolicyLost(what), true, now);
+        }
+    }
+
     /// Announces the addresses of a master once more, at once and after the usual delay.
     pub fn announce(&mut self, router: RouterId, now: Instant) {
         if self.state(router) == Some(State::Master) {

@@ -13,10 +13,10 @@ keywords! { ROOT_OWN {
     k("instance", Word, "NAME", "none", "instance name: pid files + syslog ident get _NAME suffix (implies use_pid_dir)", 2);
     k("child_wait_time", integer(0, 4294), "SECS", "5", "time parent waits for children at shutdown", 2);
     k("global_defs", Nested, "{ block }", "-", "global definitions; may appear many times, merged, last value wins", 1);
-    k("track_group", Nested, "NAME { block }", "-", "vrrp instances that track static addresses/routes/rules", 2).accepted();
-    k("static_ipaddress", Entries, "{ values }", "-", "permanent addresses (not moved by VRRP)", 2).accepted();
-    k("static_routes", Entries, "{ values }", "-", "permanent routes", 2).accepted();
-    k("static_rules", Entries, "{ values }", "-", "permanent ip rules", 2).accepted();
+    k("track_group", Nested, "NAME { block }", "-", "vrrp instances that track static addresses/routes/rules", 2);
+    k("static_ipaddress", Entries, "{ values }", "-", "permanent addresses (not moved by VRRP)", 2);
+    k("static_routes", Entries, "{ values }", "-", "permanent routes", 2);
+    k("static_rules", Entries, "{ values }", "-", "permanent ip rules", 2);
     k("vrrp_sync_group", Nested, "NAME { block }", "-", "instances that change state together", 1);
     k("garp_group", Nested, "{ block }", "-", "rate limiting of gratuitous ARP/NA per interface(s)", 2).accepted();
     k("linkbeat_interfaces", Entries, "{ values }", "-", "interfaces using polled link detection: IFNAME [MII/ETHTOOL/IOCTL]", 3).accepted();

@@ -57,11 +57,11 @@ keywords! { VRRP_INSTANCE_OWN {
     k("virtual_ipaddress", Entries, "{ values }", "should have one", "VIPs, one per line", 1);
     k("virtual_ipaddress_excluded", Entries, "{ values }", "none", "VIPs not in adverts", 2);
     k("no_virtual_ipaddress", Flag, "-", "off", "no VIPs on purpose", 3).since_2_3().accepted();
-    k("promote_secondaries", Flag, "-", "off", "sysctl on the interface", 2).accepted();
+    k("promote_secondaries", Flag, "-", "off", "sysctl on the interface", 2);
     k("linkbeat_use_polling", Flag, "-", "off", "deprecated here", 3).deprecated("").accepted();
     k("v3_checksum_as_v2", Switch, "[BOOL]", "global", "", 3).since_2_3().accepted();
-    k("virtual_routes", Entries, "{ values }", "none", "routes while MASTER", 2).accepted();
-    k("virtual_rules", Entries, "{ values }", "none", "rules while MASTER", 2).accepted();
+    k("virtual_routes", Entries, "{ values }", "none", "routes while MASTER", 2);
+    k("virtual_rules", Entries, "{ values }", "none", "rules while MASTER", 2);
     k("accept", Flag, "-", "on unless strict", "answer on VIP", 2);
     k("no_accept", Flag, "-", "off", "drop packets to VIP when not owner (nftables)", 2);
     k("skip_check_adv_addr", Switch, "[BOOL]", "global", "argument off is treated as on (bug)", 3);
@@ -144,15 +144,15 @@ keywords! { ADDRESS_OPTIONS_OWN {
     k("scope", Word, "global / site / link / host / nowhere / N", "global", "IPv4 only", 2);
     k("label", Word, "STR", "none", "IPv4 only", 2);
     k("peer", Word, "IP[/MASK]", "none", "", 3);
-    k("home", Flag, "-", "off", "home address of mobile IPv6", 3).accepted();
-    k("-nodad", Flag, "-", "off", "leaves duplicate address detection on", 3).accepted();
-    k("mngtmpaddr", Flag, "-", "off", "the kernel makes temporary addresses from it, IPv6 only", 3).accepted();
-    k("noprefixroute", Flag, "-", "off", "no route to the address' network", 3).accepted();
-    k("autojoin", Flag, "-", "off", "joins the multicast group", 3).accepted();
-    k("no_track", Flag, "-", "off", "the loss of the address is no reason to act", 3).accepted();
-    k("preferred_lft", Word, "SECONDS / forever", "forever; 0 for IPv6 /128", "", 3).accepted();
+    k("home", Flag, "-", "off", "home address of mobile IPv6", 3);
+    k("-nodad", Flag, "-", "off", "leaves duplicate address detection on", 3);
+    k("mngtmpaddr", Flag, "-", "off", "the kernel makes temporary addresses from it, IPv6 only", 3);
+    k("noprefixroute", Flag, "-", "off", "no route to the address' network", 3);
+    k("autojoin", Flag, "-", "off", "joins the multicast group", 3);
+    k("no_track", Flag, "-", "off", "the loss of the address is no reason to act", 3);
+    k("preferred_lft", Word, "SECONDS / forever", "forever; 0 for IPv6 /128", "", 3);
     k("use_vmac", Flag, "-", "off", "on a macvlan interface of its own", 3).accepted();
-    k("track_group", Word, "NAME", "none", "static addresses only", 3).accepted();
+    k("track_group", Word, "NAME", "none", "static addresses only", 3);
 } }
 
 /// Options of the lines of `virtual_ipaddress` and `static_ipaddress`.
