@@ -211,6 +211,9 @@ impl Service {
 
     pub(super) fn remove(mut self, turn: &mut Turn<'_>) {
         turn.log(format!("Removing Virtual Server {}", self.planned.label));
+        self.installed.values_mut().for_each(|installed| installed.drain = None);
+        self.pool.remove();
+        self.drain(turn);
         self.leave_engine(turn);
     }
 

@@ -131,9 +131,6 @@ pub enum Event {
     },
 }
 
-/// keepalived ends the records of servers with a NUL byte behind the newline.
-const SERVER_RECORD_END: &str = "\n\0";
-
 /// Which readers a record is for, besides those of the global FIFO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Audience {
@@ -194,11 +191,12 @@ impl Notifier {
             Event::PriorityChanged { name, master, priority } => self.priority_changed(name, *master, *priority),
             Event::Server { service, server, up, script } => {
                 self.launch(script.as_ref());
-                self.record(Audience::Lvs, &format!("RS {server} {service} {}{SERVER_RECORD_END}", up_word(*up)));
+                // keepalived sends its string's NUL, too, which no reader of lines has a use for.
+                self.record(Audience::Lvs, &format!("RS {server} {service} {}\n", up_word(*up)));
             }
             Event::Quorum { service, up, script } => {
                 self.launch(script.as_ref());
-                self.record(Audience::Lvs, &format!("VS {service} {}{SERVER_RECORD_END}", up_word(*up)));
+                self.record(Audience::Lvs, &format!("VS {service} {}\n", up_word(*up)));
             }
             Event::ServerMail { service, server, up, body } => {
                 let subject = format!("Realserver {server} of virtual server {service} - {}", up_word(*up));

@@ -88,7 +88,7 @@ async fn records_reach_the_fifos_of_their_kind() {
     notifier.handle(&Event::Server { service: service.clone(), server, up: false, script: None });
     notifier.handle(&Event::Quorum { service, up: true, script: None });
     let vrrp = "INSTANCE \"VI_1\" MASTER 150\nGROUP \"G1\" MASTER 0\nINSTANCE \"VI_1\" MASTER_RX_LOWER_PRI 150\n";
-    let lvs = "RS [10.1.0.1]:tcp:80 [10.0.0.1]:tcp:80 DOWN\n\0VS [10.0.0.1]:tcp:80 UP\n\0";
+    let lvs = "RS [10.1.0.1]:tcp:80 [10.0.0.1]:tcp:80 DOWN\nVS [10.0.0.1]:tcp:80 UP\n";
     for (name, expected) in [("all", format!("{vrrp}{lvs}")), ("vrrp", vrrp.into()), ("lvs", lvs.into())] {
         let mut text = vec![0; 4096];
         let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path(name)).unwrap();

@@ -116,3 +116,25 @@ pub fn a_drained_server_finishes_its_connections() {
         }
     });
 }
+
+pub fn readers_of_the_fifo_hear_of_servers_and_quorums() {
+    let site = Site::nat("fifo", 1);
+    let web = site.web_server(0);
+    let globals =
+        "global_defs {\n lvs_notify_fifo DIR/fifo\n lvs_notify_fifo_script DIR/reader.sh\n rs_init_notifies\n}\n";
+    let servers = real_server("10.8.0.21", 1, TCP_CHECK);
+    let config = globals.to_owned() + &site.service_of("rr", "", &servers);
+    let mut daemon = Daemon::prepare(&site.lab, &site.director, &config);
+    daemon.script("reader.sh", "#!/bin/bash\nwhile read -r line; do echo \"<$line>\" >> \"$1.seen\"; done < \"$1\"\n");
+    daemon.launch();
+    daemon.await_line("fifo.seen", "<VS [10.7.0.100]:tcp:80 UP>", SOON);
+    drop(web);
+    daemon.await_line("fifo.seen", "<VS [10.7.0.100]:tcp:80 DOWN>", NOTICED);
+    let expected = [
+        "<RS [10.8.0.21]:tcp:80 [10.7.0.100]:tcp:80 UP>",
+        "<VS [10.7.0.100]:tcp:80 UP>",
+        "<RS [10.8.0.21]:tcp:80 [10.7.0.100]:tcp:80 DOWN>",
+        "<VS [10.7.0.100]:tcp:80 DOWN>",
+    ];
+    assert_eq!(daemon.lines("fifo.seen"), expected);
+}

@@ -8,7 +8,7 @@ mod http;
 mod misc;
 mod plain;
 
-use crate::script;
+use crate::{CheckEvent, CheckerId, script};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
@@ -126,6 +126,18 @@ pub enum Judged {
         /// Mail body.
         mail: Option<String>,
     },
+}
+
+impl Judged {
+    /// The event of the checker with this identity.
+    pub fn about(self, id: CheckerId) -> CheckEvent {
+        match self {
+            Self::Log(text) => CheckEvent::Log { id, text },
+            Self::Weight(weight) => CheckEvent::Weight { id, weight },
+            Self::Up { first, mail } => CheckEvent::Up { id, first, mail },
+            Self::Down { first, reason, mail } => CheckEvent::Down { id, first, reason, mail },
+        }
+    }
 }
 
 /// What follows from an attempt.

@@ -191,6 +191,17 @@ impl Pool {
         }
     }
 
+    /// Ends the pool because a reload took its virtual server away: everything leaves the table and is told about.
+    pub fn remove(&mut self) {
+        if self.sorry.take().is_some_and(|sorry| sorry.in_table) {
+            self.effect(PoolEffect::RemoveSorry);
+        }
+        for index in 0..self.servers.len() {
+            self.dismiss(index, false);
+        }
+        self.lose_all();
+    }
+
     /// Whether the living servers' weights reach the quorum (hysteresis applied).
     pub fn has_quorum(&self) -> bool {
         self.quorum_up

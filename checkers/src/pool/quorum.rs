@@ -60,6 +60,17 @@ impl Pool {
         });
     }
 
+    /// Nobody is left, which is told but not logged.
+    pub(super) fn lose_all(&mut self) {
+        let threshold = self.threshold();
+        if std::mem::take(&mut self.quorum_up) {
+            let (quorum, hysteresis) = (self.quorum, self.hysteresis);
+            self.effect(PoolEffect::QuorumDown {
+                text: format!("=> Lost quorum {quorum}+{hysteresis}={threshold} <= 0 <="),
+            });
+        }
+    }
+
     /// The sorry server enters before the living leave, so that no moment is without a server.
     fn call_sorry(&mut self) {
         let Some(sorry) = &mut self.sorry else { return };

@@ -1,5 +1,5 @@
 use super::{Order, RunnerOptions, Statistics};
-use crate::judge::{Attempt, Judge, Judged, Judgement};
+use crate::judge::{Attempt, Judge, Judgement};
 use crate::probe;
 use crate::spec::{CheckEvent, CheckerId, CheckerSpec};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -218,7 +218,7 @@ impl Schedule {
         checker.state = State::Waiting(next);
         self.due.insert((next, id));
         for event in events {
-            self.send(name_event(id, event));
+            self.send(event.about(id));
         }
     }
 
@@ -254,14 +254,5 @@ impl Schedule {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         u32::try_from((mixed ^ (mixed >> 31)) >> 32).unwrap_or(u32::MAX)
-    }
-}
-
-fn name_event(id: CheckerId, event: Judged) -> CheckEvent {
-    match event {
-        Judged::Log(text) => CheckEvent::Log { id, text },
-        Judged::Weight(weight) => CheckEvent::Weight { id, weight },
-        Judged::Up { first, mail } => CheckEvent::Up { id, first, mail },
-        Judged::Down { first, reason, mail } => CheckEvent::Down { id, first, reason, mail },
     }
 }

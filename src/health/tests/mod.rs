@@ -1,6 +1,7 @@
 mod easing;
 mod facts;
 mod groups;
+mod recorded;
 
 use super::{Farm, FarmEffect, HealthEvent, Ids, Plan, TableChange};
 use standfast_checkers::{CheckEvent, CheckerId};
@@ -164,8 +165,20 @@ fn a_reload_edits_in_place() {
     ];
     let wanted = VirtualServer { scheduler: "wlc".to_owned(), ..service("10.0.0.100:80", servers) };
     let mut effects = bench.load(vec![wanted]);
+    let removal: Vec<_> = effects.drain(..8).collect();
+    let expected = [
+        "-d 10.1.0.1",
+        "[10.1.0.1]:tcp:80 up=false",
+        "mail [10.1.0.1]:tcp:80 => Removing <=",
+        "-d 10.1.0.2",
+        "[10.1.0.2]:tcp:80 up=false",
+        "mail [10.1.0.2]:tcp:80 => Removing <=",
+        "quorum up=false",
+        "-D",
+    ];
+    assert_eq!(removal, expected);
     effects.sort();
-    assert_eq!(effects, ["-D", "-E wlc", "-a 10.1.0.3 -w 3", "-e 10.1.0.1 -w 7", "-e 10.1.0.2 -w 2 -g"]);
+    assert_eq!(effects, ["-E wlc", "-a 10.1.0.3 -w 3", "-e 10.1.0.1 -w 7", "-e 10.1.0.2 -w 2 -g"]);
 }
 
 #[test]
