@@ -12,6 +12,7 @@ pub mod iproute;
 pub mod logging;
 pub mod machine;
 pub mod netlink;
+mod nftables;
 pub mod notify;
 pub mod pidfile;
 mod poller;

@@ -27,7 +27,7 @@ mod filter;
 mod fragments;
 mod handle;
 mod hops;
-mod netlink;
+pub(crate) mod netlink;
 mod packet_socket;
 mod parking;
 mod queue;

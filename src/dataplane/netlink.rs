@@ -11,19 +11,19 @@ use nix::sys::socket::{
 };
 
 /// `NLM_F_REQUEST`.
-pub(super) const REQUEST: u16 = 0x1;
+pub(crate) const REQUEST: u16 = 0x1;
 /// `NLM_F_ROOT | NLM_F_MATCH`.
-pub(super) const DUMP: u16 = 0x300;
+pub(crate) const DUMP: u16 = 0x300;
 /// `NLM_F_CREATE`.
-pub(super) const CREATE: u16 = 0x400;
+pub(crate) const CREATE: u16 = 0x400;
 /// `NLM_F_EXCL`.
-pub(super) const EXCLUSIVE: u16 = 0x200;
+pub(crate) const EXCLUSIVE: u16 = 0x200;
 /// `NLM_F_APPEND`.
-pub(super) const APPEND: u16 = 0x800;
+pub(crate) const APPEND: u16 = 0x800;
 /// `NLMSG_ERROR`.
-pub(super) const ERROR: u16 = 2;
+pub(crate) const ERROR: u16 = 2;
 /// `NLMSG_DONE`.
-pub(super) const DONE: u16 = 3;
+pub(crate) const DONE: u16 = 3;
 
 const HEADER_LEN: usize = 16;
 const NESTED: u16 = 0x8000;
@@ -33,14 +33,14 @@ const QUEUE_BYTES: usize = 4 << 20;
 
 /// One or more messages being written.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     bytes: Vec<u8>,
     start: usize,
 }
 
 impl Writer {
     /// Begins a message; the one before it is complete.
-    pub(super) fn message(&mut self, kind: u16, flags: u16, sequence: u32) -> &mut Self {
+    pub(crate) fn message(&mut self, kind: u16, flags: u16, sequence: u32) -> &mut Self {
         self.start = self.bytes.len();
         self.bytes.extend_from_slice(&(HEADER_LEN as u32).to_ne_bytes());
         self.bytes.extend_from_slice(&kind.to_ne_bytes());
@@ -51,7 +51,7 @@ impl Writer {
     }
 
     /// Appends bytes, padded to four, to the message begun last.
-    pub(super) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.bytes.extend_from_slice(bytes);
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
         self.seal();
@@ -59,7 +59,7 @@ impl Writer {
     }
 
     /// Appends one attribute.
-    pub(super) fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Self {
+    pub(crate) fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         let length = (value.len() + 4) as u16;
         self.bytes.extend_from_slice(&length.to_ne_bytes());
         self.bytes.extend_from_slice(&kind.to_ne_bytes());
@@ -67,19 +67,19 @@ impl Writer {
     }
 
     /// Appends a string attribute with its final zero.
-    pub(super) fn string(&mut self, kind: u16, value: &str) -> &mut Self {
+    pub(crate) fn string(&mut self, kind: u16, value: &str) -> &mut Self {
         let mut bytes = value.as_bytes().to_vec();
         bytes.push(0);
         self.attribute(kind, &bytes)
     }
 
     /// Appends a 32-bit attribute in network order, as nfnetlink wants them.
-    pub(super) fn be32(&mut self, kind: u16, value: u32) -> &mut Self {
+    pub(crate) fn be32(&mut self, kind: u16, value: u32) -> &mut Self {
         self.attribute(kind, &value.to_be_bytes())
     }
 
     /// Appends an attribute that holds the attributes written by `inner`.
-    pub(super) fn nest(&mut self, kind: u16, inner: impl FnOnce(&mut Self)) -> &mut Self {
+    pub(crate) fn nest(&mut self, kind: u16, inner: impl FnOnce(&mut Self)) -> &mut Self {
         let at = self.bytes.len();
         self.attribute(kind | NESTED, &[]);
         inner(self);
@@ -91,7 +91,7 @@ impl Writer {
     }
 
     /// The bytes of all messages.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
@@ -105,23 +105,23 @@ impl Writer {
 
 /// One received message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Received<'a> {
+pub(crate) struct Received<'a> {
     /// `nlmsg_type`.
-    pub(super) kind: u16,
+    pub(crate) kind: u16,
     /// What follows the header.
-    pub(super) payload: &'a [u8],
+    pub(crate) payload: &'a [u8],
 }
 
 impl Received<'_> {
     /// For an `NLMSG_ERROR`, the error that it carries; `None` for an acknowledgement or another message.
-    pub(super) fn error(&self) -> Option<io::Error> {
+    pub(crate) fn error(&self) -> Option<io::Error> {
         let code = field32(self.payload, 0)? as i32;
         (self.kind == ERROR && code != 0).then(|| io::Error::from_raw_os_error(code.wrapping_neg()))
     }
 }
 
 /// The messages of one datagram.
-pub(super) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Received<'_>> {
+pub(crate) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Received<'_>> {
     std::iter::from_fn(move || {
         let length = field32(rest, 0)? as usize;
         let kind = field16(rest, 4)?;
@@ -132,7 +132,7 @@ pub(super) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Received<'_>> {
 }
 
 /// The attributes in `rest`, nesting flags removed.
-pub(super) fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(crate) fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(field16(rest, 0)?);
         let kind = field16(rest, 2)? & TYPE_MASK;
@@ -143,18 +143,18 @@ pub(super) fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> 
 }
 
 /// A 32-bit field in host order.
-pub(super) fn field32(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn field32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
 /// A 16-bit field in host order.
-pub(super) fn field16(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn field16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
 /// A netlink socket of this thread's network namespace. It never blocks.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     fd: OwnedFd,
     buffer: Vec<u8>,
 }
@@ -164,7 +164,7 @@ impl Socket {
     ///
     /// # Errors
     /// What `socket(2)` and `bind(2)` say.
-    pub(super) fn open(protocol: SockProtocol, groups: u32) -> io::Result<Self> {
+    pub(crate) fn open(protocol: SockProtocol, groups: u32) -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
         if setsockopt(&fd, sockopt::RcvBufForce, &QUEUE_BYTES).is_err() {
@@ -179,7 +179,7 @@ impl Socket {
     ///
     /// # Errors
     /// What `send(2)` says.
-    pub(super) fn send(&self, writer: &Writer) -> io::Result<()> {
+    pub(crate) fn send(&self, writer: &Writer) -> io::Result<()> {
         send(self.fd.as_raw_fd(), writer.bytes(), MsgFlags::empty())?;
         Ok(())
     }
@@ -188,7 +188,7 @@ impl Socket {
     ///
     /// # Errors
     /// `ENOBUFS` if the kernel had to drop messages for this socket; else what `recv(2)` says.
-    pub(super) fn receive(&mut self) -> io::Result<Option<&[u8]>> {
+    pub(crate) fn receive(&mut self) -> io::Result<Option<&[u8]>> {
         match recv(self.fd.as_raw_fd(), &mut self.buffer, MsgFlags::empty()) {
             Ok(length) => Ok(Some(self.buffer.get(..length).unwrap_or_default())),
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => Ok(None),
@@ -202,7 +202,7 @@ impl Socket {
     ///
     /// # Errors
     /// The first error that the kernel reports.
-    pub(super) fn exchange(&mut self, writer: &Writer, mut each: impl FnMut(Received<'_>)) -> io::Result<()> {
+    pub(crate) fn exchange(&mut self, writer: &Writer, mut each: impl FnMut(Received<'_>)) -> io::Result<()> {
         self.send(writer)?;
         let mut failure = None;
         while let Some(datagram) = self.receive()? {

@@ -13,6 +13,8 @@ pub struct Belongings {
     pub routes: Vec<RouteSpec>,
     /// Rules, set behind the routes and removed before them.
     pub rules: Vec<RuleSpec>,
+    /// `no_accept`: packets to and from the addresses are dropped.
+    pub no_accept: bool,
 }
 
 impl Belongings {
@@ -29,6 +31,7 @@ impl Belongings {
             addresses: missing(&self.addresses, &others.addresses),
             routes: missing(&self.routes, &others.routes),
             rules: missing(&self.rules, &others.rules),
+            no_accept: self.no_accept,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::address::AddressSpec;
 use super::belongings::Belongings;
+use super::firewall::Firewall;
 use super::kernel::Message;
 use super::memory::Memory;
 use super::route::RouteSpec;
@@ -24,6 +25,7 @@ pub(super) struct Estate {
     pub(super) subscribers: Vec<Subscriber>,
     pub(super) leaving: bool,
     pub(super) sysctls: Sysctls,
+    pub(super) firewall: Firewall,
     /// By interface.
     addresses: HashMap<(u32, IpAddr), Owned<AddressSpec>>,
     routes: Vec<Owned<RouteSpec>>,
@@ -61,6 +63,7 @@ impl Estate {
             subscribers: Vec::new(),
             leaving: false,
             sysctls: Sysctls::default(),
+            firewall: Firewall::default(),
             addresses: HashMap::new(),
             routes: Vec::new(),
             rules: Vec::new(),
@@ -95,7 +98,7 @@ impl Worker<'_> {
     /// Brings what is there while the daemon runs in line with `wanted`.
     pub(super) fn set_statics(&mut self, wanted: &Arc<Belongings>) {
         let former = std::mem::replace(&mut self.estate.statics, Arc::clone(wanted));
-        self.clear(&former.without(wanted));
+        self.clear(&Owner::Statics, &former.without(wanted));
         self.set(&Owner::Statics, &wanted.without(&former));
     }
 
@@ -106,7 +109,7 @@ impl Worker<'_> {
         let lost = Belongings {
             addresses: statics.addresses.iter().filter(|spec| is_meant(&spec.interface)).cloned().collect(),
             routes: statics.routes.iter().filter(|spec| spec.interfaces().any(is_meant)).cloned().collect(),
-            rules: Vec::new(),
+            ..Belongings::default()
         };
         self.set(&Owner::Statics, &lost);
     }
@@ -115,6 +118,9 @@ impl Worker<'_> {
     pub(super) fn set(&mut self, owner: &Owner, belongings: &Belongings) {
         if belongings.has_policy() {
             self.hear_policy();
+        }
+        if let Owner::Router(owner) = owner {
+            self.block(owner, belongings);
         }
         let mut requests = Requests::default();
         for spec in &belongings.addresses {
@@ -141,6 +147,13 @@ impl Worker<'_> {
         }
     }
 
+    /// Before the addresses stand, so that no packet slips through.
+    fn block(&mut self, owner: &Arc<str>, belongings: &Belongings) {
+        let refused = belongings.addresses.iter().filter(|_| belongings.no_accept);
+        let refused: Vec<_> = refused.map(|spec| (spec.address, self.index(spec))).collect();
+        self.estate.firewall.block(owner, refused.into_iter());
+    }
+
     fn own(&mut self, owner: &Owner, thing: Thing<'_>) {
         let owner = owner.clone();
         match thing {
@@ -162,7 +175,7 @@ impl Worker<'_> {
     }
 
     /// Removes rules, routes and addresses as far as they stand.
-    pub(super) fn clear(&mut self, belongings: &Belongings) {
+    pub(super) fn clear(&mut self, owner: &Owner, belongings: &Belongings) {
         let mut requests = Requests::default();
         for spec in &belongings.rules {
             self.estate.rules.retain(|owned| owned.spec != *spec);
@@ -184,6 +197,10 @@ impl Worker<'_> {
         let standing =
             belongings.addresses.iter().filter(|spec| self.is_owned(spec) || self.stands(spec)).collect::<Vec<_>>();
         self.delete_addresses(&standing);
+        if let Owner::Router(owner) = owner {
+            let gone: Vec<_> = belongings.addresses.iter().map(|spec| (spec.address, self.index(spec))).collect();
+            self.estate.firewall.pass(owner, gone.into_iter());
+        }
     }
 
     fn delete_addresses(&mut self, addresses: &[&AddressSpec]) {

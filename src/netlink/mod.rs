@@ -8,6 +8,7 @@ mod address;
 mod announce;
 mod belongings;
 mod estate;
+mod firewall;
 mod frame;
 mod interface;
 mod kernel;
@@ -21,6 +22,7 @@ mod worker;
 pub use address::AddressSpec;
 pub use announce::Pace;
 pub use belongings::Belongings;
+pub use firewall::FirewallOptions;
 pub use interface::{Interface, InterfaceAddress};
 pub use packet::PacketSocket;
 pub use route::RouteSpec;
@@ -88,6 +90,7 @@ enum Command {
     Schedule(Scheduling),
     SetStatics(Arc<Belongings>),
     SetSysctls(Vec<Sysctl>),
+    SetFirewall(FirewallOptions),
     Set {
         owner: Arc<str>,
         belongings: Arc<Belongings>,
@@ -225,6 +228,11 @@ impl Handle {
     /// Changes settings of interfaces, and puts back those that are wanted no longer.
     pub fn set_sysctls(&self, wanted: Vec<Sysctl>) {
         self.give(Command::SetSysctls(wanted));
+    }
+
+    /// Names the table of addresses that accept no packets, for the first such address.
+    pub fn set_firewall(&self, options: FirewallOptions) {
+        self.give(Command::SetFirewall(options));
     }
 
     /// Sets what belongs to a router; what stands already is adopted.

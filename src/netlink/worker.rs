@@ -92,10 +92,11 @@ impl<'a> Worker<'a> {
             Command::Schedule(scheduling) => scheduling.apply(),
             Command::SetStatics(statics) => self.set_statics(&statics),
             Command::SetSysctls(wanted) => self.estate.sysctls.apply(&wanted),
+            Command::SetFirewall(options) => self.estate.firewall.options = options,
             Command::Set { owner, belongings } => self.set(&Owner::Router(owner), &belongings),
             Command::Clear { owner, belongings } => {
                 self.announcer.cancel(&owner);
-                self.clear(&belongings);
+                self.clear(&Owner::Router(owner), &belongings);
             }
             Command::Announce { owner, belongings, rounds } => self.announce(&owner, &belongings.addresses, rounds),
             Command::Barrier(reply) => drop(reply.try_send(())),

@@ -1,6 +1,6 @@
 //! Instances and sync groups as the VRRP node takes them.
 
-use crate::netlink::{AddressSpec, Belongings, Pace, RouteSpec, RuleSpec};
+use crate::netlink::{AddressSpec, Belongings, FirewallOptions, Pace, RouteSpec, RuleSpec};
 use crate::vrrp::{Priority, RouterSetup, Scheduling, VrrpSetup};
 use standfast_parser::model::{
     self, AuthHmac, Config, Garp, Globals, HmacMode, HmacSecret, InitialState, SyncGroup, TrackedInterface,
@@ -37,9 +37,19 @@ pub fn setup(config: &Config, scripts: &BTreeSet<String>) -> VrrpSetup {
         dynamic_interfaces: globals.dynamic_interfaces,
         log_unknown_vrids: globals.log_unknown_vrids,
         promote_secondaries: promoting(config),
+        firewall: firewall(&globals.nftables),
         statics: Arc::new(statics(config)),
         scheduling: scheduling(globals),
         ..VrrpSetup::default()
+    }
+}
+
+fn firewall(nftables: &model::Nftables) -> FirewallOptions {
+    let default = FirewallOptions::default();
+    FirewallOptions {
+        table: nftables.table.clone().unwrap_or(default.table),
+        priority: nftables.priority.unwrap_or(default.priority),
+        counters: nftables.counters,
     }
 }
 
@@ -56,6 +66,7 @@ fn statics(config: &Config) -> Belongings {
         addresses: statics.addresses.iter().map(|line| AddressSpec::from_config(line, default)).collect(),
         routes: statics.routes.iter().map(RouteSpec::from_config).collect(),
         rules: statics.rules.iter().map(RuleSpec::from_config).collect(),
+        no_accept: false,
     }
 }
 
@@ -78,6 +89,8 @@ fn router_setup(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<Str
             addresses: addresses.map(|line| AddressSpec::from_config(line, own)).collect(),
             routes: instance.routes.iter().map(RouteSpec::from_config).collect(),
             rules: instance.rules.iter().map(RuleSpec::from_config).collect(),
+            // RFC 9568 section 6.4.3: the owner of the addresses accepts in any case.
+            no_accept: !instance.accept && instance.priority != OWNER,
         },
         interface,
         track_primary: !instance.dont_track_primary,

@@ -1,7 +1,7 @@
 //! What the supervisor gives to the VRRP thread.
 
 use super::slots::{Slots, Virtual};
-use crate::netlink::{AddressSpec, Belongings, Interface, Pace, Sysctl};
+use crate::netlink::{AddressSpec, Belongings, FirewallOptions, Interface, Pace, Sysctl};
 use crate::scheduling::Scheduling;
 use standfast_vrrp::{GroupConfig, Link, NodeConfig, RouterConfig, TrackerConfig, TrackerName, TrackerStatus};
 use std::net::IpAddr;
@@ -23,6 +23,8 @@ pub struct VrrpSetup {
     pub statics: Arc<Belongings>,
     /// `promote_secondaries`: the interfaces on which an address outlives the first one of its network.
     pub promote_secondaries: Vec<String>,
+    /// `nftables` and its companions, for `no_accept`.
+    pub firewall: FirewallOptions,
     /// `vrrp_garp_interval` and `vrrp_gna_interval`.
     pub pace: Pace,
     /// `dynamic_interfaces`: interfaces may be missing at the start.

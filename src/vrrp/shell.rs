@@ -150,6 +150,7 @@ impl<'a> Shell<'a> {
     pub(super) fn reconfigure(&mut self, setup: VrrpSetup, poller: &Poller) {
         self.world.netlink.remember(setup.addresses());
         self.world.netlink.set_pace(setup.pace);
+        self.world.netlink.set_firewall(setup.firewall.clone());
         self.world.netlink.set_sysctls(setup.sysctls());
         self.world.netlink.set_statics(Arc::clone(&setup.statics));
         self.world.setup = setup;

@@ -6,14 +6,16 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod firewall;
 mod routes;
 
-use standfast_labkit::harness::{self, Test};
+use standfast_labkit::harness;
 use standfast_labkit::{Host, Lab};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    harness::main(routes::tests().into_iter().map(|test: Test| test.needs(&["ip"])))
+    let tests = [routes::tests(), firewall::tests()].into_iter().flatten();
+    harness::main(tests)
 }
 
 /// A host with `eth0` (10.7.0.11/24) and `eth2` (10.66.0.1/24), both cabled to a peer.

@@ -58,9 +58,9 @@ keywords! { GLOBAL_DEFS_OWN {
     k("vrrp_version", integer(2, 3), "2..3", "2", "default VRRP version for IPv4 (IPv6 always 3)", 2);
     k("vrrp_iptables", OptionalWords, "[IN_CHAIN [OUT_CHAIN]]", "off", "iptables chains (legacy; with nftables-only build gives an error and switches to nftables)", 2).deprecated("nftables").accepted();
     k("vrrp_ipsets", OptionalWords, "[NAMES x6]", "off", "ipset names (build option)", 3).never("addresses are dropped by nftables sets; ipsets are not used");
-    k("nftables", OptionalWord, "[TABLE]", "off/keepalived", "use nftables for no_accept / vmac", 2).accepted();
-    k("nftables_priority", integer(-2147483648, 2147483647), "INT", "-1", "chain priority", 3).accepted();
-    k("nftables_ifindex", Flag, "-", "off", "use ifindex in IPv6 LL sets", 3).accepted();
+    k("nftables", OptionalWord, "[TABLE]", "off/keepalived", "use nftables for no_accept / vmac", 2);
+    k("nftables_priority", integer(-2147483648, 2147483647), "INT", "-1", "chain priority", 3);
+    k("nftables_ifindex", Flag, "-", "off", "use ifindex in IPv6 LL sets", 3);
     k("vrrp_check_unicast_src", Flag, "-", "off", "advert source must be one of unicast_peer", 3);
     k("vrrp_skip_check_adv_addr", Switch, "[BOOL]", "off", "do not compare VIP list if advert comes from same master as before", 1);
     k("vrrp_strict", Switch, "[BOOL]", "off", "strict RFC mode (no auth, no unicast, firewall drop to VIPs, ...)", 2);
@@ -73,7 +73,7 @@ keywords! { GLOBAL_DEFS_OWN {
     k("nftables_ipvs", OptionalWord, "[TABLE]", "off/keepalived_ipvs", "nftables fwmark per virtual_server_group", 3).accepted();
     k("nftables_ipvs_priority", integer(-2147483648, 2147483647), "INT", "-1", "chain priority", 3).accepted();
     k("nftables_ipvs_start_fwmark", integer(1, 4294967295), "N>=1", "1000", "first fwmark", 3).accepted();
-    k("nftables_counters", Flag, "-", "off", "counters in rules", 2).accepted();
+    k("nftables_counters", Flag, "-", "off", "counters in rules", 2);
     k("notify_fifo", Words, "PATH [USER [GROUP]]", "none", "fifo for all vrrp+lvs events", 2);
     k("notify_fifo_script", Script, "SCRIPT [USER [GROUP]]", "none", "reader; fifo name appended as last argument", 2);
     k("vrrp_notify_fifo", Words, "PATH [USER [GROUP]]", "none", "fifo for vrrp events", 2);

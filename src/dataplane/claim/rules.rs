@@ -26,48 +26,31 @@ use std::net::IpAddr;
 use crate::dataplane::netlink::{APPEND, CREATE, EXCLUSIVE, REQUEST, Writer};
 
 use super::{Diverted, Flow};
+use crate::nftables::{
+    ACCEPT, BATCH_BEGIN, BATCH_END, DELETE_ELEMENT, DELETE_TABLE, DROP, EQUAL, LOCAL_IN, LOCAL_OUT, META_L4PROTO,
+    NETWORK_HEADER, NEW_CHAIN, NEW_ELEMENT, NEW_RULE, NEW_SET, NEW_TABLE, REGISTER, Rule, TABLE_OWNER,
+    TRANSPORT_HEADER, TYPE_IPV4, TYPE_IPV6,
+};
 
-const BATCH_BEGIN: u16 = 0x10;
-const BATCH_END: u16 = 0x11;
 const SUBSYSTEM: u16 = 10 << 8;
-const NEW_TABLE: u16 = SUBSYSTEM;
-const DELETE_TABLE: u16 = SUBSYSTEM | 2;
-const NEW_CHAIN: u16 = SUBSYSTEM | 3;
 const DELETE_CHAIN: u16 = SUBSYSTEM | 5;
-const NEW_RULE: u16 = SUBSYSTEM | 6;
-const NEW_SET: u16 = SUBSYSTEM | 9;
-const NEW_ELEMENT: u16 = SUBSYSTEM | 12;
-const DELETE_ELEMENT: u16 = SUBSYSTEM | 14;
 
 const FAMILY_NETDEV: u8 = 5;
 const FAMILY_INET: u8 = 1;
-const TABLE_OWNER: u32 = 2;
 const INGRESS: u32 = 0;
 const PRIORITY: i32 = -500;
 /// Where IPVS stands: behind the host's own packet filter (`NF_IP_PRI_NAT_SRC - 2`).
 const QUEUE_PRIORITY: i32 = 98;
-const LOCAL_IN: u32 = 1;
-const LOCAL_OUT: u32 = 3;
 
-const REGISTER: [u32; 6] = [8, 9, 10, 11, 12, 13];
-const VERDICT_REGISTER: u32 = 0;
-const DROP: u32 = 0;
-const ACCEPT: u32 = 1;
 const JUMP: u32 = (-3i32) as u32;
 
 const LINK_HEADER: u32 = 0;
-const NETWORK_HEADER: u32 = 1;
-const TRANSPORT_HEADER: u32 = 2;
 const META_MARK: u32 = 3;
 const META_NFPROTO: u32 = 15;
-const META_L4PROTO: u32 = 16;
 const META_PKTTYPE: u32 = 19;
-const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
 
 /// `nft`'s numbers for ipv4_addr, ipv6_addr, inet_proto, inet_service: they only make `nft list` readable.
-const TYPE_IPV4: u32 = 7;
-const TYPE_IPV6: u32 = 8;
 const TYPE_PROTOCOL: u32 = 12;
 const TYPE_PORT: u32 = 13;
 
@@ -164,13 +147,13 @@ impl<'a> Batch<'a> {
         for v6 in [false, true] {
             for name in [SetName::Services, SetName::ServicesAnyPort] {
                 self.rule(COMMON_CHAIN, |r| {
-                    r.flow(name, v6).lookup(name, v6, false).verdict(DROP, None);
+                    r.flow(name, v6).look_up(name, v6, false).verdict(DROP, None);
                 });
             }
             for name in [SetName::Servers, SetName::ServersAnyPort] {
                 self.rule(COMMON_CHAIN, |r| {
-                    r.flow(name, v6).lookup(name, v6, false);
-                    r.address(v6, false).lookup(SetName::Own, v6, true).verdict(DROP, None);
+                    r.flow(name, v6).look_up(name, v6, false);
+                    r.address(v6, false).look_up(SetName::Own, v6, true).verdict(DROP, None);
                 });
             }
         }
@@ -265,7 +248,7 @@ impl<'a> Batch<'a> {
     fn rule(&mut self, chain: &str, expressions: impl FnOnce(&mut Rule<'_>)) {
         let table = self.table;
         self.message(NEW_RULE, CREATE | APPEND).string(1, table).string(2, chain).nest(4, |list| {
-            expressions(&mut Rule { list });
+            expressions(&mut Rule::new(list));
         });
     }
 
@@ -276,20 +259,21 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// The expressions of one rule.
-struct Rule<'a> {
-    list: &'a mut Writer,
+/// The expressions of the claim's rules.
+trait FlowRule {
+    /// What the set is looked up by, side by side in the registers: address and protocol, and the port unless all count.
+    fn flow(&mut self, name: SetName, v6: bool) -> &mut Self;
+    /// The frame's type and its source or destination address.
+    fn address(&mut self, v6: bool, source: bool) -> &mut Self;
+    /// A flow end as the source.
+    fn from(&mut self, flow: &Flow) -> &mut Self;
+    /// Hands the packet to a queue.
+    fn queue(&mut self, number: u16, by: QueueBy) -> &mut Self;
+    /// Looks the registers up in a set.
+    fn look_up(&mut self, name: SetName, v6: bool, inverted: bool) -> &mut Self;
 }
 
-impl Rule<'_> {
-    fn expression(&mut self, name: &str, data: impl FnOnce(&mut Writer)) -> &mut Self {
-        self.list.nest(1, |expression| {
-            expression.string(1, name).nest(2, data);
-        });
-        self
-    }
-
-    /// What the set is looked up by, side by side in the registers: address and protocol, and the port unless all count.
+impl FlowRule for Rule<'_> {
     fn flow(&mut self, name: SetName, v6: bool) -> &mut Self {
         let source = matches!(name, SetName::Servers | SetName::ServersAnyPort);
         let next = if v6 { 4 } else { 1 };
@@ -300,7 +284,7 @@ impl Rule<'_> {
         self
     }
 
-    /// The frame's type and its source or destination address. Loaded from the link header, the type of a frame
+    /// Loaded from the link header, the type of a frame
     /// whose VLAN tag was taken off is that of the tag: such frames belong to the VLAN interface.
     fn address(&mut self, v6: bool, source: bool) -> &mut Self {
         let ethertype: [u8; 2] = if v6 { [0x86, 0xdd] } else { [0x08, 0x00] };
@@ -318,7 +302,6 @@ impl Rule<'_> {
         )
     }
 
-    /// A flow end as the source.
     fn from(&mut self, flow: &Flow) -> &mut Self {
         let v6 = flow.address.is_ipv6();
         let (family, offset) = if v6 { (10, 8) } else { (2, 12) };
@@ -346,43 +329,8 @@ impl Rule<'_> {
         }
     }
 
-    fn meta(&mut self, key: u32, register: u32) -> &mut Self {
-        self.expression("meta", |data| {
-            data.be32(2, key).be32(1, register);
-        })
-    }
-
-    fn payload(&mut self, base: u32, offset: u32, length: u32, register: u32) -> &mut Self {
-        self.expression("payload", |data| {
-            data.be32(1, register).be32(2, base).be32(3, offset).be32(4, length);
-        })
-    }
-
-    fn compare(&mut self, operation: u32, register: u32, value: &[u8]) -> &mut Self {
-        self.expression("cmp", |data| {
-            data.be32(1, register).be32(2, operation).nest(3, |operand| {
-                operand.attribute(1, value);
-            });
-        })
-    }
-
-    fn lookup(&mut self, name: SetName, v6: bool, inverted: bool) -> &mut Self {
-        self.expression("lookup", |data| {
-            data.be32(2, REGISTER[0]).string(1, name.text(v6)).be32(5, u32::from(inverted));
-        })
-    }
-
-    fn verdict(&mut self, code: u32, chain: Option<&str>) -> &mut Self {
-        self.expression("immediate", |data| {
-            data.be32(1, VERDICT_REGISTER).nest(2, |value| {
-                value.nest(2, |verdict| {
-                    verdict.be32(1, code);
-                    if let Some(chain) = chain {
-                        verdict.string(2, chain);
-                    }
-                });
-            });
-        })
+    fn look_up(&mut self, name: SetName, v6: bool, inverted: bool) -> &mut Self {
+        self.lookup(name.text(v6), REGISTER[0], inverted)
     }
 }
 
