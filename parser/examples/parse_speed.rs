@@ -1,6 +1,7 @@
 //! Parses 10,000 virtual servers with four real servers each, and lets the real `keepalived -t` do the same.
 //!
-//! `cargo run --release -p standfast-parser --example parse_speed [SERVICES]` prints times, tokens and peak memory.
+//! `cargo run --release -p standfast-parser --example parse_speed [SERVICES [alone]]` prints times, tokens and peak memory;
+//! `alone` leaves out keepalived and the hostile files, for a profiler.
 #![expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock and writes its input")]
 #![expect(clippy::disallowed_types, reason = "a benchmark runs the program that it compares with")]
 
@@ -29,6 +30,10 @@ fn main() {
         parsed.diagnostics.len()
     );
     println!("memory:     {grown} bytes at most, {} for each word", grown / (parsed.words as u64).max(1));
+    if std::env::args().nth(2).is_some_and(|word| word == "alone") {
+        let _ = std::fs::remove_file(&path);
+        return;
+    }
     match written.ok().and_then(|()| keepalived(&path)) {
         Some(theirs) => {
             println!("keepalived: {theirs:?}, {:.1} times as long", theirs.as_secs_f64() / ours.as_secs_f64());
