@@ -11,6 +11,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+/// Each program reads the file this often, and the best time counts.
+const RUNS: usize = 5;
+
 fn main() {
     let services = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(10_000);
     let text = configuration(services);
@@ -21,11 +24,17 @@ fn main() {
     let before = peak_kib();
     let start = Instant::now();
     let parsed = parse(&loader, Path::new("speed.conf"), &Options::default());
-    let ours = start.elapsed();
+    let first = start.elapsed();
     let grown = (peak_kib().saturating_sub(before)) * 1024;
+    let again = (1..RUNS).map(|_| {
+        let start = Instant::now();
+        drop(parse(&loader, Path::new("speed.conf"), &Options::default()));
+        start.elapsed()
+    });
+    let ours = again.min().unwrap_or(first).min(first);
     println!("{services} virtual servers, {bytes} bytes, {} words", parsed.words);
     println!(
-        "standfast:  {ours:?}, {} services, {} findings",
+        "standfast:  {ours:?} (the best of {RUNS}; the first {first:?}), {} services, {} findings",
         parsed.config.virtual_servers.len(),
         parsed.diagnostics.len()
     );
@@ -84,11 +93,14 @@ fn configuration(services: usize) -> String {
     text
 }
 
-/// The time of `keepalived -t`; `None` where it does not run.
+/// The best time of `keepalived -t`; `None` where it does not run.
 fn keepalived(path: &Path) -> Option<Duration> {
-    let start = Instant::now();
-    Command::new("keepalived").arg("-t").arg("-f").arg(path).output().ok()?;
-    Some(start.elapsed())
+    let once = || {
+        let start = Instant::now();
+        Command::new("keepalived").arg("-t").arg("-f").arg(path).output().ok()?;
+        Some(start.elapsed())
+    };
+    (0..RUNS).filter_map(|_| once()).min()
 }
 
 /// Peak resident memory of this process, in KiB; 0 where it is unknown.

@@ -1,7 +1,6 @@
 //! Texts of the configuration: the files as read, and the lines that substitution wrote.
 
 use crate::span::{FileId, Span};
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// All texts of one parse. Files and expanded lines share one buffer, so that a word is two numbers.
@@ -60,15 +59,19 @@ impl SourceMap {
     }
 
     /// Adds a file; `None` when the texts together would pass the limit.
-    pub(crate) fn add_file(&mut self, path: &Path, bytes: &[u8]) -> Option<FileId> {
+    pub(crate) fn add_file(&mut self, path: &Path, bytes: Vec<u8>) -> Option<FileId> {
         let text = decode(bytes);
-        let base = self.text.len();
-        if base + text.len() > TEXT_LIMIT {
+        let (base, len) = (self.text.len(), text.len());
+        if base + len > TEXT_LIMIT {
             return None;
         }
         let id = FileId(u32::try_from(self.files.len()).ok()?);
-        self.text.push_str(&text);
-        self.files.push(SourceFile { path: path.to_owned(), base, len: text.len() });
+        if self.text.is_empty() {
+            self.text = text;
+        } else {
+            self.text.push_str(&text);
+        }
+        self.files.push(SourceFile { path: path.to_owned(), base, len });
         Some(id)
     }
 
@@ -113,11 +116,8 @@ pub(crate) fn narrow(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
-fn decode(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(decode_mixed(bytes)),
-    }
+fn decode(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| decode_mixed(error.as_bytes()))
 }
 
 fn decode_mixed(bytes: &[u8]) -> String {
@@ -136,15 +136,15 @@ mod tests {
     #[test]
     fn latin1_bytes_become_characters_and_utf8_stays() {
         let mut map = SourceMap::default();
-        let id = map.add_file(Path::new("x"), b"caf\xe9 \xe4\xbd\x99\n").expect("small");
+        let id = map.add_file(Path::new("x"), b"caf\xe9 \xe4\xbd\x99\n".to_vec()).expect("small");
         assert_eq!(map.text(id), "caf\u{e9} \u{4f59}\n");
     }
 
     #[test]
     fn spans_are_found_in_the_second_file() {
         let mut map = SourceMap::default();
-        map.add_file(Path::new("a"), b"first").expect("small");
-        let id = map.add_file(Path::new("b"), b"x second").expect("small");
+        map.add_file(Path::new("a"), b"first".to_vec()).expect("small");
+        let id = map.add_file(Path::new("b"), b"x second".to_vec()).expect("small");
         let span = Span { file: id, start: 2, end: 8, line: 1, column: 3 };
         assert_eq!(map.excerpt(span), "second");
         assert_eq!(map.locate(span), "b:1:3");

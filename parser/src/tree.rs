@@ -156,12 +156,15 @@ impl TreeBuilder {
 
     /// A block that exists only at the top level, found within another one: the braces before it were forgotten.
     fn close_forgotten(&mut self, index: u32, sources: &SourceMap, diagnostics: &mut Diagnostics) {
+        if !self.inside_block() {
+            return;
+        }
         let words = self.tree.words(NodeId(index));
         let Some(word) = words.first().copied() else {
             return;
         };
         let name = sources.get(word.text);
-        if !crate::table::is_top_level_block(name) || !self.inside_block() {
+        if !crate::table::is_top_level_block(name) {
             return;
         }
         let count = self.open.len();

@@ -186,7 +186,6 @@ mod tests {
             alpha: false,
             log_all_failures: false,
             kind,
-            kept: Vec::new(),
             span: Default::default(),
         }
     }
@@ -229,6 +228,6 @@ mod tests {
         };
         let reply = UdpReply { pattern: vec![0xab, 0], ignored_bits: vec![0, 0xff], min_length: 1, max_length: 9 };
         let udp = UdpSpec { connect: expected_connect(), payload: Some(vec![1, 2]), reply: Some(reply) };
-        assert_eq!(probe_of(CheckerKind::Udp(check)), Some(ProbeSpec::Udp(udp)));
+        assert_eq!(probe_of(CheckerKind::Udp(Box::new(check))), Some(ProbeSpec::Udp(udp)));
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// The virtual server as far as its real servers need it.
 struct Frame {
-    label: String,
+    label: Label,
     /// `None` for marks and groups.
     address: Option<SocketAddr>,
     fwmark: bool,
@@ -29,7 +29,7 @@ impl Builder<'_> {
         mut draft: VirtualServerDraft,
     ) -> Option<VirtualServer> {
         let protocol = self.service_protocol(&target, span, &draft);
-        let label = label(&target, protocol);
+        let label = Label(target.clone(), protocol);
         let forwarding = self.service_forwarding(&label, span, &draft);
         let scheduler = self.service_scheduler(&label, span, &mut draft);
         let frame = Frame {
@@ -82,7 +82,6 @@ impl Builder<'_> {
             sorry_server: draft.sorry.map(|sorry| sorry.settle(port, forwarding)),
             smtp_alert: draft.smtp_alert.or(self.checker_alert()).unwrap_or(false),
             real_servers,
-            kept: draft.kept,
             span,
         })
     }
@@ -109,7 +108,7 @@ impl Builder<'_> {
         }
     }
 
-    fn service_forwarding(&mut self, label: &str, span: Span, draft: &VirtualServerDraft) -> Forwarding {
+    fn service_forwarding(&mut self, label: &Label, span: Span, draft: &VirtualServerDraft) -> Forwarding {
         draft.forwarding.unwrap_or_else(|| {
             let text = format!("virtual server {label} has no `lb_kind`");
             self.report(Diagnostic::error("no-forwarding", text).at(span).help("NAT is used"));
@@ -117,7 +116,7 @@ impl Builder<'_> {
         })
     }
 
-    fn service_scheduler(&mut self, label: &str, span: Span, draft: &mut VirtualServerDraft) -> String {
+    fn service_scheduler(&mut self, label: &Label, span: Span, draft: &mut VirtualServerDraft) -> String {
         draft.scheduler.take().unwrap_or_else(|| {
             let text = format!("virtual server {label} has no `lb_algo`");
             self.report(Diagnostic::error("no-scheduler", text).at(span).help("wlc is used"));
@@ -140,7 +139,7 @@ impl Builder<'_> {
 
     fn settle_real_servers(&mut self, frame: &Frame, draft: &mut VirtualServerDraft) -> Vec<RealServer> {
         let mut servers: Vec<RealServer> = Vec::with_capacity(draft.real_servers.len());
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = Seen::default();
         for server in std::mem::take(&mut draft.real_servers) {
             let Some(server) = self.settle_real_server(frame, draft, server) else {
                 continue;
@@ -195,7 +194,6 @@ impl Builder<'_> {
             slow_start: easing.slow_start,
             drain_timeout: easing.drain_timeout,
             passive_health: easing.passive_health,
-            kept: server.kept,
             span: server.span,
         })
     }
@@ -261,7 +259,7 @@ impl Builder<'_> {
         let mut found = Vec::new();
         for server in &self.config.virtual_servers {
             if let Some(first) = seen.insert((server.target.clone(), server.protocol), server.span) {
-                let text = format!("virtual server {} is given twice", label(&server.target, server.protocol));
+                let text = format!("virtual server {} is given twice", Label(server.target.clone(), server.protocol));
                 found.push(Diagnostic::trap("duplicate-service", text).at(server.span).related(first, "the first one"));
             }
         }
@@ -291,16 +289,44 @@ impl Builder<'_> {
     }
 }
 
-/// keepalived's name of a service.
-fn label(target: &VirtualTarget, protocol: Protocol) -> String {
-    let protocol = match protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Udp => "udp",
-        Protocol::Sctp => "sctp",
-    };
-    match target {
-        VirtualTarget::Address(address) => format!("[{}]:{protocol}:{}", address.ip(), address.port()),
-        VirtualTarget::Fwmark(mark) => format!("FWM {mark}"),
-        VirtualTarget::Group(name) => format!("[{name}]"),
+/// Addresses of a service's servers: a list while it is short.
+#[derive(Default)]
+struct Seen {
+    few: Vec<SocketAddr>,
+    many: std::collections::HashSet<SocketAddr>,
+}
+
+impl Seen {
+    /// How many addresses are compared one by one.
+    const FEW: usize = 16;
+
+    /// False when the address was there already.
+    fn insert(&mut self, address: SocketAddr) -> bool {
+        if self.few.contains(&address) {
+            return false;
+        }
+        if self.few.len() < Self::FEW {
+            self.few.push(address);
+            return true;
+        }
+        self.many.insert(address)
+    }
+}
+
+/// keepalived's name of a service, written only where somebody reads it.
+struct Label(VirtualTarget, Protocol);
+
+impl std::fmt::Display for Label {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let protocol = match self.1 {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+            Protocol::Sctp => "sctp",
+        };
+        match &self.0 {
+            VirtualTarget::Address(address) => write!(f, "[{}]:{protocol}:{}", address.ip(), address.port()),
+            VirtualTarget::Fwmark(mark) => write!(f, "FWM {mark}"),
+            VirtualTarget::Group(name) => write!(f, "[{name}]"),
+        }
     }
 }

@@ -100,7 +100,6 @@ impl Builder<'_> {
             track_files: draft.track_files,
             track_processes: draft.track_processes,
             track_bfds: draft.track_bfds,
-            kept: draft.kept,
             span,
         })
     }

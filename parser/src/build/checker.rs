@@ -4,7 +4,7 @@ use super::http::HttpDraft;
 use super::virtual_server::Inherited;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{Checker, CheckerKind, MiscCheck, Script, ScriptUser, Statement, TrackedWeight, UdpCheck};
+use crate::model::{Checker, CheckerKind, MiscCheck, Script, ScriptUser, TrackedWeight, UdpCheck};
 use crate::span::Span;
 use crate::table::{self, Block};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,7 +22,6 @@ pub(super) struct CheckerDraft {
     fwmark: Option<u32>,
     log_all_failures: Option<bool>,
     kind: KindDraft,
-    kept: Vec<Statement>,
     span: Span,
 }
 
@@ -33,7 +32,7 @@ enum KindDraft {
     Ping,
     Http(Box<HttpDraft>),
     Misc {
-        script: Option<Script>,
+        script: Option<Box<Script>>,
         user: Option<ScriptUser>,
         timeout: Option<Duration>,
         dynamic: bool,
@@ -66,21 +65,21 @@ impl<'t> Builder<'t> {
         let mut draft = CheckerDraft { kind: kind_of(item.name()), span: item.span(), ..CheckerDraft::default() };
         for child in self.children(item.id) {
             if let Some(child) = self.item(child, block) {
-                self.checker_keyword(&mut draft, &child, block);
+                self.checker_keyword(&mut draft, &child);
             }
         }
         self.complete(item, draft)
     }
 
-    fn checker_keyword(&mut self, draft: &mut CheckerDraft, item: &Item<'t>, block: &'static Block) {
+    fn checker_keyword(&mut self, draft: &mut CheckerDraft, item: &Item<'t>) {
         if draft.common.keyword(item) || draft.connection(item) {
             return;
         }
-        let handled = match &mut draft.kind {
+        match &mut draft.kind {
             KindDraft::Http(http) => self.http_keyword(http, &mut draft.common, item),
             KindDraft::Misc { script, user, timeout, dynamic } => {
                 match item.name() {
-                    "misc_path" => *script = item.script(),
+                    "misc_path" => *script = item.script().map(Box::new),
                     "misc_timeout" => *timeout = item.seconds().or(*timeout),
                     "misc_dynamic" => *dynamic = true,
                     "user" => *user = super::script::user_of(item),
@@ -121,10 +120,6 @@ impl<'t> Builder<'t> {
             }
             KindDraft::Tcp | KindDraft::Ping => false,
         };
-        if !handled {
-            let statement = self.keep(block, item);
-            draft.kept.push(statement);
-        }
     }
 
     /// `host { ... }`: the old way to say where to connect.
@@ -151,7 +146,7 @@ impl<'t> Builder<'t> {
 
     /// Bytes in hexadecimal over all arguments; `x` stands for any digit and makes its byte a wildcard.
     fn hex(&mut self, item: &Item<'t>) -> Option<Vec<Option<u8>>> {
-        let digits: Vec<char> = item.arguments.iter().flat_map(|a| a.text.chars()).collect();
+        let digits: Vec<char> = item.arguments().iter().flat_map(|a| a.text.chars()).collect();
         let bytes = digits.chunks(2).map(|pair| match pair {
             ['x' | 'X', _] | [_, 'x' | 'X'] => Some(None),
             [high, low] => {
@@ -240,7 +235,6 @@ impl CheckerDraft {
             alpha: common.alpha.unwrap_or(false),
             log_all_failures: self.log_all_failures.unwrap_or(defaults.log_all_failures),
             kind: self.kind.settle(delay_loop, defaults.virtualhost),
-            kept: self.kept,
             span: self.span,
         }
     }
@@ -270,9 +264,10 @@ impl KindDraft {
         match self {
             Self::Tcp => CheckerKind::Tcp,
             Self::Ping => CheckerKind::Ping,
-            Self::Http(http) => CheckerKind::Http(http.settle(virtualhost)),
+            Self::Http(http) => CheckerKind::Http(Box::new(http.settle(virtualhost))),
             Self::Misc { script: Some(script), timeout, dynamic, .. } => {
-                CheckerKind::Misc(MiscCheck { script, timeout: timeout.unwrap_or(delay_loop), dynamic })
+                let timeout = timeout.unwrap_or(delay_loop);
+                CheckerKind::Misc(Box::new(MiscCheck { script: *script, timeout, dynamic }))
             }
             // `complete` lets no such checker pass.
             Self::Misc { script: None, .. } => CheckerKind::Ping,
@@ -284,7 +279,7 @@ impl KindDraft {
                 name: name.unwrap_or_else(|| ".".to_owned()),
             },
             Self::Grpc { service, tls } => CheckerKind::Grpc { service, tls },
-            Self::Udp(check) => CheckerKind::Udp(check),
+            Self::Udp(check) => CheckerKind::Udp(Box::new(check)),
             Self::File(tracked) => CheckerKind::File(tracked.unwrap_or(TrackedWeight {
                 name: String::new(),
                 weight: None,

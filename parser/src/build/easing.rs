@@ -39,7 +39,8 @@ impl<'t> Builder<'t> {
     fn passive_health(&mut self, item: &Item<'t>) -> Read<PassiveHealth> {
         let (mut failures, mut window, mut suspend) = (None, None, None);
         let first = Argument { text: item.name(), span: item.span() };
-        let mut words = Words::new(&item.arguments);
+        let arguments = item.arguments();
+        let mut words = Words::new(&arguments);
         while let Some(word) = words.as_mut().and_then(Words::next) {
             let Some(words) = words.as_mut() else { break };
             match word.text {
@@ -64,7 +65,7 @@ impl<'t> Builder<'t> {
     /// `A-B` or `A/N`, any number of them.
     pub(super) fn source_pool(&mut self, item: &Item<'t>) -> Vec<(std::net::IpAddr, std::net::IpAddr)> {
         let mut ranges = Vec::new();
-        for word in &item.arguments {
+        for word in &item.arguments() {
             match super::virtual_server_group::address_range(word.text) {
                 Some(range) => ranges.push(range),
                 None => {

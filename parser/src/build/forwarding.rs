@@ -17,7 +17,8 @@ pub(super) struct Forwarding {
 impl<'t> Builder<'t> {
     /// `None` when the line cannot be used.
     pub(super) fn forwarding(&mut self, item: &Item<'t>) -> Option<Forwarding> {
-        let mut words = Words::new(&item.arguments)?;
+        let arguments = item.arguments();
+        let mut words = Words::new(&arguments)?;
         let word = words.next()?;
         self.option(&table::FORWARDING, word);
         let method = match word.text {

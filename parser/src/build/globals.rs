@@ -211,7 +211,7 @@ impl<'t> Builder<'t> {
     }
 
     fn lvs_timeouts(&mut self, item: &Item<'t>) {
-        for pair in item.arguments.chunks(2) {
+        for pair in item.arguments().chunks(2) {
             let [name, value] = pair else {
                 let found = Diagnostic::error("missing-value", "a time-out needs a name and a value");
                 return self.report(found.at(item.span()));

@@ -69,7 +69,7 @@ impl<'t> Builder<'t> {
     }
 
     fn two_words(&mut self, item: &Item<'t>) -> Option<(String, String)> {
-        if let [first, second] = item.arguments.as_slice() {
+        if let [first, second] = item.arguments().as_slice() {
             return Some((first.text.to_owned(), second.text.to_owned()));
         }
         let text = format!("`{}` needs two words", item.name());
@@ -104,7 +104,6 @@ impl<'t> Builder<'t> {
             regex_options: Vec::new(),
             regex_min_offset: 0,
             regex_max_offset: None,
-            kept: Vec::new(),
         };
         for child in self.children(item.id) {
             if let Some(child) = self.item(child, &table::URL) {
@@ -129,12 +128,12 @@ impl<'t> Builder<'t> {
             "body_match" => url.body_match = item.text_value(),
             "regex" => url.regex = self.escaped_word(item),
             "regex_no_match" => url.regex_no_match = true,
-            "regex_options" => url.regex_options.extend(item.arguments.iter().map(|a| a.text.to_owned())),
+            "regex_options" => url.regex_options.extend(item.arguments().iter().map(|a| a.text.to_owned())),
             "regex_min_offset" => url.regex_min_offset = item.unsigned().unwrap_or_default(),
             "regex_max_offset" => url.regex_max_offset = item.unsigned(),
             // Tunes PCRE's compiler, which has no counterpart here.
             "regex_stack" => {}
-            _ => url.kept.push(self.keep(&table::URL, item)),
+            _ => {}
         }
     }
 
@@ -160,7 +159,7 @@ impl<'t> Builder<'t> {
     }
 
     fn status_codes(&mut self, url: &mut HttpUrl, item: &Item<'t>) {
-        for argument in &item.arguments {
+        for argument in &item.arguments() {
             let (low, high) = argument.text.split_once('-').unwrap_or((argument.text, argument.text));
             let range = low.parse::<u16>().ok().zip(high.parse::<u16>().ok());
             match range.filter(|(low, high)| low <= high && (100..=999).contains(low) && *high <= 999) {
@@ -189,7 +188,7 @@ mod tests {
         let parsed = parse(&loader, Path::new("/k.conf"), &Options::default());
         assert!(parsed.not_acted_on.is_empty(), "{:?}", parsed.not_acted_on);
         match &parsed.config.virtual_servers[0].real_servers[0].checkers[0].kind {
-            CheckerKind::Http(check) => check.clone(),
+            CheckerKind::Http(check) => (**check).clone(),
             other => panic!("{other:?}"),
         }
     }

@@ -6,7 +6,7 @@ use super::item::Argument;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Garp, InitialState, Notify, Statement, TrackedInterface, TrackedScript, TrackedWeight, UnicastPeer, VirtualAddress,
+    Garp, InitialState, Notify, TrackedInterface, TrackedScript, TrackedWeight, UnicastPeer, VirtualAddress,
     VrrpInstance,
 };
 use crate::span::Span;
@@ -56,7 +56,6 @@ pub(super) struct InstanceDraft {
     pub(super) track_files: Vec<TrackedWeight>,
     pub(super) track_processes: Vec<TrackedWeight>,
     pub(super) track_bfds: Vec<TrackedWeight>,
-    pub(super) kept: Vec<Statement>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,9 +105,8 @@ impl<'t> Builder<'t> {
             || self.network_keyword(&mut draft.network, item)
             || draft.garp_keyword(item)
             || draft.switch_keyword(item);
-        if !handled {
-            let statement = self.keep(&table::VRRP_INSTANCE, item);
-            draft.kept.push(statement);
+        if !handled && item.name() == "lvs_sync_daemon_interface" {
+            self.old_sync_daemon(item, name);
         }
     }
 

@@ -63,7 +63,8 @@ impl<'t> Builder<'t> {
 
     fn use_vmac(&mut self, draft: &mut NetworkDraft, item: &Item<'t>) {
         let mut vmac = draft.vmac.take().unwrap_or_default();
-        let mut words = Words::new(&item.arguments);
+        let arguments = item.arguments();
+        let mut words = Words::new(&arguments);
         while let Some(word) = words.as_mut().and_then(Words::next) {
             let Some(words) = words.as_mut() else { break };
             match word.text {
@@ -120,7 +121,8 @@ impl<'t> Builder<'t> {
         }
         let mut ipvlan = Ipvlan::default();
         let mut mode = None;
-        let mut words = Words::new(&item.arguments);
+        let arguments = item.arguments();
+        let mut words = Words::new(&arguments);
         while let Some(word) = words.as_mut().and_then(Words::next) {
             let Some(words) = words.as_mut() else { break };
             match word.text {
@@ -174,7 +176,7 @@ impl<'t> Builder<'t> {
     /// `[all] SECONDS`; `None` when it is reported or turned off with 0.
     pub(super) fn extra_garp(&mut self, item: &Item<'t>) -> Option<ExtraGarp> {
         let (mut all, mut interval) = (false, None);
-        for word in &item.arguments {
+        for word in &item.arguments() {
             if word.text == "all" {
                 all = true;
                 continue;

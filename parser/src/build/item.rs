@@ -3,6 +3,7 @@
 use super::Builder;
 use crate::diagnostic::{Diagnostic, Weight};
 use crate::model::Script;
+use crate::source::SourceMap;
 use crate::span::Span;
 use crate::suggest::nearest;
 use crate::table::{self, Block, Keyword, Range, Shape};
@@ -15,8 +16,9 @@ use std::time::Duration;
 pub(crate) struct Item<'t> {
     pub(crate) keyword: &'static Keyword,
     pub(crate) id: NodeId,
+    sources: &'t SourceMap,
     /// The words after the keyword.
-    pub(crate) arguments: Vec<Argument<'t>>,
+    words: &'t [Word],
     pub(crate) value: Value<'t>,
     span: Span,
 }
@@ -38,7 +40,7 @@ pub(crate) enum Value<'t> {
     Integer(i64),
     Duration(Duration),
     Address(IpAddr),
-    Script(Script),
+    Script(Box<Script>),
     /// Reported; the line has no effect.
     Invalid,
 }
@@ -54,7 +56,12 @@ impl<'t> Item<'t> {
     }
 
     pub(crate) fn argument(&self, index: usize) -> Option<Argument<'t>> {
-        self.arguments.get(index).copied()
+        self.words.get(index).map(|word| argument(self.sources, *word))
+    }
+
+    /// All words after the keyword.
+    pub(crate) fn arguments(&self) -> Vec<Argument<'t>> {
+        self.words.iter().map(|word| argument(self.sources, *word)).collect()
     }
 
     /// The first argument's place, or the keyword's.
@@ -118,7 +125,7 @@ impl<'t> Item<'t> {
 
     pub(crate) fn script(&self) -> Option<Script> {
         match &self.value {
-            Value::Script(script) => Some(script.clone()),
+            Value::Script(script) => Some((**script).clone()),
             _ => None,
         }
     }
@@ -137,14 +144,13 @@ impl<'t> Builder<'t> {
         self.deprecation(keyword, first.span);
         self.has_arguments(id, keyword, *first, rest)?;
         self.has_right_block(id, keyword, first.span)?;
-        let arguments: Vec<_> = rest.iter().map(|w| self.argument(*w)).collect();
-        let value = self.read(id, keyword, &arguments);
-        self.lost_words(keyword, &arguments);
-        Some(Item { keyword, id, arguments, value, span: first.span })
+        let value = self.read(id, keyword, rest);
+        self.lost_words(keyword, rest);
+        Some(Item { keyword, id, sources: self.sources, words: rest, value, span: first.span })
     }
 
     pub(crate) fn argument(&self, word: Word) -> Argument<'t> {
-        Argument { text: self.text(word), span: word.span }
+        argument(self.sources, word)
     }
 
     fn unknown(&mut self, id: NodeId, name: &str, word: Word, block: &'static Block) {
@@ -204,7 +210,7 @@ impl<'t> Builder<'t> {
         (!wanted).then_some(())
     }
 
-    fn lost_words(&mut self, keyword: &Keyword, arguments: &[Argument<'t>]) {
+    fn lost_words(&mut self, keyword: &Keyword, arguments: &[Word]) {
         let Some(lost) = keyword.shape.most().and_then(|most| arguments.get(most)) else {
             return;
         };
@@ -213,8 +219,8 @@ impl<'t> Builder<'t> {
         self.report(Diagnostic::trap("lost-words", text).at(lost.span).help(help));
     }
 
-    fn read(&mut self, id: NodeId, keyword: &'static Keyword, arguments: &[Argument<'t>]) -> Value<'t> {
-        let first = arguments.first().copied();
+    fn read(&mut self, id: NodeId, keyword: &'static Keyword, arguments: &[Word]) -> Value<'t> {
+        let first = arguments.first().map(|word| self.argument(*word));
         match keyword.shape {
             Shape::Switch => self.read_switch(keyword, first),
             Shape::Word | Shape::OptionalWord => first.map_or(Value::None, |a| Value::Word(a.text)),
@@ -334,6 +340,10 @@ impl<'t> Builder<'t> {
         self.report(found.help(format!("this `{name}` is ignored")));
         Value::Invalid
     }
+}
+
+fn argument(sources: &SourceMap, word: Word) -> Argument<'_> {
+    Argument { text: sources.get(word.text), span: word.span }
 }
 
 fn fallback(range: Range) -> String {

@@ -76,7 +76,8 @@ impl<'t> Builder<'t> {
             ttl: None,
             group: None,
         };
-        let mut words = Words::new(&item.arguments);
+        let arguments = item.arguments();
+        let mut words = Words::new(&arguments);
         let mut position = 0;
         while let Some(word) = words.as_mut().and_then(Words::next) {
             position += 1;
@@ -85,6 +86,20 @@ impl<'t> Builder<'t> {
             let _ = self.sync_option(&mut daemon, position, word, words);
         }
         self.config.globals.sync_daemon = Some(daemon);
+    }
+
+    /// `lvs_sync_daemon_interface` of an instance, unless the globals say more.
+    pub(super) fn old_sync_daemon(&mut self, item: &Item<'t>, instance: &str) {
+        let Some(interface) = item.text_value() else { return };
+        self.config.globals.sync_daemon.get_or_insert(SyncDaemon {
+            interface,
+            instance: Some(instance.to_owned()),
+            id: None,
+            maximum_length: None,
+            port: None,
+            ttl: None,
+            group: None,
+        });
     }
 
     fn sync_option(

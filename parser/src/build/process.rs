@@ -56,7 +56,7 @@ impl<'t> Builder<'t> {
     /// Numbers of processors; none at all when one of them is wrong.
     fn processors(&mut self, item: &Item<'t>) -> Vec<u32> {
         let range = Range { min: 0, max: 4095, strict: false, repair: None };
-        let numbers = item.arguments.iter().map(|word| self.number(item.name(), *word, range, 1));
+        let numbers = item.arguments().into_iter().map(|word| self.number(item.name(), word, range, 1));
         let numbers: Option<Vec<_>> = numbers.collect();
         numbers.unwrap_or_default().into_iter().filter_map(|number| u32::try_from(number).ok()).collect()
     }
@@ -156,7 +156,7 @@ impl<'t> Builder<'t> {
         let mask = if first.text.starts_with(|c: char| c.is_ascii_digit()) {
             names::number(first.text).and_then(|mask| u16::try_from(mask).ok()).filter(|mask| *mask <= 0o777)
         } else {
-            named_bits(&item.arguments)
+            named_bits(&item.arguments())
         };
         if mask.is_none() {
             let found = Diagnostic::error("invalid-umask", "this is no mask of permissions");

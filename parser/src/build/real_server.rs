@@ -6,7 +6,7 @@ use super::forwarding::Forwarding;
 use super::virtual_server::Inherited;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{Script, Statement};
+use crate::model::Script;
 use crate::span::Span;
 use crate::table::{self, Block};
 use std::net::IpAddr;
@@ -22,14 +22,13 @@ pub(super) struct RealServerDraft {
     pub(super) upper_threshold: u32,
     pub(super) lower_threshold: u32,
     pub(super) common: Inherited,
-    pub(super) notify_up: Option<Script>,
-    pub(super) notify_down: Option<Script>,
+    pub(super) notify_up: Option<Box<Script>>,
+    pub(super) notify_down: Option<Box<Script>>,
     pub(super) virtualhost: Option<String>,
     pub(super) smtp_alert: Option<bool>,
     pub(super) checkers: Vec<CheckerDraft>,
     pub(super) snmp_name: Option<String>,
     pub(super) easing: Easing,
-    pub(super) kept: Vec<Statement>,
     pub(super) span: Span,
 }
 
@@ -51,7 +50,6 @@ impl RealServerDraft {
             checkers: Vec::new(),
             snmp_name: None,
             easing: Easing::default(),
-            kept: Vec::new(),
             span,
         }
     }
@@ -88,13 +86,13 @@ impl<'t> Builder<'t> {
             "uthreshold" => draft.upper_threshold = item.unsigned().unwrap_or(draft.upper_threshold),
             "lthreshold" => draft.lower_threshold = item.unsigned().unwrap_or(draft.lower_threshold),
             "inhibit_on_failure" => draft.inhibit_on_failure = Some(item.switch()),
-            "notify_up" => self.set_script(&mut draft.notify_up, item),
-            "notify_down" => self.set_script(&mut draft.notify_down, item),
+            "notify_up" => self.set_boxed_script(&mut draft.notify_up, item),
+            "notify_down" => self.set_boxed_script(&mut draft.notify_down, item),
             "virtualhost" => draft.virtualhost = item.text_value(),
             "smtp_alert" => draft.smtp_alert = Some(item.switch()),
             "snmp_name" => draft.snmp_name = item.text_value(),
             "slow_start" | "drain_timeout" | "passive_health" => self.easing_keyword(&mut draft.easing, item),
-            _ => draft.kept.push(self.keep(&table::REAL_SERVER, item)),
+            _ => {}
         }
     }
 }

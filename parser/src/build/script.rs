@@ -6,12 +6,12 @@ use crate::diagnostic::Diagnostic;
 use crate::lexer::script::{argv, statement_words};
 use crate::model::{Notify, Script, ScriptUser, VrrpScript};
 use crate::table::{self, Keyword, Shape};
-use crate::tree::NodeId;
+use crate::tree::{NodeId, Word};
 use std::time::Duration;
 
 impl<'t> Builder<'t> {
-    pub(super) fn read_script(&mut self, id: NodeId, keyword: &Keyword, arguments: &[Argument<'t>]) -> Value<'t> {
-        let Some(first) = arguments.first().copied() else {
+    pub(super) fn read_script(&mut self, id: NodeId, keyword: &Keyword, arguments: &[Word]) -> Value<'t> {
+        let Some(first) = arguments.first().map(|word| self.argument(*word)) else {
             return Value::None;
         };
         let raw = self.tree.node(id).map_or("", |n| self.sources.get(n.raw));
@@ -24,7 +24,7 @@ impl<'t> Builder<'t> {
         };
         let user = self.script_user(keyword, &words, arguments);
         self.command_traps(&argv, first);
-        Value::Script(Script { text: written(&argv), argv, user, span: first.span })
+        Value::Script(Box::new(Script { text: written(&argv), argv, user, span: first.span }))
     }
 
     fn bad_command(&mut self, first: Argument<'t>) -> Value<'t> {
@@ -35,7 +35,7 @@ impl<'t> Builder<'t> {
     }
 
     /// Words after a command: user and group of a notification, nothing for other commands.
-    fn script_user(&mut self, keyword: &Keyword, words: &[String], arguments: &[Argument<'t>]) -> Option<ScriptUser> {
+    fn script_user(&mut self, keyword: &Keyword, words: &[String], arguments: &[Word]) -> Option<ScriptUser> {
         if keyword.shape == Shape::Command {
             if words.len() > 2 {
                 self.unquoted_arguments(keyword, arguments);
@@ -48,7 +48,7 @@ impl<'t> Builder<'t> {
         Some(ScriptUser { user: words.get(2)?.clone(), group: words.get(3).cloned() })
     }
 
-    fn unquoted_arguments(&mut self, keyword: &Keyword, arguments: &[Argument<'t>]) {
+    fn unquoted_arguments(&mut self, keyword: &Keyword, arguments: &[Word]) {
         let Some(lost) = arguments.get(if keyword.shape == Shape::Command { 1 } else { 3 }) else {
             return;
         };
@@ -194,9 +194,16 @@ impl<'t> Builder<'t> {
         *slot = Some(script);
     }
 
+    /// The same for a model that keeps its scripts elsewhere, because few have one.
+    pub(super) fn set_boxed_script(&mut self, slot: &mut Option<Box<Script>>, item: &Item<'t>) {
+        let mut script = slot.take().map(|script| *script);
+        self.set_script(&mut script, item);
+        *slot = script.map(Box::new);
+    }
+
     /// The one name after the keyword of a block.
     pub(super) fn block_name(&mut self, item: &Item<'t>) -> Option<&'t str> {
-        if let [only] = item.arguments.as_slice() {
+        if let [only] = item.arguments().as_slice() {
             return Some(only.text);
         }
         let text = format!("`{}` must have exactly one name; the block is skipped", item.name());

@@ -29,7 +29,6 @@ impl<'t> Builder<'t> {
             track_files: Vec::new(),
             track_processes: Vec::new(),
             track_bfds: Vec::new(),
-            kept: Vec::new(),
             span: item.argument_span(),
         };
         let mut members = Vec::new();
@@ -56,7 +55,7 @@ impl<'t> Builder<'t> {
             "track_file" => self.tracked(&mut group.track_files, item),
             "track_process" => self.tracked(&mut group.track_processes, item),
             "track_bfd" => self.tracked(&mut group.track_bfds, item),
-            _ => group.kept.push(self.keep(&table::VRRP_SYNC_GROUP, item)),
+            _ => {}
         }
     }
 

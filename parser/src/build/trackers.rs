@@ -43,7 +43,7 @@ impl<'t> Builder<'t> {
                 (file.weight, file.reverse) = self.tracker_weight(item, 254).unwrap_or((file.weight, file.reverse));
             }
             _ => {
-                for argument in &item.arguments {
+                for argument in &item.arguments() {
                     match (argument.text, argument.text.parse::<i64>()) {
                         ("overwrite", _) => file.overwrite = true,
                         (_, Ok(value)) => file.init_file = Some(value),
@@ -115,7 +115,7 @@ impl<'t> Builder<'t> {
 
     fn track_process_keyword(&mut self, process: &mut TrackProcess, item: &Item<'t>) {
         match item.name() {
-            "process" => process.process = item.arguments.iter().map(|a| a.text.to_owned()).collect(),
+            "process" => process.process = item.arguments().iter().map(|a| a.text.to_owned()).collect(),
             "param_match" => self.param_match(process, item),
             "weight" => {
                 (process.weight, process.reverse) =

@@ -6,7 +6,7 @@ use super::item::Argument;
 use super::real_server::RealServerDraft;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{ClientAddress, Family, Protocol, SchedulerFlags, Script, SorryServer, Statement, VirtualTarget};
+use crate::model::{ClientAddress, Family, Protocol, SchedulerFlags, Script, SorryServer, VirtualTarget};
 use crate::span::Span;
 use crate::suggest::nearest;
 use crate::table;
@@ -33,8 +33,8 @@ pub(super) struct VirtualServerDraft {
     pub(super) omega: bool,
     pub(super) quorum: Option<u32>,
     pub(super) hysteresis: u32,
-    pub(super) quorum_up: Option<Script>,
-    pub(super) quorum_down: Option<Script>,
+    pub(super) quorum_up: Option<Box<Script>>,
+    pub(super) quorum_down: Option<Box<Script>>,
     pub(super) ha_suspend: bool,
     pub(super) virtualhost: Option<String>,
     pub(super) sorry: Option<SorryDraft>,
@@ -48,7 +48,6 @@ pub(super) struct VirtualServerDraft {
     pub(super) client_address: ClientAddress,
     pub(super) tunnel_mss_clamp: bool,
     pub(super) easing: Easing,
-    pub(super) kept: Vec<Statement>,
 }
 
 #[derive(Debug)]
@@ -116,7 +115,7 @@ impl<'t> Builder<'t> {
     }
 
     fn virtual_target(&mut self, item: &Item<'t>) -> Option<VirtualTarget> {
-        match item.arguments.as_slice() {
+        match item.arguments().as_slice() {
             [kind, mark] if kind.text == "fwmark" => match mark.text.parse::<u32>() {
                 Ok(mark) if mark > 0 => Some(VirtualTarget::Fwmark(mark)),
                 _ => self.bad_target(*mark, "a firewall mark is a number from 1 to 4294967295"),
@@ -192,7 +191,7 @@ impl<'t> Builder<'t> {
             "client_address" => draft.client_address = self.client_address(item).unwrap_or(draft.client_address),
             "tun_mss_clamp" => draft.tunnel_mss_clamp = item.switch(),
             "slow_start" | "drain_timeout" | "passive_health" => self.easing_keyword(&mut draft.easing, item),
-            _ => draft.kept.push(self.keep(&table::VIRTUAL_SERVER, item)),
+            _ => {}
         }
     }
 
@@ -315,8 +314,8 @@ impl<'t> Builder<'t> {
         match item.name() {
             "quorum" => draft.quorum = item.unsigned().or(draft.quorum),
             "hysteresis" => draft.hysteresis = item.unsigned().unwrap_or(draft.hysteresis),
-            "quorum_up" => self.set_script(&mut draft.quorum_up, item),
-            "quorum_down" => self.set_script(&mut draft.quorum_down, item),
+            "quorum_up" => self.set_boxed_script(&mut draft.quorum_up, item),
+            "quorum_down" => self.set_boxed_script(&mut draft.quorum_down, item),
             _ => return false,
         }
         true

@@ -125,7 +125,7 @@ mod tests {
     fn sample() -> (SourceMap, Diagnostic) {
         let mut map = SourceMap::default();
         let text = "global_defs {\n  rooter_id a\n}\n";
-        let file = map.add_file(Path::new("k.conf"), text.as_bytes()).expect("small");
+        let file = map.add_file(Path::new("k.conf"), text.as_bytes().to_vec()).expect("small");
         let span = Span { file, start: 16, end: 25, line: 2, column: 3 };
         let found =
             Diagnostic::error("unknown-keyword", "unknown keyword `rooter_id`").at(span).suggest(Some("router_id"));

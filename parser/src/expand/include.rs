@@ -32,9 +32,15 @@ impl Reader<'_> {
     /// Puts a file on the stack of those being read.
     fn push_file(&mut self, path: &Path) -> Result<(), LoadError> {
         let bytes = self.loader.read(path, FILE_LIMIT.min(TEXT_LIMIT))?;
-        let file = self.sources.add_file(path, &bytes).ok_or(LoadError::TooLarge)?;
+        let file = self.sources.add_file(path, bytes).ok_or(LoadError::TooLarge)?;
         let directory = path.parent().filter(|p| !p.as_os_str().is_empty());
-        self.frames.push(Frame { file, directory: directory.unwrap_or(Path::new(".")).to_owned(), next: 0, line: 1 });
+        self.frames.push(Frame {
+            file,
+            directory: directory.unwrap_or(Path::new(".")).to_owned(),
+            next: 0,
+            line: 1,
+            special: 0,
+        });
         Ok(())
     }
 

@@ -48,6 +48,8 @@ struct Frame {
     /// Next byte of the file.
     next: usize,
     line: u32,
+    /// Where the next byte stands that only the full lexer understands, if that is not before `next`.
+    special: usize,
 }
 
 /// Reads files into a tree.

@@ -1,6 +1,6 @@
 //! Checkers of real servers.
 
-use super::{Script, Statement, TrackedWeight};
+use super::{Script, TrackedWeight};
 use crate::span::Span;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -34,8 +34,6 @@ pub struct Checker {
     pub kind: CheckerKind,
     /// Head of the block.
     pub span: Span,
-    /// Statements that are accepted and kept as they stand.
-    pub kept: Vec<Statement>,
 }
 
 /// Kinds of checker.
@@ -44,9 +42,9 @@ pub enum CheckerKind {
     /// `TCP_CHECK`.
     Tcp,
     /// `HTTP_GET` (`tls` false) or `SSL_GET`.
-    Http(HttpCheck),
+    Http(Box<HttpCheck>),
     /// `MISC_CHECK`.
-    Misc(MiscCheck),
+    Misc(Box<MiscCheck>),
     /// `SMTP_CHECK`, with `helo_name`.
     Smtp {
         /// Name given to the server.
@@ -69,7 +67,7 @@ pub enum CheckerKind {
     /// `PING_CHECK`.
     Ping,
     /// `UDP_CHECK`.
-    Udp(UdpCheck),
+    Udp(Box<UdpCheck>),
     /// `FILE_CHECK`: the name of a `track_file`.
     File(TrackedWeight),
     /// `BFD_CHECK`: the name of a `bfd_instance`.
@@ -152,8 +150,6 @@ pub struct HttpUrl {
     pub regex_min_offset: u32,
     /// `regex_max_offset`: the last byte at which a match may begin.
     pub regex_max_offset: Option<u32>,
-    /// Statements that are accepted and kept as they stand.
-    pub kept: Vec<Statement>,
 }
 
 /// `MISC_CHECK`.

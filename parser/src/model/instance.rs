@@ -1,8 +1,7 @@
 //! `vrrp_instance` and `vrrp_sync_group`.
 
 use super::{
-    AuthHmac, ExtraGarp, Ipvlan, Notify, Route, Rule, Script, Statement, TrackedInterface, TrackedScript,
-    TrackedWeight, Vmac,
+    AuthHmac, ExtraGarp, Ipvlan, Notify, Route, Rule, Script, TrackedInterface, TrackedScript, TrackedWeight, Vmac,
 };
 use crate::span::Span;
 use std::net::IpAddr;
@@ -27,8 +26,6 @@ pub struct SyncGroup {
     pub track_scripts: Vec<TrackedScript>,
     /// Head of the block.
     pub span: Span,
-    /// Statements that are accepted and kept as they stand.
-    pub kept: Vec<Statement>,
     /// `track_file`.
     pub track_files: Vec<TrackedWeight>,
     /// `track_process`.
@@ -206,8 +203,6 @@ pub struct VrrpInstance {
     pub smtp_alert: bool,
     /// Head of the block.
     pub span: Span,
-    /// Statements that are accepted and kept as they stand.
-    pub kept: Vec<Statement>,
     /// `track_file`.
     pub track_files: Vec<TrackedWeight>,
     /// `track_process`.

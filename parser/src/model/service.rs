@@ -1,6 +1,6 @@
 //! Virtual and real servers.
 
-use super::{Checker, Family, Script, Statement};
+use super::{Checker, Family, Script};
 use crate::span::Span;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -181,9 +181,9 @@ pub struct VirtualServer {
     /// `hysteresis`, default 0.
     pub hysteresis: u32,
     /// `quorum_up`.
-    pub quorum_up: Option<Script>,
+    pub quorum_up: Option<Box<Script>>,
     /// `quorum_down`.
-    pub quorum_down: Option<Script>,
+    pub quorum_down: Option<Box<Script>>,
     /// `ha_suspend`.
     pub ha_suspend: bool,
     /// `virtualhost`, the Host header of its HTTP checks.
@@ -196,8 +196,6 @@ pub struct VirtualServer {
     pub real_servers: Vec<RealServer>,
     /// Head of the block.
     pub span: Span,
-    /// Statements that are accepted and kept as they stand.
-    pub kept: Vec<Statement>,
 }
 
 /// `sorry_server`.
@@ -233,9 +231,9 @@ pub struct RealServer {
     /// `alpha`, the service's when absent.
     pub alpha: bool,
     /// `notify_up`.
-    pub notify_up: Option<Script>,
+    pub notify_up: Option<Box<Script>>,
     /// `notify_down`.
-    pub notify_down: Option<Script>,
+    pub notify_down: Option<Box<Script>>,
     /// `virtualhost`, the service's when absent.
     pub virtualhost: Option<String>,
     /// `smtp_alert`, resolved (on by default).
@@ -252,6 +250,4 @@ pub struct RealServer {
     pub passive_health: Option<PassiveHealth>,
     /// Head of the block.
     pub span: Span,
-    /// Statements that are accepted and kept as they stand.
-    pub kept: Vec<Statement>,
 }

@@ -32,7 +32,6 @@ impl Printer {
             if !matches!(checker.kind, CheckerKind::File(_) | CheckerKind::Bfd(_)) {
                 p.judgement(checker);
             }
-            checker.kept.iter().for_each(|s| p.statement(s));
         });
     }
 
@@ -146,7 +145,6 @@ impl Printer {
             }
             p.value("regex_min_offset", url.regex_min_offset);
             p.optional("regex_max_offset", url.regex_max_offset);
-            url.kept.iter().for_each(|s| p.statement(s));
         });
     }
 }

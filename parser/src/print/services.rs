@@ -44,7 +44,6 @@ impl Printer {
             if let Some(sorry) = &server.sorry_server {
                 p.sorry_server(sorry);
             }
-            server.kept.iter().for_each(|s| p.statement(s));
             server.real_servers.iter().for_each(|r| p.real_server(r));
         });
     }
@@ -95,8 +94,8 @@ impl Printer {
     fn quorum(&mut self, server: &VirtualServer) {
         self.value("quorum", server.quorum);
         self.value("hysteresis", server.hysteresis);
-        self.optional("quorum_up", server.quorum_up.as_ref().map(script));
-        self.optional("quorum_down", server.quorum_down.as_ref().map(script));
+        self.optional("quorum_up", server.quorum_up.as_deref().map(script));
+        self.optional("quorum_down", server.quorum_down.as_deref().map(script));
     }
 
     fn sorry_server(&mut self, sorry: &SorryServer) {
@@ -116,11 +115,10 @@ impl Printer {
             p.value("uthreshold", server.upper_threshold);
             p.value("lthreshold", server.lower_threshold);
             p.switch("alpha", server.alpha);
-            p.optional("notify_up", server.notify_up.as_ref().map(script));
-            p.optional("notify_down", server.notify_down.as_ref().map(script));
+            p.optional("notify_up", server.notify_up.as_deref().map(script));
+            p.optional("notify_down", server.notify_down.as_deref().map(script));
             p.text("virtualhost", server.virtualhost.as_deref());
             p.switch("smtp_alert", server.smtp_alert);
-            server.kept.iter().for_each(|s| p.statement(s));
             server.checkers.iter().for_each(|c| p.checker(c));
         });
     }

@@ -83,7 +83,6 @@ impl Printer {
             p.tracked("track_bfd", &group.track_bfds);
             p.notify(&group.notify);
             p.switch("smtp_alert", group.smtp_alert);
-            group.kept.iter().for_each(|s| p.statement(s));
         });
     }
 
@@ -143,7 +142,6 @@ impl Printer {
             p.behaviour(instance);
             p.notify(&instance.notify);
             p.switch("smtp_alert", instance.smtp_alert);
-            instance.kept.iter().for_each(|s| p.statement(s));
         });
     }
 

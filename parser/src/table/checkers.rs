@@ -6,12 +6,10 @@ use super::shape::*;
 use super::{Block, Keyword, k, keywords};
 
 /// `/virtual_server/real_server/TCP_CHECK`.
-pub(crate) static TCP_CHECK: Block =
-    Block { path: "/virtual_server/real_server/TCP_CHECK", parts: &[CONNECTION, JUDGEMENT] };
+pub(crate) static TCP_CHECK: Block = Block::new("/virtual_server/real_server/TCP_CHECK", &[CONNECTION, JUDGEMENT]);
 
 /// `/virtual_server/real_server/PING_CHECK`.
-pub(crate) static PING_CHECK: Block =
-    Block { path: "/virtual_server/real_server/PING_CHECK", parts: &[CONNECTION, JUDGEMENT] };
+pub(crate) static PING_CHECK: Block = Block::new("/virtual_server/real_server/PING_CHECK", &[CONNECTION, JUDGEMENT]);
 
 keywords! { UDP_CHECK_OWN {
     k("payload", Word, "HEX", "random", "bytes to send", 3);
@@ -22,7 +20,7 @@ keywords! { UDP_CHECK_OWN {
 
 /// `/virtual_server/real_server/UDP_CHECK`.
 pub(crate) static UDP_CHECK: Block =
-    Block { path: "/virtual_server/real_server/UDP_CHECK", parts: &[CONNECTION, JUDGEMENT, UDP_CHECK_OWN] };
+    Block::new("/virtual_server/real_server/UDP_CHECK", &[CONNECTION, JUDGEMENT, UDP_CHECK_OWN]);
 
 keywords! { DNS_CHECK_OWN {
     k("type", Word, "A/NS/CNAME/SOA/MX/TXT/AAAA...", "SOA", "", 2);
@@ -31,7 +29,7 @@ keywords! { DNS_CHECK_OWN {
 
 /// `/virtual_server/real_server/DNS_CHECK`.
 pub(crate) static DNS_CHECK: Block =
-    Block { path: "/virtual_server/real_server/DNS_CHECK", parts: &[CONNECTION, JUDGEMENT, DNS_CHECK_OWN] };
+    Block::new("/virtual_server/real_server/DNS_CHECK", &[CONNECTION, JUDGEMENT, DNS_CHECK_OWN]);
 
 keywords! { SMTP_CHECK_OWN {
     k("helo_name", Word, "STR", "smtpchecker.keepalived.org", "", 2);
@@ -40,10 +38,10 @@ keywords! { SMTP_CHECK_OWN {
 
 /// `/virtual_server/real_server/SMTP_CHECK`.
 pub(crate) static SMTP_CHECK: Block =
-    Block { path: "/virtual_server/real_server/SMTP_CHECK", parts: &[CONNECTION, JUDGEMENT, SMTP_CHECK_OWN] };
+    Block::new("/virtual_server/real_server/SMTP_CHECK", &[CONNECTION, JUDGEMENT, SMTP_CHECK_OWN]);
 
 /// `/virtual_server/real_server/SMTP_CHECK/host`.
-pub(crate) static HOST: Block = Block { path: "/virtual_server/real_server/SMTP_CHECK/host", parts: &[CONNECTION] };
+pub(crate) static HOST: Block = Block::new("/virtual_server/real_server/SMTP_CHECK/host", &[CONNECTION]);
 
 keywords! { HTTP_OWN {
     k("nb_get_retry", integer(0, 4294967295), "N", "-", "deprecated, use retry; ONLY valid in HTTP_GET/SSL_GET but found in TCP_CHECK in half of all LVS configs", 1).deprecated("retry");
@@ -57,7 +55,7 @@ keywords! { HTTP_OWN {
 
 /// `/virtual_server/real_server/HTTP_GET`.
 pub(crate) static HTTP_GET: Block =
-    Block { path: "/virtual_server/real_server/HTTP_GET", parts: &[CONNECTION, JUDGEMENT, HTTP_OWN, HTTP_EXTRAS] };
+    Block::new("/virtual_server/real_server/HTTP_GET", &[CONNECTION, JUDGEMENT, HTTP_OWN, HTTP_EXTRAS]);
 
 keywords! { URL_OWN {
     k("path", Word, "STR", "required", "", 1);
@@ -74,22 +72,19 @@ keywords! { URL_OWN {
 } }
 
 /// `/virtual_server/real_server/HTTP_GET/url`.
-pub(crate) static URL: Block =
-    Block { path: "/virtual_server/real_server/HTTP_GET/url", parts: &[URL_OWN, URL_EXTRAS] };
+pub(crate) static URL: Block = Block::new("/virtual_server/real_server/HTTP_GET/url", &[URL_OWN, URL_EXTRAS]);
 
 keywords! { SSL_GET_OWN {
     k("tls_compliant", Switch, "[BOOL]", "off", "", 3).since_2_3().accepted();
 } }
 
 /// `/virtual_server/real_server/SSL_GET`.
-pub(crate) static SSL_GET: Block = Block {
-    path: "/virtual_server/real_server/SSL_GET",
-    parts: &[CONNECTION, JUDGEMENT, HTTP_OWN, SSL_GET_OWN, HTTP_EXTRAS],
-};
+pub(crate) static SSL_GET: Block =
+    Block::new("/virtual_server/real_server/SSL_GET", &[CONNECTION, JUDGEMENT, HTTP_OWN, SSL_GET_OWN, HTTP_EXTRAS]);
 
 /// `/virtual_server/real_server/GRPC_CHECK`.
 pub(crate) static GRPC_CHECK: Block =
-    Block { path: "/virtual_server/real_server/GRPC_CHECK", parts: &[CONNECTION, JUDGEMENT, GRPC_CHECK_OWN] };
+    Block::new("/virtual_server/real_server/GRPC_CHECK", &[CONNECTION, JUDGEMENT, GRPC_CHECK_OWN]);
 
 keywords! { MISC_CHECK_OWN {
     k("misc_path", Command, "SCRIPT (quoted when it has args)", "required", "", 2);
@@ -100,7 +95,7 @@ keywords! { MISC_CHECK_OWN {
 
 /// `/virtual_server/real_server/MISC_CHECK`.
 pub(crate) static MISC_CHECK: Block =
-    Block { path: "/virtual_server/real_server/MISC_CHECK", parts: &[JUDGEMENT, MISC_CHECK_OWN] };
+    Block::new("/virtual_server/real_server/MISC_CHECK", &[JUDGEMENT, MISC_CHECK_OWN]);
 
 keywords! { FILE_CHECK_OWN {
     k("track_file", Word, "NAME", "required", "must be a track_file", 2);
@@ -108,8 +103,7 @@ keywords! { FILE_CHECK_OWN {
 } }
 
 /// `/virtual_server/real_server/FILE_CHECK`.
-pub(crate) static FILE_CHECK: Block =
-    Block { path: "/virtual_server/real_server/FILE_CHECK", parts: &[FILE_CHECK_OWN] };
+pub(crate) static FILE_CHECK: Block = Block::new("/virtual_server/real_server/FILE_CHECK", &[FILE_CHECK_OWN]);
 
 keywords! { BFD_CHECK_OWN {
     k("name", Word, "NAME", "required", "must be a bfd_instance", 2);
@@ -117,7 +111,7 @@ keywords! { BFD_CHECK_OWN {
 } }
 
 /// `/virtual_server/real_server/BFD_CHECK`.
-pub(crate) static BFD_CHECK: Block = Block { path: "/virtual_server/real_server/BFD_CHECK", parts: &[BFD_CHECK_OWN] };
+pub(crate) static BFD_CHECK: Block = Block::new("/virtual_server/real_server/BFD_CHECK", &[BFD_CHECK_OWN]);
 
 keywords! { CONNECTION {
     k("connect_ip", Address, "IP", "rs ip", "", 2);

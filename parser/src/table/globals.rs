@@ -148,4 +148,4 @@ keywords! { GLOBAL_DEFS_OWN {
 } }
 
 /// `/global_defs`.
-pub(crate) static GLOBAL_DEFS: Block = Block { path: "/global_defs", parts: &[GLOBAL_DEFS_OWN] };
+pub(crate) static GLOBAL_DEFS: Block = Block::new("/global_defs", &[GLOBAL_DEFS_OWN]);

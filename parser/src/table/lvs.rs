@@ -48,8 +48,7 @@ keywords! { VIRTUAL_SERVER_OWN {
 } }
 
 /// `/virtual_server`.
-pub(crate) static VIRTUAL_SERVER: Block =
-    Block { path: "/virtual_server", parts: &[VIRTUAL_SERVER_OWN, EASING, FULL_NAT] };
+pub(crate) static VIRTUAL_SERVER: Block = Block::new("/virtual_server", &[VIRTUAL_SERVER_OWN, EASING, FULL_NAT]);
 
 keywords! { FORWARDING_OWN {
     k("NAT", Flag, "-", "-", "addresses are translated", 1);
@@ -64,7 +63,7 @@ keywords! { FORWARDING_OWN {
 } }
 
 /// Words after `lb_kind`, `lvs_method` and `sorry_server_lvs_method`.
-pub(crate) static FORWARDING: Block = Block { path: "/virtual_server/lb_kind/*", parts: &[FORWARDING_OWN] };
+pub(crate) static FORWARDING: Block = Block::new("/virtual_server/lb_kind/*", &[FORWARDING_OWN]);
 
 keywords! { REAL_SERVER_OWN {
     k("weight", integer(0, 2147483647), "0..2147483647", "vs weight (1)", "IPVS weight", 1);
@@ -97,4 +96,4 @@ keywords! { REAL_SERVER_OWN {
 
 /// `/virtual_server/real_server`.
 pub(crate) static REAL_SERVER: Block =
-    Block { path: "/virtual_server/real_server", parts: &[REAL_SERVER_OWN, EASING, CHECKER_EXTRAS] };
+    Block::new("/virtual_server/real_server", &[REAL_SERVER_OWN, EASING, CHECKER_EXTRAS]);

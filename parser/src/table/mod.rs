@@ -2,6 +2,7 @@
 
 mod checkers;
 mod globals;
+mod index;
 mod lvs;
 mod ours;
 mod root;
@@ -13,6 +14,7 @@ pub use shape::{Range, Shape};
 
 pub(crate) use checkers::*;
 pub(crate) use globals::*;
+use index::Index;
 pub(crate) use lvs::*;
 pub(crate) use root::*;
 pub(crate) use statics::*;
@@ -62,6 +64,7 @@ pub struct Block {
     /// `/virtual_server/real_server`, and `/` for the top level.
     pub path: &'static str,
     parts: &'static [&'static [Keyword]],
+    index: Index,
 }
 
 const fn k(
@@ -133,6 +136,10 @@ impl Keyword {
 }
 
 impl Block {
+    const fn new(path: &'static str, parts: &'static [&'static [Keyword]]) -> Self {
+        Self { path, parts, index: Index::of(parts) }
+    }
+
     /// All keywords of the block.
     pub fn keywords(&self) -> impl Iterator<Item = &'static Keyword> + use<> {
         self.parts.iter().flat_map(|part| part.iter())
@@ -141,7 +148,10 @@ impl Block {
     /// The keyword of a name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&'static Keyword> {
-        self.keywords().find(|k| k.name == name)
+        self.index.slots(name).find_map(|(part, row)| {
+            let keyword = self.parts.get(usize::from(part))?.get(usize::from(row))?;
+            (keyword.name == name).then_some(keyword)
+        })
     }
 
     /// The last component of the path.

@@ -33,4 +33,4 @@ keywords! { ROOT_OWN {
 } }
 
 /// `/`.
-pub(crate) static ROOT: Block = Block { path: "/", parts: &[ROOT_OWN] };
+pub(crate) static ROOT: Block = Block::new("/", &[ROOT_OWN]);

@@ -9,28 +9,28 @@ keywords! { TRACK_GROUP_OWN {
 } }
 
 /// `/track_group`.
-pub(crate) static TRACK_GROUP: Block = Block { path: "/track_group", parts: &[TRACK_GROUP_OWN] };
+pub(crate) static TRACK_GROUP: Block = Block::new("/track_group", &[TRACK_GROUP_OWN]);
 
 keywords! { STATIC_IPADDRESS_OWN {
     k("*", Words, "IP[/MASK] [brd IP/+/-] [dev IF] [scope S] [label L] [peer IP] [home] [-nodad] [mngtmpaddr] [noprefixroute] [autojoin] [no_track] [preferred_lft N/forever] [track_group G]", "mask /32 or /128, dev default_interface", "one address per line", 2);
 } }
 
 /// `/static_ipaddress`.
-pub(crate) static STATIC_IPADDRESS: Block = Block { path: "/static_ipaddress", parts: &[STATIC_IPADDRESS_OWN] };
+pub(crate) static STATIC_IPADDRESS: Block = Block::new("/static_ipaddress", &[STATIC_IPADDRESS_OWN]);
 
 keywords! { STATIC_ROUTES_OWN {
     k("*", Words, "[inet/inet6] [to] DST[/MASK] or default, [unicast/blackhole/unreachable/prohibit/throw/local/...] via/gw IP [or IP] dev/oif IF src/from IP table/scope/metric/priority/preference/protocol/tos/mtu/advmss/... nexthop ... add/append/prepend no_track track_group G", "table main", "ip route syntax without abbreviations", 2);
 } }
 
 /// `/static_routes`.
-pub(crate) static STATIC_ROUTES: Block = Block { path: "/static_routes", parts: &[STATIC_ROUTES_OWN] };
+pub(crate) static STATIC_ROUTES: Block = Block::new("/static_routes", &[STATIC_ROUTES_OWN]);
 
 keywords! { STATIC_RULES_OWN {
     k("*", Words, "from/to PREFIX table/lookup T preference/order/priority N fwmark N[/M] iif/dev IF oif IF tos N goto N nop type realms suppress_prefixlength suppress_ifgroup tunnel-id uidrange l3mdev protocol ipproto sport dport no_track track_group G", "preference auto", "ip rule syntax without abbreviations", 2);
 } }
 
 /// `/static_rules`.
-pub(crate) static STATIC_RULES: Block = Block { path: "/static_rules", parts: &[STATIC_RULES_OWN] };
+pub(crate) static STATIC_RULES: Block = Block::new("/static_rules", &[STATIC_RULES_OWN]);
 
 keywords! { GARP_GROUP_OWN {
     k("garp_interval", seconds(0, 2147483647), "DEC secs", "0", "gap between GARPs", 2);
@@ -40,15 +40,14 @@ keywords! { GARP_GROUP_OWN {
 } }
 
 /// `/garp_group`.
-pub(crate) static GARP_GROUP: Block = Block { path: "/garp_group", parts: &[GARP_GROUP_OWN] };
+pub(crate) static GARP_GROUP: Block = Block::new("/garp_group", &[GARP_GROUP_OWN]);
 
 keywords! { LINKBEAT_INTERFACES_OWN {
     k("*", Words, "IFNAME [MII/ETHTOOL/IOCTL]", "MII", "one per line", 3);
 } }
 
 /// `/linkbeat_interfaces`.
-pub(crate) static LINKBEAT_INTERFACES: Block =
-    Block { path: "/linkbeat_interfaces", parts: &[LINKBEAT_INTERFACES_OWN] };
+pub(crate) static LINKBEAT_INTERFACES: Block = Block::new("/linkbeat_interfaces", &[LINKBEAT_INTERFACES_OWN]);
 
 keywords! { INTERFACE_UP_DOWN_DELAYS_OWN {
     k("*", Words, "IFNAME DOWN [UP]", "0", "TIMERs 0..255", 3);
@@ -56,7 +55,7 @@ keywords! { INTERFACE_UP_DOWN_DELAYS_OWN {
 
 /// `/interface_up_down_delays`.
 pub(crate) static INTERFACE_UP_DOWN_DELAYS: Block =
-    Block { path: "/interface_up_down_delays", parts: &[INTERFACE_UP_DOWN_DELAYS_OWN] };
+    Block::new("/interface_up_down_delays", &[INTERFACE_UP_DOWN_DELAYS_OWN]);
 
 keywords! { SSL_OWN {
     k("password", Word, "STR", "-", "key password", 3);
@@ -66,15 +65,14 @@ keywords! { SSL_OWN {
 } }
 
 /// `/SSL`.
-pub(crate) static SSL: Block = Block { path: "/SSL", parts: &[SSL_OWN] };
+pub(crate) static SSL: Block = Block::new("/SSL", &[SSL_OWN]);
 
 keywords! { VIRTUAL_SERVER_GROUP_OWN {
     k("*", Words, "IP[-LAST_OCTET / -IP / /MASK] [PORT], or fwmark N [inet/inet6]", "port 0", "VIPs sharing the same real servers; port 0 forces persistence", 2);
 } }
 
 /// `/virtual_server_group`.
-pub(crate) static VIRTUAL_SERVER_GROUP: Block =
-    Block { path: "/virtual_server_group", parts: &[VIRTUAL_SERVER_GROUP_OWN] };
+pub(crate) static VIRTUAL_SERVER_GROUP: Block = Block::new("/virtual_server_group", &[VIRTUAL_SERVER_GROUP_OWN]);
 
 keywords! { BFD_INSTANCE_OWN {
     k("source_ip", Address, "IP", "any", "", 3);
@@ -95,7 +93,7 @@ keywords! { BFD_INSTANCE_OWN {
 } }
 
 /// `/bfd_instance`.
-pub(crate) static BFD_INSTANCE: Block = Block { path: "/bfd_instance", parts: &[BFD_INSTANCE_OWN] };
+pub(crate) static BFD_INSTANCE: Block = Block::new("/bfd_instance", &[BFD_INSTANCE_OWN]);
 
 keywords! { VRRP_TRACK_PROCESS_OWN {
     k("process", Words, "CMD [ARG...]", "required", "name matched against /proc/PID/comm (15 chars) or cmdline if args", 2);
@@ -110,7 +108,7 @@ keywords! { VRRP_TRACK_PROCESS_OWN {
 } }
 
 /// `/vrrp_track_process`.
-pub(crate) static VRRP_TRACK_PROCESS: Block = Block { path: "/vrrp_track_process", parts: &[VRRP_TRACK_PROCESS_OWN] };
+pub(crate) static VRRP_TRACK_PROCESS: Block = Block::new("/vrrp_track_process", &[VRRP_TRACK_PROCESS_OWN]);
 
 keywords! { TRACK_FILE_OWN {
     k("file", Word, "PATH", "required", "file holding a number", 2);
@@ -119,7 +117,7 @@ keywords! { TRACK_FILE_OWN {
 } }
 
 /// `/track_file`.
-pub(crate) static TRACK_FILE: Block = Block { path: "/track_file", parts: &[TRACK_FILE_OWN] };
+pub(crate) static TRACK_FILE: Block = Block::new("/track_file", &[TRACK_FILE_OWN]);
 
 keywords! { VRRP_SCRIPT_OWN {
     k("script", Command, "SCRIPT (quote it when it has arguments)", "required", "only the first (quoted) word is used: unquoted arguments are silently dropped", 1);
@@ -133,4 +131,4 @@ keywords! { VRRP_SCRIPT_OWN {
 } }
 
 /// `/vrrp_script`.
-pub(crate) static VRRP_SCRIPT: Block = Block { path: "/vrrp_script", parts: &[VRRP_SCRIPT_OWN] };
+pub(crate) static VRRP_SCRIPT: Block = Block::new("/vrrp_script", &[VRRP_SCRIPT_OWN]);

@@ -24,7 +24,7 @@ keywords! { VRRP_SYNC_GROUP_OWN {
 } }
 
 /// `/vrrp_sync_group`.
-pub(crate) static VRRP_SYNC_GROUP: Block = Block { path: "/vrrp_sync_group", parts: &[VRRP_SYNC_GROUP_OWN] };
+pub(crate) static VRRP_SYNC_GROUP: Block = Block::new("/vrrp_sync_group", &[VRRP_SYNC_GROUP_OWN]);
 
 keywords! { VRRP_INSTANCE_OWN {
     k("use_vmac", OptionalWords, "[[name] IF] [MAC] [netlink_notify_msg] [group ID]", "off; name vrrp.VRID", "macvlan with 00:00:5e:00:01:VRID", 2).accepted();
@@ -100,7 +100,7 @@ keywords! { VRRP_INSTANCE_OWN {
 } }
 
 /// `/vrrp_instance`.
-pub(crate) static VRRP_INSTANCE: Block = Block { path: "/vrrp_instance", parts: &[VRRP_INSTANCE_OWN, INSTANCE_EXTRAS] };
+pub(crate) static VRRP_INSTANCE: Block = Block::new("/vrrp_instance", &[VRRP_INSTANCE_OWN, INSTANCE_EXTRAS]);
 
 keywords! { AUTHENTICATION_OWN {
     k("auth_type", Word, "PASS / AH (upper case)", "none", "other text reported, auth stays off", 1);
@@ -108,7 +108,7 @@ keywords! { AUTHENTICATION_OWN {
 } }
 
 /// `/vrrp_instance/authentication`.
-pub(crate) static AUTHENTICATION: Block = Block { path: "/vrrp_instance/authentication", parts: &[AUTHENTICATION_OWN] };
+pub(crate) static AUTHENTICATION: Block = Block::new("/vrrp_instance/authentication", &[AUTHENTICATION_OWN]);
 
 keywords! { AUTH_HMAC_OWN {
     k("key", Words, "ID 1..255 (ASCII / hex:HH.. / file:PATH), 32..64 bytes", "none", "shared key", 3).since_2_3();
@@ -119,15 +119,14 @@ keywords! { AUTH_HMAC_OWN {
 } }
 
 /// `/vrrp_instance/auth_hmac`.
-pub(crate) static AUTH_HMAC: Block = Block { path: "/vrrp_instance/auth_hmac", parts: &[AUTH_HMAC_OWN] };
+pub(crate) static AUTH_HMAC: Block = Block::new("/vrrp_instance/auth_hmac", &[AUTH_HMAC_OWN]);
 
 keywords! { VIRTUAL_IPADDRESS_OWN {
     k("*", Words, "IP[/MASK] [brd/broadcast IP/+/-] [dev IF] [use_vmac] [scope S] [label L] [peer IP] [home] [-nodad] [mngtmpaddr] [noprefixroute] [autojoin] [no_track] [preferred_lft N/forever]", "mask /32 or /128, dev = instance interface", "exactly one address per line; a second address on the line is \"Unknown configuration entry\"", 1);
 } }
 
 /// `/vrrp_instance/virtual_ipaddress`.
-pub(crate) static VIRTUAL_IPADDRESS: Block =
-    Block { path: "/vrrp_instance/virtual_ipaddress", parts: &[VIRTUAL_IPADDRESS_OWN] };
+pub(crate) static VIRTUAL_IPADDRESS: Block = Block::new("/vrrp_instance/virtual_ipaddress", &[VIRTUAL_IPADDRESS_OWN]);
 
 keywords! { VIRTUAL_IPADDRESS_EXCLUDED_OWN {
     k("*", Words, "IP[/MASK] [brd/broadcast IP/+/-] [dev IF] [use_vmac] [scope S] [label L] [peer IP] [home] [-nodad] [mngtmpaddr] [noprefixroute] [autojoin] [no_track] [preferred_lft N/forever]", "mask /32 or /128, dev = instance interface", "exactly one address per line; a second address on the line is \"Unknown configuration entry\"", 2);
@@ -135,7 +134,7 @@ keywords! { VIRTUAL_IPADDRESS_EXCLUDED_OWN {
 
 /// `/vrrp_instance/virtual_ipaddress_excluded`.
 pub(crate) static VIRTUAL_IPADDRESS_EXCLUDED: Block =
-    Block { path: "/vrrp_instance/virtual_ipaddress_excluded", parts: &[VIRTUAL_IPADDRESS_EXCLUDED_OWN] };
+    Block::new("/vrrp_instance/virtual_ipaddress_excluded", &[VIRTUAL_IPADDRESS_EXCLUDED_OWN]);
 
 keywords! { ADDRESS_OPTIONS_OWN {
     k("brd", Word, "IP / + / -", "none", "broadcast address; + sets the host bits, - clears them", 2);
@@ -156,29 +155,28 @@ keywords! { ADDRESS_OPTIONS_OWN {
 } }
 
 /// Options of the lines of `virtual_ipaddress` and `static_ipaddress`.
-pub(crate) static ADDRESS_OPTIONS: Block =
-    Block { path: "/vrrp_instance/virtual_ipaddress/*", parts: &[ADDRESS_OPTIONS_OWN] };
+pub(crate) static ADDRESS_OPTIONS: Block = Block::new("/vrrp_instance/virtual_ipaddress/*", &[ADDRESS_OPTIONS_OWN]);
 
 keywords! { VIRTUAL_ROUTES_OWN {
     k("*", Words, "[inet/inet6] [to] DST[/MASK] or default, [unicast/blackhole/unreachable/prohibit/throw/local/...] via/gw IP [or IP] dev/oif IF src/from IP table/scope/metric/priority/preference/protocol/tos/mtu/advmss/... nexthop ... add/append/prepend no_track track_group G", "table main", "ip route syntax", 2);
 } }
 
 /// `/vrrp_instance/virtual_routes`.
-pub(crate) static VIRTUAL_ROUTES: Block = Block { path: "/vrrp_instance/virtual_routes", parts: &[VIRTUAL_ROUTES_OWN] };
+pub(crate) static VIRTUAL_ROUTES: Block = Block::new("/vrrp_instance/virtual_routes", &[VIRTUAL_ROUTES_OWN]);
 
 keywords! { VIRTUAL_RULES_OWN {
     k("*", Words, "from/to PREFIX table/lookup T preference/order/priority N fwmark N[/M] iif/dev IF oif IF tos N goto N nop type realms suppress_prefixlength suppress_ifgroup tunnel-id uidrange l3mdev protocol ipproto sport dport no_track track_group G", "-", "ip rule syntax", 2);
 } }
 
 /// `/vrrp_instance/virtual_rules`.
-pub(crate) static VIRTUAL_RULES: Block = Block { path: "/vrrp_instance/virtual_rules", parts: &[VIRTUAL_RULES_OWN] };
+pub(crate) static VIRTUAL_RULES: Block = Block::new("/vrrp_instance/virtual_rules", &[VIRTUAL_RULES_OWN]);
 
 keywords! { UNICAST_PEER_OWN {
     k("*", Words, "IP [min_ttl 0..255] [max_ttl 0..255]", "0 255", "one peer per line", 1);
 } }
 
 /// `/vrrp_instance/unicast_peer`.
-pub(crate) static UNICAST_PEER: Block = Block { path: "/vrrp_instance/unicast_peer", parts: &[UNICAST_PEER_OWN] };
+pub(crate) static UNICAST_PEER: Block = Block::new("/vrrp_instance/unicast_peer", &[UNICAST_PEER_OWN]);
 
 keywords! { INSTANCE_TRACK_INTERFACE_OWN {
     k("*", Words, "IF [weight -253..253 [reverse]]", "0 (= FAULT)", "own interface is tracked implicitly and reported if listed unweighted", 1);
@@ -186,7 +184,7 @@ keywords! { INSTANCE_TRACK_INTERFACE_OWN {
 
 /// `/vrrp_instance/track_interface`.
 pub(crate) static INSTANCE_TRACK_INTERFACE: Block =
-    Block { path: "/vrrp_instance/track_interface", parts: &[INSTANCE_TRACK_INTERFACE_OWN] };
+    Block::new("/vrrp_instance/track_interface", &[INSTANCE_TRACK_INTERFACE_OWN]);
 
 keywords! { INSTANCE_TRACK_SCRIPT_OWN {
     k("*", Words, "NAME [weight -253..253 [reverse/noreverse]]", "weight of vrrp_script", "", 1);
@@ -194,15 +192,14 @@ keywords! { INSTANCE_TRACK_SCRIPT_OWN {
 
 /// `/vrrp_instance/track_script`.
 pub(crate) static INSTANCE_TRACK_SCRIPT: Block =
-    Block { path: "/vrrp_instance/track_script", parts: &[INSTANCE_TRACK_SCRIPT_OWN] };
+    Block::new("/vrrp_instance/track_script", &[INSTANCE_TRACK_SCRIPT_OWN]);
 
 keywords! { INSTANCE_TRACK_FILE_OWN {
     k("*", Words, "NAME [weight -254..254 [reverse/noreverse]]", "weight of track_file", "", 2);
 } }
 
 /// `/vrrp_instance/track_file`.
-pub(crate) static INSTANCE_TRACK_FILE: Block =
-    Block { path: "/vrrp_instance/track_file", parts: &[INSTANCE_TRACK_FILE_OWN] };
+pub(crate) static INSTANCE_TRACK_FILE: Block = Block::new("/vrrp_instance/track_file", &[INSTANCE_TRACK_FILE_OWN]);
 
 keywords! { INSTANCE_TRACK_PROCESS_OWN {
     k("*", Words, "NAME [weight -254..254 [reverse/noreverse]]", "weight of vrrp_track_process", "", 2);
@@ -210,12 +207,11 @@ keywords! { INSTANCE_TRACK_PROCESS_OWN {
 
 /// `/vrrp_instance/track_process`.
 pub(crate) static INSTANCE_TRACK_PROCESS: Block =
-    Block { path: "/vrrp_instance/track_process", parts: &[INSTANCE_TRACK_PROCESS_OWN] };
+    Block::new("/vrrp_instance/track_process", &[INSTANCE_TRACK_PROCESS_OWN]);
 
 keywords! { INSTANCE_TRACK_BFD_OWN {
     k("*", Words, "NAME [weight -253..253 [reverse/noreverse]]", "weight of bfd_instance", "", 2);
 } }
 
 /// `/vrrp_instance/track_bfd`.
-pub(crate) static INSTANCE_TRACK_BFD: Block =
-    Block { path: "/vrrp_instance/track_bfd", parts: &[INSTANCE_TRACK_BFD_OWN] };
+pub(crate) static INSTANCE_TRACK_BFD: Block = Block::new("/vrrp_instance/track_bfd", &[INSTANCE_TRACK_BFD_OWN]);
