@@ -63,6 +63,8 @@ fn hostile() {
         ("bomb", format!("$A=x\n{}x $A\n", "$A=$A$A\n".repeat(1000))),
         ("sequences", "~SEQ(A,1,9999) ~SEQ(B,1,9999) bogus $A $B\n".to_owned()),
         ("references", format!("x {}\n", "${a}".repeat(15_000)).repeat(100)),
+        ("50,000 of each name", names(50_000)),
+        ("100,000 unknown", (0..100_000).map(|n| format!("bogus{n} x\n")).collect()),
         ("include cycle", "include hostile.conf\n".repeat(10_000)),
     ];
     for (name, text) in cases {
@@ -71,6 +73,19 @@ fn hostile() {
         let parsed = parse(&loader, Path::new("hostile.conf"), &Options::default());
         println!("{name}: {:?}, {} findings", start.elapsed(), parsed.diagnostics.len());
     }
+}
+
+/// Everything that has a name, each naming another.
+fn names(count: usize) -> String {
+    let each = |n: usize| {
+        format!(
+            "vrrp_script s{n} {{\nscript /bin/true\n}}\ntrack_file f{n} {{\nfile /f\n}}\n\
+             vrrp_sync_group g{n} {{\ngroup {{\ni{n}\n}}\n}}\nvirtual_server_group v{n} {{\n10.0.0.1 80\n}}\n\
+             vrrp_instance i{n} {{\ninterface e{n}\nvirtual_router_id 1\nvirtual_ipaddress {{\n10.0.0.1\n}}\n\
+             track_script {{\ns{n}\n}}\ntrack_file {{\nf{n}\n}}\n}}\n"
+        )
+    };
+    (0..count).map(each).collect()
 }
 
 fn configuration(services: usize) -> String {

@@ -86,6 +86,34 @@ fn long_lines_and_many_lines_take_linear_time() {
     quickly(format!("vrrp_sync_group G {{\ngroup {{\n{}}}\n}}\n", "a b c d\n".repeat(20_000)));
 }
 
+/// Everything that has a name, many times, each naming the others.
+#[test]
+fn many_names_take_linear_time() {
+    let each = |n: usize| {
+        format!(
+            "vrrp_script s{n} {{\nscript /bin/true\n}}\ntrack_file f{n} {{\nfile /f\n}}\n\
+             vrrp_track_process p{n} {{\nprocess x\n}}\nbfd_instance b{n} {{\nneighbor_ip 10.0.0.1\n}}\n\
+             track_group t{n} {{\ngroup {{\ni{n}\n}}\n}}\nvrrp_sync_group g{n} {{\ngroup {{\ni{n}\n}}\n}}\n\
+             virtual_server_group v{n} {{\n10.0.0.1 80\n}}\n\
+             vrrp_instance i{n} {{\ninterface e{n}\nvirtual_router_id 1\nvirtual_ipaddress {{\n10.0.0.1\n}}\n\
+             track_script {{\ns{n}\n}}\ntrack_file {{\nf{n}\n}}\ntrack_process {{\np{n}\n}}\ntrack_bfd {{\nb{n}\n}}\n}}\n"
+        )
+    };
+    let text: String = (0..20_000).map(each).collect();
+    let all: String = (0..20_000).map(|n| format!("s{n}\n")).collect();
+    let last = format!("vrrp_instance last {{\ninterface x\nvirtual_router_id 1\ntrack_script {{\n{all}}}\n}}\n");
+    let parsed = quickly(text + &last);
+    assert_eq!((parsed.config.instances.len(), parsed.config.scripts.len()), (20_001, 20_000));
+    assert_eq!(parsed.config.instances.last().map(|i| i.track_scripts.len()), Some(20_000));
+}
+
+#[test]
+fn many_unknown_names_take_linear_time() {
+    let each = |n: usize| format!("vrrp_sync_group g{n} {{\ngroup {{\nx{n}\n}}\ntrack_script {{\ny{n}\n}}\n}}\n");
+    let parsed = quickly((0..50_000).map(each).collect());
+    assert!(parsed.diagnostics.len() <= 2002);
+}
+
 #[test]
 fn a_file_over_the_limit_is_refused() {
     let parsed = parse_text(vec![b'#'; 65 << 20]);

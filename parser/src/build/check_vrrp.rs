@@ -2,6 +2,7 @@
 
 use super::Builder;
 use super::instance::{AuthType, InstanceDraft};
+use super::named::Kind;
 use super::words::family_of as family_of_address;
 use crate::diagnostic::{Diagnostic, Weight};
 use crate::model::{Auth, Family, InitialState, VirtualAddress, VrrpInstance};
@@ -259,8 +260,8 @@ impl Builder<'_> {
     /// The owner of the addresses keeps priority 255 whatever its trackers say.
     fn check_weights(&mut self, name: &str, draft: &InstanceDraft, priority: u8) {
         let of_script = |t: &crate::model::TrackedScript| {
-            let own = self.config.scripts.iter().find(|s| s.name == t.name).map_or(0, |s| s.weight);
-            t.weight.unwrap_or(own) != 0
+            let own = self.named.index(Kind::Script, &t.name).and_then(|index| self.config.scripts.get(index));
+            t.weight.or(own.map(|script| script.weight)).is_some_and(|weight| weight != 0)
         };
         let weighted =
             draft.track_scripts.iter().any(of_script) || draft.track_interfaces.iter().any(|t| t.weight != 0);

@@ -3,6 +3,7 @@
 use super::auth_hmac::HmacDraft;
 use super::interface::NetworkDraft;
 use super::item::Argument;
+use super::named::Kind;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
@@ -11,6 +12,7 @@ use crate::model::{
 };
 use crate::span::Span;
 use crate::table::{self, Range};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -35,6 +37,7 @@ pub(super) struct InstanceDraft {
     /// Any unicast keyword.
     pub(super) unicast_keyword: Option<Span>,
     pub(super) peers: Vec<UnicastPeer>,
+    peer_addresses: HashSet<IpAddr>,
     pub(super) unicast_ttl: Option<u8>,
     pub(super) check_unicast_src: bool,
     pub(super) old_unicast_checksum: bool,
@@ -79,21 +82,22 @@ impl<'t> Builder<'t> {
         let Some(name) = self.block_name(item) else {
             return;
         };
-        if let Some(first) = self.instance_index.get(name).and_then(|index| self.config.instances.get(*index)) {
+        if let Some(first) = self.named.head(Kind::Instance, name) {
             let text = format!("vrrp_instance `{name}` exists already; this one is skipped");
             let found = Diagnostic::error("duplicate-instance", text).at(item.argument_span());
-            let found = found.related(first.span, "the first one");
+            let found = found.related(first, "the first one");
             return self.report(found);
         }
         let mut draft = InstanceDraft::default();
         self.tracked_interface_spans.clear();
+        self.named.begin_list();
         for child in self.children(item.id) {
             if let Some(child) = self.item(child, &table::VRRP_INSTANCE) {
                 self.instance_keyword(&mut draft, &child, name);
             }
         }
         if let Some(instance) = self.finish_instance(name, item.argument_span(), draft) {
-            self.instance_index.insert(name, self.config.instances.len());
+            self.named.insert(Kind::Instance, name, self.config.instances.len(), instance.span);
             self.config.instances.push(instance);
         }
     }
@@ -221,7 +225,7 @@ impl<'t> Builder<'t> {
             match crate::value::address_and_prefix(first.text).0 {
                 Some(address) => {
                     let peer = self.peer_options(address, options);
-                    if !draft.peers.iter().any(|known| known.address == address) {
+                    if draft.peer_addresses.insert(address) {
                         draft.peers.push(peer);
                     }
                 }

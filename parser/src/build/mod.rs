@@ -14,6 +14,7 @@ mod interface;
 mod item;
 mod lvs_globals;
 mod members;
+mod named;
 mod process;
 mod real_server;
 mod route;
@@ -85,8 +86,7 @@ pub(crate) struct Builder<'t> {
     track_group_members: Vec<Vec<(&'t str, Span)>>,
     /// Names that VMACs and ipvlans have.
     interface_names: HashSet<&'t str>,
-    /// Instances by name.
-    instance_index: HashMap<&'t str, usize>,
+    named: named::Named<'t>,
     /// Priority of the next rule that has none, for IPv4 and IPv6.
     next_rule_priority: [u32; 2],
 }
@@ -105,7 +105,7 @@ impl<'t> Builder<'t> {
             tracked_interface_spans: HashMap::new(),
             track_group_members: Vec::new(),
             interface_names: HashSet::new(),
-            instance_index: HashMap::new(),
+            named: named::Named::default(),
             next_rule_priority: [rule::FIRST_PRIORITY; 2],
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Builder;
 use super::item::{Argument, Item, Value};
+use super::named::Kind;
 use crate::diagnostic::Diagnostic;
 use crate::lexer::script::{argv, statement_words};
 use crate::model::{Notify, Script, ScriptUser, VrrpScript};
@@ -86,12 +87,13 @@ impl<'t> Builder<'t> {
             let text = format!("vrrp_script `{name}` has no `script`; it is removed");
             return self.report(Diagnostic::error("no-script", text).at(item.argument_span()));
         };
-        if let Some(first) = self.config.scripts.iter().find(|s| s.name == name) {
+        if let Some(first) = self.named.head(Kind::Script, name) {
             let text = format!("vrrp_script `{name}` exists already; the first one is used");
             let found = Diagnostic::trap("duplicate-script", text).at(item.argument_span());
-            let found = found.related(first.span, "the first one");
+            let found = found.related(first, "the first one");
             return self.report(found);
         }
+        self.named.insert(Kind::Script, name, self.config.scripts.len(), item.argument_span());
         script.user = draft.user;
         self.config.scripts.push(VrrpScript {
             name: name.to_owned(),

@@ -1,6 +1,7 @@
 //! What stands at the top level for the whole machine: static entries, track groups, interfaces.
 
 use super::item::Argument;
+use super::named::Kind;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{GarpGroup, InterfaceDelay, Linkbeat, LinkbeatInterface, TrackGroup};
@@ -30,10 +31,10 @@ impl<'t> Builder<'t> {
         let Some(name) = self.block_name(item) else {
             return;
         };
-        if let Some(first) = self.config.track_groups.iter().find(|group| group.name == name) {
+        if let Some(first) = self.named.head(Kind::TrackGroup, name) {
             let text = format!("track_group `{name}` exists already; this one is skipped");
             let found = Diagnostic::error("duplicate-track-group", text).at(item.argument_span());
-            let found = found.related(first.span, "the first one");
+            let found = found.related(first, "the first one");
             return self.report(found);
         }
         let mut members = Vec::new();
@@ -47,6 +48,7 @@ impl<'t> Builder<'t> {
             let found = Diagnostic::error("empty-block", format!("track_group `{name}` has no members")).at(span);
             self.report(found.help("name instances in `group { }`"));
         }
+        self.named.insert(Kind::TrackGroup, name, self.config.track_groups.len(), span);
         self.track_group_members.push(members);
         self.config.track_groups.push(TrackGroup { name: name.to_owned(), members: Vec::new(), span });
     }
@@ -55,7 +57,7 @@ impl<'t> Builder<'t> {
     pub(super) fn resolve_track_groups(&mut self) {
         for (index, members) in std::mem::take(&mut self.track_group_members).into_iter().enumerate() {
             for (name, span) in members {
-                if !self.instance_index.contains_key(name) {
+                if self.named.index(Kind::Instance, name).is_none() {
                     let near = self.nearest_instance(name);
                     let text = format!("`{name}` of a track_group is no vrrp_instance");
                     let found = Diagnostic::error("unknown-instance", text).at(span);

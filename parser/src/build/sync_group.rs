@@ -1,20 +1,22 @@
 //! `vrrp_sync_group`.
 
+use super::named::Kind;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Notify, SyncGroup};
 use crate::span::Span;
 use crate::table;
+use std::collections::HashMap;
 
 impl<'t> Builder<'t> {
     pub(super) fn vrrp_sync_group(&mut self, item: &Item<'t>) {
         let Some(name) = self.block_name(item) else {
             return;
         };
-        if let Some(first) = self.config.sync_groups.iter().find(|g| g.name == name) {
+        if let Some(first) = self.named.head(Kind::SyncGroup, name) {
             let text = format!("sync group `{name}` exists already; this one is skipped");
             let found = Diagnostic::error("duplicate-group", text).at(item.argument_span());
-            let found = found.related(first.span, "the first one");
+            let found = found.related(first, "the first one");
             return self.report(found);
         }
         let globals = &self.config.globals;
@@ -31,12 +33,14 @@ impl<'t> Builder<'t> {
             track_bfds: Vec::new(),
             span: item.argument_span(),
         };
+        self.named.begin_list();
         let mut members = Vec::new();
         for child in self.children(item.id) {
             if let Some(child) = self.item(child, &table::VRRP_SYNC_GROUP) {
                 self.group_keyword(&mut group, &mut members, &child);
             }
         }
+        self.named.insert(Kind::SyncGroup, name, self.config.sync_groups.len(), group.span);
         self.group_members.push(members);
         self.config.sync_groups.push(group);
     }
@@ -62,21 +66,22 @@ impl<'t> Builder<'t> {
     /// Keeps the members that exist. Runs when all instances were read.
     pub(super) fn resolve_groups(&mut self) {
         let listed = std::mem::take(&mut self.group_members);
+        let mut groups = HashMap::new();
         for (index, members) in listed.into_iter().enumerate() {
             for (name, span) in members {
-                self.resolve_member(index, name, span);
+                self.resolve_member(&mut groups, index, name, span);
             }
             self.check_group_size(index);
         }
         self.config.sync_groups.retain(|g| !g.members.is_empty());
     }
 
-    fn resolve_member(&mut self, index: usize, name: &str, span: Span) {
+    fn resolve_member(&mut self, groups: &mut HashMap<&'t str, usize>, index: usize, name: &'t str, span: Span) {
         let Some(group) = self.config.sync_groups.get(index) else {
             return;
         };
-        let other = self.config.sync_groups.iter().find(|g| g.members.iter().any(|m| m == name));
-        let found = if !self.instance_index.contains_key(name) {
+        let other = groups.get(name).and_then(|other| self.config.sync_groups.get(*other));
+        let found = if self.named.index(Kind::Instance, name).is_none() {
             let near = self.nearest_instance(name);
             let text = format!("sync group `{}` names `{name}`, which is no vrrp_instance", group.name);
             Some(Diagnostic::error("unknown-instance", text).suggest(near))
@@ -89,6 +94,7 @@ impl<'t> Builder<'t> {
         match found {
             Some(found) => self.report(found.at(span).help("the member is ignored")),
             None => {
+                groups.insert(name, index);
                 if let Some(group) = self.config.sync_groups.get_mut(index) {
                     group.members.push(name.to_owned());
                 }
@@ -97,8 +103,7 @@ impl<'t> Builder<'t> {
     }
 
     pub(super) fn nearest_instance(&self, name: &str) -> Option<String> {
-        let names = self.config.instances.iter().map(|i| i.name.as_str());
-        crate::suggest::nearest(name, names).map(str::to_owned)
+        self.nearest_name(name, self.config.instances.iter().map(|i| i.name.as_str()))
     }
 
     fn check_group_size(&mut self, index: usize) {

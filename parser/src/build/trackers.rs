@@ -1,11 +1,11 @@
 //! What instances track besides scripts and interfaces: files, processes, BFD sessions.
 
 use super::item::Argument;
+use super::named::Kind;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{BfdInstance, ParamMatch, TrackFile, TrackProcess, TrackedWeight};
 use crate::span::Span;
-use crate::suggest::nearest;
 use crate::table::{self, Range};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -29,10 +29,11 @@ impl<'t> Builder<'t> {
                 self.track_file_keyword(&mut file, &child);
             }
         }
-        let first = self.config.track_files.iter().find(|f| f.name == name).map(|f| f.span);
+        let first = self.named.head(Kind::TrackFile, name);
         if !self.usable(item, name, (!file.file.is_empty()).then_some(()), "file", first) {
             return;
         }
+        self.named.insert(Kind::TrackFile, name, self.config.track_files.len(), item.argument_span());
         self.config.track_files.push(file);
     }
 
@@ -106,10 +107,11 @@ impl<'t> Builder<'t> {
                 self.track_process_keyword(&mut process, &child);
             }
         }
-        let first = self.config.track_processes.iter().find(|p| p.name == name).map(|p| p.span);
+        let first = self.named.head(Kind::Process, name);
         if !self.usable(item, name, (!process.process.is_empty()).then_some(()), "process", first) {
             return;
         }
+        self.named.insert(Kind::Process, name, self.config.track_processes.len(), item.argument_span());
         self.config.track_processes.push(process);
     }
 
@@ -152,11 +154,12 @@ impl<'t> Builder<'t> {
                 self.bfd_keyword(&mut draft, &child);
             }
         }
-        let first = self.config.bfd_instances.iter().find(|b| b.name == name).map(|b| b.span);
+        let first = self.named.head(Kind::Bfd, name);
         let usable = self.usable(item, name, draft.neighbor.map(|_| ()), "neighbor_ip", first);
         let (Some(neighbor), true) = (draft.neighbor, usable) else {
             return;
         };
+        self.named.insert(Kind::Bfd, name, self.config.bfd_instances.len(), item.argument_span());
         self.config.bfd_instances.push(draft.settle(name, neighbor, item.argument_span()));
     }
 
@@ -181,14 +184,18 @@ impl<'t> Builder<'t> {
 
     /// `track_file`, `track_process` or `track_bfd` of an instance or a group.
     pub(super) fn tracked(&mut self, list: &mut Vec<TrackedWeight>, item: &Item<'t>) {
+        let (kind, what, most) = match item.name() {
+            "track_file" => (Kind::TrackFile, "track_file", 254),
+            "track_process" => (Kind::Process, "vrrp_track_process", 254),
+            _ => (Kind::Bfd, "bfd_instance", 253),
+        };
         for id in self.children(item.id) {
             let entry = self.entry(id);
             let Some((name, options)) = entry.split_first() else {
                 continue;
             };
-            let most = if item.name() == "track_bfd" { 253 } else { 254 };
             let weight = self.track_options(item.name(), options, most);
-            if !self.tracker_exists(item.name(), *name) || self.tracked_twice(list, *name) {
+            if !self.tracker_exists(kind, what, *name) || self.listed_twice(kind, what, *name) {
                 continue;
             }
             list.push(TrackedWeight {
@@ -199,28 +206,16 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn tracked_twice(&mut self, list: &[TrackedWeight], name: Argument<'t>) -> bool {
-        let twice = list.iter().any(|t| t.name == name.text);
-        if twice {
-            let text = format!("`{}` is tracked already", name.text);
-            let found = Diagnostic::error("duplicate-tracker", text).at(name.span);
-            self.report(found.help("this line is ignored"));
-        }
-        twice
-    }
-
-    fn tracker_exists(&mut self, keyword: &str, name: Argument<'t>) -> bool {
-        let (what, names): (_, Vec<&str>) = match keyword {
-            "track_file" => ("track_file", self.config.track_files.iter().map(|t| t.name.as_str()).collect()),
-            "track_process" => {
-                ("vrrp_track_process", self.config.track_processes.iter().map(|t| t.name.as_str()).collect())
-            }
-            _ => ("bfd_instance", self.config.bfd_instances.iter().map(|t| t.name.as_str()).collect()),
-        };
-        if names.contains(&name.text) {
+    fn tracker_exists(&mut self, kind: Kind, what: &str, name: Argument<'t>) -> bool {
+        if self.named.index(kind, name.text).is_some() {
             return true;
         }
-        let near = nearest(name.text, names).map(str::to_owned);
+        let config = &self.config;
+        let near = match kind {
+            Kind::TrackFile => self.nearest_name(name.text, config.track_files.iter().map(|t| t.name.as_str())),
+            Kind::Process => self.nearest_name(name.text, config.track_processes.iter().map(|t| t.name.as_str())),
+            _ => self.nearest_name(name.text, config.bfd_instances.iter().map(|t| t.name.as_str())),
+        };
         let text = format!("there is no {what} `{}` above this line", name.text);
         let help = "the line is ignored; it must stand before the block that tracks it";
         let found = Diagnostic::error("unknown-tracker", text).at(name.span).help(help);

@@ -1,11 +1,11 @@
 //! Blocks with an entry on each line: trackers and lists of words.
 
 use super::item::Argument;
+use super::named::Kind;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{TrackedInterface, TrackedScript};
 use crate::span::Span;
-use crate::suggest::nearest;
 use crate::table::Range;
 use crate::tree::NodeId;
 
@@ -32,10 +32,7 @@ impl<'t> Builder<'t> {
                 continue;
             };
             let weight = self.track_options("track_interface", options, 253).unwrap_or((0, false));
-            if list.iter().any(|t| t.name == name.text) {
-                let text = format!("interface `{}` is tracked already", name.text);
-                let found = Diagnostic::error("duplicate-tracker", text).at(name.span);
-                self.report(found.help("this line is ignored"));
+            if self.listed_twice(Kind::Interface, "interface", *name) {
                 continue;
             }
             list.push(TrackedInterface { name: name.text.to_owned(), weight: weight.0, reverse: weight.1 });
@@ -50,14 +47,11 @@ impl<'t> Builder<'t> {
                 continue;
             };
             let weight = self.track_options("track_script", options, 253);
-            if !self.config.scripts.iter().any(|s| s.name == name.text) {
+            if self.named.index(Kind::Script, name.text).is_none() {
                 self.unknown_script(*name);
                 continue;
             }
-            if list.iter().any(|t| t.name == name.text) {
-                let text = format!("script `{}` is tracked already", name.text);
-                let found = Diagnostic::error("duplicate-tracker", text).at(name.span);
-                self.report(found.help("this line is ignored"));
+            if self.listed_twice(Kind::Script, "script", *name) {
                 continue;
             }
             list.push(TrackedScript {
@@ -69,7 +63,7 @@ impl<'t> Builder<'t> {
     }
 
     fn unknown_script(&mut self, name: Argument<'t>) {
-        let near = nearest(name.text, self.config.scripts.iter().map(|s| s.name.as_str())).map(str::to_owned);
+        let near = self.nearest_name(name.text, self.config.scripts.iter().map(|s| s.name.as_str()));
         let text = format!("there is no vrrp_script `{}` above this line", name.text);
         let help = "the line is ignored; a script must stand before the block that tracks it";
         let found = Diagnostic::error("unknown-script", text).at(name.span).help(help);

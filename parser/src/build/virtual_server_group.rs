@@ -1,6 +1,7 @@
 //! `virtual_server_group`.
 
 use super::item::Argument;
+use super::named::Kind;
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{GroupEntry, VirtualServerGroup};
@@ -18,13 +19,14 @@ impl<'t> Builder<'t> {
             let entry = self.entry(id);
             entries.extend(self.group_entry(&entry));
         }
-        if let Some(first) = self.config.virtual_server_groups.iter().find(|g| g.name == name) {
+        if let Some(first) = self.named.head(Kind::ServerGroup, name) {
             let text = format!("virtual_server_group `{name}` exists already; the first one is used");
             let found = Diagnostic::trap("duplicate-group", text).at(item.argument_span());
-            let found = found.related(first.span, "the first one");
+            let found = found.related(first, "the first one");
             return self.report(found);
         }
         let span = item.argument_span();
+        self.named.insert(Kind::ServerGroup, name, self.config.virtual_server_groups.len(), span);
         self.config.virtual_server_groups.push(VirtualServerGroup { name: name.to_owned(), entries, span });
     }
 

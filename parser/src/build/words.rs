@@ -2,6 +2,7 @@
 
 use super::Builder;
 use super::item::Argument;
+use super::named::Kind;
 use crate::diagnostic::Diagnostic;
 use crate::model::Family;
 use crate::names::{self, NameTable};
@@ -165,7 +166,7 @@ impl<'t> Builder<'t> {
 
     /// A track group that exists.
     pub(super) fn group_of_static(&mut self, value: Argument<'t>) -> Option<String> {
-        if self.config.track_groups.iter().any(|group| group.name == value.text) {
+        if self.named.index(Kind::TrackGroup, value.text).is_some() {
             return Some(value.text.to_owned());
         }
         let text = format!("there is no track_group `{}` above this line", value.text);
