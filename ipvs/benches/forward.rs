@@ -68,7 +68,16 @@ impl Bench {
         let id = ServiceId::Address(ServiceKey { protocol: Protocol::Tcp, address, port: 80 });
         let flags = SchedulerFlags::default();
         let scheduler = SchedulerKind::Wlc;
-        director.add_service(ServiceConfig { id, scheduler, flags, persistence: None, one_packet: false }).unwrap();
+        director
+            .add_service(ServiceConfig {
+                id,
+                scheduler,
+                flags,
+                persistence: None,
+                one_packet: false,
+                full_nat: Default::default(),
+            })
+            .unwrap();
         for server in 1..=SERVERS {
             let config = DestinationConfig {
                 address: IpAddr::V4(Ipv4Addr::new(10, 1, 0, server)),

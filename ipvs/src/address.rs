@@ -3,10 +3,12 @@
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::forward::client_option::ClientOption;
 use crate::forward::nat::End;
 use crate::hash::Seed;
 use crate::packet::icmp::{IcmpError, ReplyBuffer};
 use crate::packet::{Header, ipv4, ipv6};
+use crate::service::Sources;
 use crate::verdict::PassReason;
 
 /// `Ipv4Addr` or `Ipv6Addr`: the packet path is written once and compiled for each.
@@ -21,6 +23,10 @@ pub(crate) trait Address: Copy + Eq + Debug + 'static {
     const UNSPECIFIED: Self;
 
     fn from_ip(address: IpAddr) -> Option<Self>;
+    /// A service's source addresses of this family.
+    fn sources(of: &Sources) -> &[Self];
+    /// The TCP option that names a client: kind, length, port, address.
+    fn client_option(self, port: u16) -> ClientOption;
     fn ip(self) -> IpAddr;
     /// What a template of a firewall-mark service has for the virtual address.
     fn from_mark(mark: u32) -> Self;
@@ -45,6 +51,8 @@ pub(crate) trait Address: Copy + Eq + Debug + 'static {
     fn hop(packet: &mut [u8], end: End, address: Self, change: u16);
     /// The MTU that an ICMP error tells of, if that is what it is about. Without one (RFC 1191 section 5) it is none.
     fn told_mtu(icmp: [u8; 8]) -> Option<u16>;
+    /// Writes the packet's length into the IP header.
+    fn set_length(packet: &mut [u8], length: usize);
     /// The first eight bytes of an ICMP error.
     fn error_header(error: IcmpError) -> [u8; 8];
     /// The ICMP error about `packet`, from `source` to the packet's sender.
@@ -62,6 +70,14 @@ impl Address for Ipv4Addr {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
         }
+    }
+
+    fn sources(of: &Sources) -> &[Self] {
+        &of.v4
+    }
+
+    fn client_option(self, port: u16) -> ClientOption {
+        ClientOption::new(254, port, &self.octets())
     }
 
     fn ip(self) -> IpAddr {
@@ -131,6 +147,10 @@ impl Address for Ipv4Addr {
         (icmp[0] == 3 && icmp[1] == 4 && mtu > 0).then_some(mtu)
     }
 
+    fn set_length(packet: &mut [u8], length: usize) {
+        ipv4::set_length(packet, length);
+    }
+
     fn error_header(error: IcmpError) -> [u8; 8] {
         error.v4_header()
     }
@@ -151,6 +171,14 @@ impl Address for Ipv6Addr {
             IpAddr::V4(_) => None,
             IpAddr::V6(address) => Some(address),
         }
+    }
+
+    fn sources(of: &Sources) -> &[Self] {
+        &of.v6
+    }
+
+    fn client_option(self, port: u16) -> ClientOption {
+        ClientOption::new(253, port, &self.octets())
     }
 
     fn ip(self) -> IpAddr {
@@ -211,6 +239,10 @@ impl Address for Ipv6Addr {
     fn told_mtu(icmp: [u8; 8]) -> Option<u16> {
         let mtu = u32::from_be_bytes([icmp[4], icmp[5], icmp[6], icmp[7]]);
         (icmp[0] == 2 && mtu > 0).then(|| u16::try_from(mtu).unwrap_or(u16::MAX))
+    }
+
+    fn set_length(packet: &mut [u8], length: usize) {
+        ipv6::set_length(packet, length);
     }
 
     fn error_header(error: IcmpError) -> [u8; 8] {

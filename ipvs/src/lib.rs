@@ -32,7 +32,8 @@ pub use packet::{Frame, Ingress, ReplyBuffer};
 pub use persistence::{Persistence, PersistenceEngine};
 pub use scheduler::{SchedulerFlags, SchedulerKind};
 pub use service::{
-    DestinationConfig, DestinationView, Error, Forwarding, Protocol, ServiceConfig, ServiceId, ServiceKey, ServiceView,
+    DestinationConfig, DestinationView, Error, Forwarding, FullNat, Protocol, ServiceConfig, ServiceId, ServiceKey,
+    ServiceView,
 };
 pub use stats::{Counters, Failures, Rates, Stats};
 pub use verdict::{DropReason, HopId, PassReason, Verdict};

@@ -127,7 +127,7 @@ impl Counters {
         match decision {
             Decision::Pass(reason) => self.passed[reason as usize] += 1,
             Decision::Drop(reason) => self.dropped[reason as usize] += 1,
-            Decision::ToServer(_) | Decision::Encapsulate(_) => self.to_server += 1,
+            Decision::ToServer(_) | Decision::Encapsulate(_) | Decision::Instead(_) => self.to_server += 1,
             Decision::ToClient(_) => self.to_client += 1,
             Decision::Local => self.local += 1,
             Decision::Reply => self.replies += 1,

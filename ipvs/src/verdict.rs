@@ -12,7 +12,6 @@ pub struct HopId(pub u32);
 
 /// What the driver has to do with a frame after [`Director::receive`](crate::Director::receive).
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "boxing the reply would allocate on the packet path")]
 pub enum Verdict {
     /// Not the engine's: the host's own stack gets the untouched frame.
     Pass(PassReason),
@@ -22,6 +21,13 @@ pub enum Verdict {
     ToServer {
         /// Address of the real server.
         address: IpAddr,
+    },
+    /// Send this packet instead of the frame towards this next hop.
+    Instead {
+        /// Address of the real server.
+        address: IpAddr,
+        /// A whole IP packet with complete checksums.
+        packet: ReplyBuffer,
     },
     /// The packet's time to live is counted; send it inside another packet to this real server (see
     /// [`Tunnel::headers`](crate::Tunnel::headers)).
@@ -57,6 +63,8 @@ pub(crate) enum Decision {
     ToServer(IpAddr),
     /// To the destination of this number.
     Encapsulate(u32),
+    /// The packet that lies in the director, to the destination of this number.
+    Instead(u32),
     ToClient(HopId),
     Local,
     Reply,
@@ -125,6 +133,8 @@ reasons! {
         TtlExpired => "time to live of an ICMP error ends here",
         /// A SIP service with persistence by call, and a packet without a Call-ID.
         NoCall => "SIP message without a Call-ID",
+        /// Full NAT found no free address and port.
+        SourcesInUse => "full NAT has no free source left",
         /// The packet changed shape while being rewritten: a fault of this crate, counted instead of a panic.
         Internal => "internal fault",
     }

@@ -186,12 +186,21 @@ impl Engine {
             Verdict::Pass(_) | Verdict::Local => return None,
             Verdict::Drop(_) => Action::Discard,
             Verdict::ToServer { address } => self.send_towards(bytes, address, None, ingress, now),
+            Verdict::Instead { address, packet } => self.send_instead(bytes, &packet, address, ingress, now),
             Verdict::Encapsulate { address, tunnel, path_mtu } => {
                 self.send_towards(bytes, address, Some(Passage { tunnel, path_mtu }), ingress, now)
             }
             Verdict::ToClient { hop } => self.send_to_client(bytes, hop, ingress, now),
             Verdict::Reply { packet, hop } => self.answer(&packet, hop.0),
         })
+    }
+
+    /// Sends a packet of the engine's in the place of a frame.
+    fn send_instead(&mut self, bytes: &[u8], packet: &[u8], address: IpAddr, ingress: u32, now: Instant) -> Action {
+        let ethernet = bytes.get(VIRTIO_LEN..PREFIX).unwrap_or_default();
+        let mut frame = [&[0; VIRTIO_LEN][..], ethernet, packet].concat();
+        let action = self.send_towards(&mut frame, address, None, ingress, now);
+        action.made_of(frame)
     }
 
     /// Takes in the way to an address. Gives the frames that waited for it, with the interfaces to send them on.

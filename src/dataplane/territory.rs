@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use standfast_ipvs::FullNat;
+
 use super::claim::{Claims, Flow};
 
 const ICMP: u8 = 1;
@@ -57,7 +59,9 @@ impl Territory {
         };
         let to_service = within(&self.claims.services, ends.destination, ends.ports.map(|p| p.1));
         let from_server = within(&self.claims.servers, ends.source, ends.ports.map(|p| p.0));
-        to_service || from_server && !self.claims.own.contains(&ends.destination)
+        let to_source =
+            |(_, port): (u16, u16)| port < FullNat::PORTS.end && self.claims.sources.contains(&ends.destination);
+        to_service || from_server && (!self.claims.own.contains(&ends.destination) || ends.ports.is_some_and(to_source))
     }
 }
 
@@ -154,6 +158,15 @@ mod tests {
         assert!(t.covers(&udp(server, client, (5353, 1000), 0)));
         assert!(!t.covers(&udp(server, client, (5354, 1000), 0)));
         assert!(!t.covers(&udp(server, [10, 0, 0, 2], (5353, 1000), 0)));
+    }
+
+    #[test]
+    fn answers_to_full_nat_are_covered_by_their_port() {
+        let mut t = territory();
+        t.claims.sources.insert("10.0.0.2".parse().unwrap());
+        assert!(t.covers(&udp([10, 1, 0, 1], [10, 0, 0, 2], (5353, 32_767), 0)));
+        assert!(!t.covers(&udp([10, 1, 0, 1], [10, 0, 0, 2], (5353, 32_768), 0)), "a connection of the host's own");
+        assert!(!t.covers(&udp([10, 1, 0, 1], [10, 0, 0, 2], (5354, 1_000), 0)));
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl Planner<'_, '_> {
             watched: group::watched(service, group),
             pool: checkers::pool(service, transport, self.config.globals.rs_init_notifies),
             members: BTreeMap::new(),
-            sorry: service.sorry_server.as_ref().and_then(|sorry| self.possible(&label, engine::sorry(sorry))),
+            sorry: service.sorry_server.as_ref().map(engine::sorry),
             quorum_up: self.command(service.quorum_up.as_deref()),
             quorum_down: self.command(service.quorum_down.as_deref()),
             smtp_alert: service.smtp_alert,
@@ -232,7 +232,7 @@ impl Planner<'_, '_> {
     fn member(&mut self, server: &RealServer, names: &Names, checked: bool) -> Member {
         Member {
             label: names.server.clone(),
-            destination: self.possible(&names.service, engine::destination(server)),
+            destination: Some(engine::destination(server)),
             notify_up: self.command(server.notify_up.as_deref()),
             notify_down: self.command(server.notify_down.as_deref()),
             smtp_alert: server.smtp_alert,

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use standfast_ipvs::{
-    DestinationConfig, Forwarding, Persistence, PersistenceEngine, Protocol, SchedulerFlags, SchedulerKind,
+    DestinationConfig, Forwarding, FullNat, Persistence, PersistenceEngine, Protocol, SchedulerFlags, SchedulerKind,
     ServiceConfig, ServiceId, ServiceKey, Tunnel, TunnelKind,
 };
 use standfast_parser::model::{
-    self, ForwardingMethod, RealServer, SorryServer, TunnelChecksum, VirtualServer, VirtualTarget,
+    self, ClientAddress, ForwardingMethod, RealServer, SorryServer, TunnelChecksum, VirtualServer, VirtualTarget,
 };
 
 /// Why a virtual server is checked but not forwarded.
@@ -45,6 +45,7 @@ pub fn service(server: &VirtualServer) -> Result<ServiceConfig, NotForwarded> {
         flags: SchedulerFlags { fallback: server.scheduler_flags.first, port: server.scheduler_flags.second },
         persistence: persistence(server)?,
         one_packet: server.one_packet,
+        full_nat: full_nat(server)?,
     })
 }
 
@@ -59,6 +60,15 @@ pub fn address_id(protocol: model::Protocol, address: SocketAddr) -> ServiceId {
     ServiceId::Address(ServiceKey { protocol, address: address.ip(), port: address.port() })
 }
 
+fn full_nat(server: &VirtualServer) -> Result<FullNat, NotForwarded> {
+    let client_option = match server.client_address {
+        ClientAddress::Hidden => false,
+        ClientAddress::TcpOption => true,
+        ClientAddress::ProxyProtocol => return Err(NotForwarded::Method("client_address proxy")),
+    };
+    Ok(FullNat { sources: server.source_pool.clone(), client_option })
+}
+
 fn persistence(server: &VirtualServer) -> Result<Option<Persistence>, NotForwarded> {
     let engine = match server.persistence_engine.as_deref() {
         None => None,
@@ -70,41 +80,37 @@ fn persistence(server: &VirtualServer) -> Result<Option<Persistence>, NotForward
 }
 
 /// The destination of a real server, with the weight of the file.
-///
-/// # Errors
-/// What the engine cannot do.
-pub fn destination(server: &RealServer) -> Result<DestinationConfig, NotForwarded> {
-    Ok(DestinationConfig {
+#[must_use]
+pub fn destination(server: &RealServer) -> DestinationConfig {
+    DestinationConfig {
         address: server.address.ip(),
         port: server.address.port(),
-        forwarding: forwarding(server.forwarding, server.tunnel)?,
+        forwarding: forwarding(server.forwarding, server.tunnel),
         weight: u32::try_from(server.weight).unwrap_or(0),
         upper_threshold: server.upper_threshold,
         lower_threshold: server.lower_threshold,
-    })
+    }
 }
 
 /// The destination of a sorry server; its weight is the pool's matter.
-///
-/// # Errors
-/// What the engine cannot do.
-pub fn sorry(server: &SorryServer) -> Result<DestinationConfig, NotForwarded> {
-    Ok(DestinationConfig {
+#[must_use]
+pub fn sorry(server: &SorryServer) -> DestinationConfig {
+    DestinationConfig {
         address: server.address.ip(),
         port: server.address.port(),
-        forwarding: forwarding(server.forwarding, server.tunnel)?,
+        forwarding: forwarding(server.forwarding, server.tunnel),
         weight: 1,
         upper_threshold: 0,
         lower_threshold: 0,
-    })
+    }
 }
 
-fn forwarding(method: ForwardingMethod, tunnel: model::Tunnel) -> Result<Forwarding, NotForwarded> {
+fn forwarding(method: ForwardingMethod, tunnel: model::Tunnel) -> Forwarding {
     match method {
-        ForwardingMethod::Nat => Ok(Forwarding::Nat),
-        ForwardingMethod::Dr => Ok(Forwarding::Dr),
-        ForwardingMethod::Tun => Ok(Forwarding::Tunnel(self::tunnel(tunnel))),
-        ForwardingMethod::FullNat => Err(NotForwarded::Method("FULLNAT")),
+        ForwardingMethod::Nat => Forwarding::Nat,
+        ForwardingMethod::Dr => Forwarding::Dr,
+        ForwardingMethod::Tun => Forwarding::Tunnel(self::tunnel(tunnel)),
+        ForwardingMethod::FullNat => Forwarding::FullNat,
     }
 }
 

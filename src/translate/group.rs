@@ -88,7 +88,7 @@ pub fn watched(server: &VirtualServer, group: Option<&VirtualServerGroup>) -> Op
 #[must_use]
 pub fn destination_of(service: &ServiceId, destination: &DestinationConfig) -> DestinationConfig {
     let port = match (service, destination.forwarding) {
-        (_, Forwarding::Nat) => destination.port,
+        (_, Forwarding::Nat | Forwarding::FullNat) => destination.port,
         (ServiceId::Address(key), _) => key.port,
         (ServiceId::Fwmark(_), _) => 0,
     };

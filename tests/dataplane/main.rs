@@ -10,7 +10,7 @@ use site::{
     wait_for,
 };
 use standfast::dataplane::{Command, Dataplane, Options};
-use standfast_ipvs::{Forwarding, Protocol, ServiceId, Settings, Tunnel, TunnelKind};
+use standfast_ipvs::{DestinationConfig, Forwarding, FullNat, Protocol, ServiceId, Settings, Tunnel, TunnelKind};
 use standfast_labkit::{Lab, harness, tests};
 use std::io::{ErrorKind, Read, Write};
 use std::process::ExitCode;
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         dr_udp_is_spread_in_turn,
         nat_of_ipv6,
         a_local_server_on_another_port_is_reached,
+        full_nat_needs_no_way_back,
         tunnels_of_every_kind,
         tunnels_between_families,
         tunnels_carry_bulk,
@@ -125,6 +126,45 @@ fn nat_of_ipv6() {
     site.transfer("[fd00::100]:80", 2 * MEGABYTE, 2 * MEGABYTE);
     assert_eq!(ask_udp(&site.client, "[fd00::100]:80", b"?").unwrap(), b"web1?");
     assert_eq!(site.resets_by_host(), 0);
+}
+
+/// The servers know no way to the client: they answer to addresses of the director, one of which it uses itself.
+fn full_nat_needs_no_way_back() {
+    let site = Site::new();
+    site.director.ip("addr add 10.1.0.250/32 dev eth1").unwrap();
+    site.director.ip("addr add fd01::f0/128 dev eth1 nodad").unwrap();
+    for (server, name) in site.servers.iter().zip(["web1", "web2"]) {
+        server.ip("addr del 10.0.0.11/24 dev eth0").or_else(|_| server.ip("addr del 10.0.0.12/24 dev eth0")).unwrap();
+        serve_tcp(server, "[::]:8080", name);
+        serve_udp(server, "0.0.0.0:8080", name);
+    }
+    let range = |first: &str, last: &str| (first.parse().unwrap(), last.parse().unwrap());
+    let sources =
+        vec![range("10.1.0.250", "10.1.0.250"), range("10.1.0.254", "10.1.0.254"), range("fd01::f0", "fd01::f0")];
+    for (protocol, vip, servers, client_option) in [
+        (Protocol::Tcp, VIP, ["10.1.0.1", "10.1.0.2"], true),
+        (Protocol::Udp, VIP, ["10.1.0.1", "10.1.0.2"], false),
+        (Protocol::Tcp, VIP6, ["fd01::1", "fd01::2"], true),
+    ] {
+        let id = service(protocol, vip, 80);
+        let Command::AddService(mut config) = add_service(id) else { unreachable!() };
+        config.full_nat = FullNat { sources: sources.clone(), client_option };
+        site.apply(vec![Command::AddService(config)]);
+        site.apply(servers.map(|server| add_server(id, server, 8080, Forwarding::FullNat)).into());
+    }
+    assert_eq!(greetings(&site, 4), ["web2", "web1", "web2", "web1"]);
+    assert_eq!(udp_answers(&site, 2), ["web2?", "web1?"]);
+    site.transfer("10.0.0.100:80", 3 * MEGABYTE, 3 * MEGABYTE);
+    site.transfer("[fd00::100]:80", MEGABYTE, MEGABYTE);
+    let mut check = connect(&site.director, "10.1.0.1:8080").unwrap();
+    check.read_exact(&mut [0; 4]).unwrap();
+    assert_eq!(site.resets_by_host(), 0);
+    let missing = Command::AddDestination(service(Protocol::Tcp, VIP, 80), {
+        let address = "fd01::9".parse().unwrap();
+        let forwarding = Forwarding::FullNat;
+        DestinationConfig { address, port: 80, forwarding, weight: 1, upper_threshold: 0, lower_threshold: 0 }
+    });
+    assert!(site.try_apply(vec![missing])[0].is_err());
 }
 
 fn tun_site(tunnel: Tunnel) -> Site {

@@ -94,7 +94,7 @@ impl Site {
         let port = if forwarding == Forwarding::Nat { 8080 } else { 80 };
         let (back, octets) = match forwarding {
             Forwarding::Dr | Forwarding::Local => ("10.0.0", [11, 12]),
-            Forwarding::Nat | Forwarding::Tunnel(_) => ("10.1.0", [1, 2]),
+            Forwarding::Nat | Forwarding::FullNat | Forwarding::Tunnel(_) => ("10.1.0", [1, 2]),
         };
         let mut commands = vec![add_service(id)];
         commands.extend(octets.map(|o| add_server(id, &format!("{back}.{o}"), port, forwarding)));
@@ -171,7 +171,14 @@ pub fn service(protocol: Protocol, address: &str, port: u16) -> ServiceId {
 
 pub fn add_service(id: ServiceId) -> Command {
     let flags = SchedulerFlags::default();
-    Command::AddService(ServiceConfig { id, scheduler: SchedulerKind::Rr, flags, persistence: None, one_packet: false })
+    Command::AddService(ServiceConfig {
+        id,
+        scheduler: SchedulerKind::Rr,
+        flags,
+        persistence: None,
+        one_packet: false,
+        full_nat: Default::default(),
+    })
 }
 
 pub fn add_server(id: ServiceId, address: &str, port: u16, forwarding: Forwarding) -> Command {

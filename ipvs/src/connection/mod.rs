@@ -21,13 +21,27 @@ use crate::verdict::HopId;
 /// The absence of a table index.
 pub(crate) const NONE: u32 = u32::MAX;
 
+/// The server's SYN was seen.
+pub(crate) const HEARD_SYN: u8 = 1;
+/// Another packet of the server was seen.
+pub(crate) const HEARD_MORE: u8 = 2;
+
 /// How packets of a connection reach its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Method {
     Nat,
+    FullNat,
     Dr,
     Tunnel,
     Local,
+}
+
+impl Method {
+    /// Whether answers pass the director.
+    #[inline]
+    pub(crate) fn is_two_way(self) -> bool {
+        matches!(self, Method::Nat | Method::FullNat)
+    }
 }
 
 /// Which end sent a packet of a connection.
@@ -55,8 +69,8 @@ pub(crate) struct Connection<A> {
     pub(crate) template: bool,
     /// Counted among its destination's inactive connections.
     pub(crate) inactive: bool,
-    /// The server has sent something.
-    pub(crate) answered: bool,
+    /// What the server has sent: [`HEARD_SYN`], [`HEARD_MORE`].
+    pub(crate) heard: u8,
     pub(crate) hop: HopId,
     pub(crate) destination: u32,
     /// The template that this connection belongs to.
@@ -65,7 +79,7 @@ pub(crate) struct Connection<A> {
     pub(crate) controlled: u32,
     /// The tick of its end.
     pub(crate) expires: u32,
-    /// A template's own time-out in ticks.
+    /// A template's own time-out in ticks; the packed [`Source`] of a connection behind full NAT.
     pub(crate) timeout: u32,
     /// What the translation of a client's packet does to its checksums.
     pub(crate) change: Change,
@@ -82,6 +96,23 @@ pub(crate) struct Links {
 
 impl Links {
     pub(crate) const NONE: Links = Links { next: NONE, previous: NONE, slot: 0 };
+}
+
+/// The end that a server behind full NAT sees: the table's number of an address, and a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) address: u16,
+    pub(crate) port: u16,
+}
+
+impl Source {
+    pub(crate) fn pack(self) -> u32 {
+        u32::from(self.address) << 16 | u32::from(self.port)
+    }
+
+    pub(crate) fn unpack(packed: u32) -> Source {
+        Source { address: (packed >> 16) as u16, port: packed as u16 }
+    }
 }
 
 /// What a packet (or a template) is looked up by.
@@ -120,27 +151,41 @@ impl<A: Address> Connection<A> {
         }
     }
 
-    /// The key of a NAT server's answers; other answers bypass the director.
-    pub(crate) fn server_key(&self) -> Option<Key<A>> {
-        (self.method == Method::Nat && !self.template).then_some(Key {
+    /// Whom a server sends its answers to, if they pass the director. `sources` are the table's.
+    pub(crate) fn seen_by_server(&self, sources: &[A]) -> Option<(A, u16)> {
+        match self.method {
+            _ if self.template => None,
+            Method::Nat => Some((self.client, self.client_port)),
+            Method::FullNat => {
+                let source = Source::unpack(self.timeout);
+                Some((sources.get(usize::from(source.address)).copied()?, source.port))
+            }
+            Method::Dr | Method::Tunnel | Method::Local => None,
+        }
+    }
+
+    /// The key of a server's answers; those that bypass the director have none.
+    pub(crate) fn server_key(&self, sources: &[A]) -> Option<Key<A>> {
+        let (destination, destination_port) = self.seen_by_server(sources)?;
+        Some(Key {
             source: self.server,
-            destination: self.client,
+            destination,
             source_port: self.server_port,
-            destination_port: self.client_port,
+            destination_port,
             protocol: self.protocol,
             template: false,
         })
     }
 
     #[inline]
-    pub(crate) fn direction(&self, key: &Key<A>) -> Option<Direction> {
+    pub(crate) fn direction(&self, key: &Key<A>, sources: &[A]) -> Option<Direction> {
         if self.protocol != key.protocol || self.template != key.template {
             return None;
         }
         if self.is_client_of(key) {
             return Some(Direction::FromClient);
         }
-        self.is_server_of(key).then_some(Direction::FromServer)
+        self.is_server_of(key, sources).then_some(Direction::FromServer)
     }
 
     #[inline]
@@ -152,12 +197,14 @@ impl<A: Address> Connection<A> {
     }
 
     #[inline]
-    fn is_server_of(&self, key: &Key<A>) -> bool {
-        self.method == Method::Nat
-            && self.server == key.source
-            && self.client == key.destination
+    fn is_server_of(&self, key: &Key<A>, sources: &[A]) -> bool {
+        self.server == key.source
             && self.server_port == key.source_port
-            && self.client_port == key.destination_port
+            && match self.method {
+                Method::Nat => self.client == key.destination && self.client_port == key.destination_port,
+                Method::FullNat => self.seen_by_server(sources) == Some((key.destination, key.destination_port)),
+                Method::Dr | Method::Tunnel | Method::Local => false,
+            }
     }
 }
 

@@ -4,10 +4,11 @@ use super::fragments::{Datagram, Fragments};
 use super::index::Index;
 use super::state::State;
 use super::wheel::Wheel;
-use super::{Connection, Direction, Key, Links, Method, NONE};
+use super::{Connection, Direction, Key, Links, Method, NONE, Source};
 use crate::address::Address;
 use crate::hash::Seed;
 use crate::packet::checksum::Change;
+use crate::service::FullNat;
 use crate::verdict::HopId;
 
 /// Entries, their index and their timers. Memory for all entries is reserved at once, so that nothing on the packet
@@ -19,6 +20,10 @@ pub(crate) struct Table<A> {
     wheel: Wheel,
     seed: Seed,
     fragments: Fragments<A>,
+    /// Addresses that full NAT has used: entries refer to them by number, so that none ever goes.
+    sources: Vec<A>,
+    /// Moves on with every source given out.
+    next_source: u32,
     free: u32,
     live: usize,
     limit: usize,
@@ -33,6 +38,8 @@ impl<A: Address> Table<A> {
             wheel: Wheel::new(),
             seed: Seed(seed),
             fragments: Fragments::new(Seed(seed)),
+            sources: Vec::new(),
+            next_source: 0,
             free: NONE,
             live: 0,
             limit,
@@ -57,7 +64,7 @@ impl<A: Address> Table<A> {
     /// The connection that a packet belongs to, and its direction.
     #[inline]
     pub(crate) fn find(&self, key: &Key<A>) -> Option<(u32, Direction)> {
-        self.index.candidates(self.hash(key)).find_map(|id| Some((id, self.get(id)?.direction(key)?)))
+        self.index.candidates(self.hash(key)).find_map(|id| Some((id, self.get(id)?.direction(key, &self.sources)?)))
     }
 
     /// The entry in the first slot where a connection of this hash may be, unchecked.
@@ -134,6 +141,37 @@ impl<A: Address> Table<A> {
         Some(id).filter(|&id| id != NONE)
     }
 
+    /// The next source in turn for a connection to `server`, with the key under which an entry that has it would be
+    /// found. None without a pool, or if the addresses of all times are more than there are numbers for.
+    pub(crate) fn next_source(&mut self, pool: &[A], server: (A, u16), protocol: u8) -> Option<(Source, Key<A>)> {
+        let number = self.next_source;
+        self.next_source = number.wrapping_add(1);
+        let (destination, port) = candidate(pool, number)?;
+        let (source, source_port) = server;
+        let key = Key { source, destination, source_port, destination_port: port, protocol, template: false };
+        Some((Source { address: self.number_of(destination)?, port }, key))
+    }
+
+    fn number_of(&mut self, address: A) -> Option<u16> {
+        let known = self.sources.iter().position(|known| *known == address);
+        if known.is_none() {
+            // Once for each address that the configuration ever named.
+            self.sources.push(address);
+        }
+        u16::try_from(known.unwrap_or(self.sources.len() - 1)).ok()
+    }
+
+    /// The end that an entry's server sees.
+    pub(crate) fn seen_by_server(&self, connection: &Connection<A>) -> Option<(A, u16)> {
+        connection.seen_by_server(&self.sources)
+    }
+
+    /// The address and port of a source.
+    #[inline]
+    pub(crate) fn source(&self, source: Source) -> Option<(A, u16)> {
+        Some((self.sources.get(usize::from(source.address)).copied()?, source.port))
+    }
+
     /// Puts an entry into the slot of its `expires`.
     pub(crate) fn link_again(&mut self, id: u32) {
         self.unlink(id);
@@ -184,7 +222,7 @@ impl<A: Address> Table<A> {
     fn keys(&self, id: u32) -> impl Iterator<Item = Key<A>> + use<A> {
         let entry = self.get(id);
         let client = entry.map(Connection::client_key);
-        client.into_iter().chain(entry.and_then(Connection::server_key))
+        client.into_iter().chain(entry.and_then(|entry| entry.server_key(&self.sources)))
     }
 
     fn enter_index(&mut self, id: u32) {
@@ -222,6 +260,14 @@ impl<A: Address> Table<A> {
     }
 }
 
+/// All addresses take turns, then the ports.
+fn candidate<A: Address>(pool: &[A], number: u32) -> Option<(A, u16)> {
+    let count = pool.len() as u32;
+    let address = pool.get(number.checked_rem(count)? as usize)?;
+    let port = (number / count) % u32::from(FullNat::PORTS.end - FullNat::PORTS.start);
+    Some((*address, FullNat::PORTS.start + port as u16))
+}
+
 /// What a free entry holds: no packet matches it.
 fn unused<A: Address>() -> Connection<A> {
     Connection {
@@ -236,7 +282,7 @@ fn unused<A: Address>() -> Connection<A> {
         method: Method::Local,
         template: false,
         inactive: false,
-        answered: false,
+        heard: 0,
         hop: HopId(0),
         destination: NONE,
         control: NONE,

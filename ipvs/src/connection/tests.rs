@@ -28,7 +28,7 @@ fn connection(client_port: u16, expires: u32) -> Connection<Ipv4Addr> {
         method: Method::Nat,
         template: false,
         inactive: false,
-        answered: false,
+        heard: 0,
         hop: HopId(0),
         destination: 0,
         control: NONE,
@@ -42,7 +42,7 @@ fn connection(client_port: u16, expires: u32) -> Connection<Ipv4Addr> {
 
 fn keys(client_port: u16) -> [(Key<Ipv4Addr>, Direction); 2] {
     let connection = connection(client_port, 0);
-    let server = connection.server_key().unwrap();
+    let server = connection.server_key(&[]).unwrap();
     [(connection.client_key(), Direction::FromClient), (server, Direction::FromServer)]
 }
 

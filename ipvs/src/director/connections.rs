@@ -6,7 +6,7 @@ use crate::address::Address;
 use crate::connection::sctp;
 use crate::connection::state::TICKS;
 use crate::connection::tcp::{self, View};
-use crate::connection::{Connection, Direction, Key, Method, NONE, State};
+use crate::connection::{Connection, Direction, Key, NONE, State};
 use crate::packet::segment::TcpFlags;
 use crate::service::{Destination, Protocol};
 
@@ -138,7 +138,7 @@ impl<A: Address> Path<'_, A> {
     fn count_silence(&mut self, id: u32) {
         let Some(connection) = self.table.get(id) else { return };
         let asked = matches!(connection.state, State::SynRecv | State::Udp | State::SctpInit1 | State::SctpInit);
-        if connection.answered || !asked || connection.method != Method::Nat {
+        if connection.heard != 0 || !asked || !connection.method.is_two_way() {
             return;
         }
         if let Some(destination) = self.core.registry.destination_mut(connection.destination) {

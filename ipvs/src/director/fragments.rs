@@ -4,6 +4,7 @@ use super::path::Path;
 use crate::address::Address;
 use crate::connection::fragments::Datagram;
 use crate::connection::{Connection, Direction, Method};
+use crate::packet::checksum::delta;
 use crate::packet::segment::Segment;
 use crate::packet::{Frame, Header, Ingress};
 use crate::service::Protocol;
@@ -54,7 +55,28 @@ impl<A: Address> Path<'_, A> {
         }
         self.count_related(&connection, direction, header.end)?;
         A::decrement_ttl(frame.packet);
+        if let (Method::FullNat, Some(source)) = (connection.method, self.table.seen_by_server(&connection)) {
+            readdress_other_end(frame.packet, header, &connection, source.0, direction);
+        }
         Ok(readdress(frame.packet, &connection, direction))
+    }
+}
+
+/// What full NAT does beyond NAT.
+fn readdress_other_end<A: Address>(
+    packet: &mut [u8],
+    header: &Header<A>,
+    connection: &Connection<A>,
+    source: A,
+    direction: Direction,
+) {
+    match direction {
+        Direction::FromClient => {
+            A::set_source(packet, source, delta(header.source.sum(), source.sum()));
+        }
+        Direction::FromServer => {
+            A::set_destination(packet, connection.client, delta(header.destination.sum(), connection.client.sum()));
+        }
     }
 }
 
@@ -64,7 +86,9 @@ fn readdress<A: Address>(packet: &mut [u8], connection: &Connection<A>, directio
         Direction::FromClient => {
             match connection.method {
                 Method::Tunnel => return Decision::Encapsulate(connection.destination),
-                Method::Nat => A::set_destination(packet, connection.server, connection.change.addresses),
+                Method::Nat | Method::FullNat => {
+                    A::set_destination(packet, connection.server, connection.change.addresses);
+                }
                 Method::Dr | Method::Local => (),
             }
             Decision::ToServer(connection.server.ip())

@@ -31,8 +31,8 @@ impl<A: Address> Path<'_, A> {
         }
         self.count_related(&connection, direction, header.end)?;
         A::decrement_ttl(frame.packet);
-        if connection.method == Method::Nat {
-            icmp::translate(frame.packet, header, &quote, &connection, direction);
+        if let Some(seen) = self.table.seen_by_server(&connection) {
+            icmp::translate(frame.packet, header, &quote, &connection, seen, direction);
         }
         Ok(match direction {
             Direction::FromClient if connection.method == Method::Tunnel => {
@@ -130,12 +130,20 @@ impl<A: Address> Path<'_, A> {
         let segment = Segment::parse(protocol, packet.get(header.l4..)?).ok()?;
         let (id, direction) = self.table.find(&segment.key(&header).reversed())?;
         let connection = self.table.get(id)?;
-        let (end, to) = match direction {
-            Direction::FromServer => (End::Destination, (connection.service, connection.service_port)),
-            Direction::FromClient => (End::Source, (connection.server, connection.server_port)),
+        let service = (connection.service, connection.service_port);
+        let ends = match direction {
+            Direction::FromServer => {
+                [(End::Destination, service), (End::Source, (connection.client, connection.client_port))]
+            }
+            Direction::FromClient => {
+                let seen = self.table.seen_by_server(connection)?;
+                [(End::Source, (connection.server, connection.server_port)), (End::Destination, seen)]
+            }
         };
-        nat::translate(packet, &header, &segment, end, to);
-        Some(connection.service)
+        for (end, to) in ends {
+            nat::translate(packet, &header, &segment, end, to);
+        }
+        Some(service.0)
     }
 
     /// Whether the rate limit lets one more error go to this address.

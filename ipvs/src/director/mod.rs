@@ -18,7 +18,7 @@ use path::Path;
 
 use crate::connection::state::{TICKS, ticks};
 use crate::connection::table::Table;
-use crate::connection::{ConnectionView, Method, State, Timeouts};
+use crate::connection::{ConnectionView, State, Timeouts};
 use crate::packet::icmp::IcmpError;
 use crate::packet::{Frame, Ingress, ReplyBuffer};
 use crate::service::{
@@ -91,6 +91,8 @@ pub struct Claims {
     pub servers: Vec<ServiceKey>,
     /// Clients' packets with these firewall marks.
     pub marks: Vec<u32>,
+    /// Addresses of the host to which servers behind full NAT answer, on [`FullNat::PORTS`](crate::FullNat::PORTS).
+    pub sources: Vec<IpAddr>,
 }
 
 /// What all address families share.
@@ -182,6 +184,13 @@ impl Director {
             Decision::Pass(reason) => Verdict::Pass(reason),
             Decision::Drop(reason) => Verdict::Drop(reason),
             Decision::ToServer(address) => Verdict::ToServer { address },
+            Decision::Instead(destination) => {
+                let (packet, _) = self.core.reply.take().unwrap_or_default();
+                match self.core.registry.destination(destination) {
+                    Some(destination) => Verdict::Instead { address: destination.config.address, packet },
+                    None => Verdict::Drop(DropReason::Internal),
+                }
+            }
             Decision::Encapsulate(destination) => self.core.encapsulate(destination, now),
             Decision::ToClient(hop) => Verdict::ToClient { hop },
             Decision::Local => Verdict::Local,
@@ -305,7 +314,7 @@ impl Director {
         &self.core.counters
     }
 
-    /// What the driver has to keep from the host's own stack, sorted.
+    /// What the driver has to keep from the host's own stack, each sorted.
     pub fn claims(&self) -> Claims {
         let mut claims = Claims::default();
         for service in self.core.registry.services() {
@@ -313,14 +322,17 @@ impl Director {
                 ServiceId::Address(key) => claims.services.push(key),
                 ServiceId::Fwmark(mark) => claims.marks.push(mark),
             }
+            claims.sources.extend(service.sources.v4.iter().copied().map(IpAddr::V4));
+            claims.sources.extend(service.sources.v6.iter().copied().map(IpAddr::V6));
         }
+        claims.sources.sort_unstable();
+        claims.sources.dedup();
         claims.servers = self.claimed_servers();
         claims
     }
 
     fn claimed_servers(&self) -> Vec<ServiceKey> {
-        let nat =
-            |destination: &&Destination| destination.method() == Method::Nat || destination.local_port().is_some();
+        let nat = |destination: &&Destination| destination.method().is_two_way() || destination.local_port().is_some();
         let mut servers: Vec<_> = self.core.registry.destinations().filter(nat).flat_map(answering).collect();
         servers.sort_unstable();
         servers.dedup();

@@ -3,7 +3,8 @@
 use super::Core;
 use crate::address::Address;
 use crate::connection::table::Table;
-use crate::connection::{Connection, Direction, Method, tcp::View};
+use crate::connection::{Connection, Direction, HEARD_MORE, HEARD_SYN, Method, Source, tcp::View};
+use crate::forward::client_option::{ClientOption, with_option};
 use crate::forward::nat::{self, End};
 use crate::packet::checksum::Change;
 use crate::packet::icmp::IcmpError;
@@ -39,6 +40,8 @@ pub(super) struct Target<A> {
     pub(super) port: u16,
     pub(super) change: Change,
     pub(super) destination: u32,
+    /// Full NAT's, packed.
+    pub(super) source: u32,
 }
 
 impl<A: Address> Packet<'_, '_, A> {
@@ -67,6 +70,21 @@ impl<A: Address> Packet<'_, '_, A> {
 
     fn length(&self) -> usize {
         self.header.end
+    }
+
+    /// Gives the other end of a rewritten packet another address and port too.
+    fn relabel(&mut self, end: End, to: (A, u16)) {
+        let from = match end {
+            End::Source => (self.header.source, self.segment.source_port),
+            End::Destination => (self.header.destination, self.segment.destination_port),
+        };
+        let change = nat::change(from, to);
+        match end {
+            End::Source => A::set_source(self.frame.packet, to.0, change.addresses),
+            End::Destination => A::set_destination(self.frame.packet, to.0, change.addresses),
+        }
+        let partial = self.frame.checksum_partial;
+        nat::rewrite_segment(self.frame.packet, &self.header, self.segment.protocol, end, to, change, partial);
     }
 
     #[inline(always)]
@@ -132,13 +150,13 @@ impl<'a, A: Address> Path<'a, A> {
         }
         let connection = self.table.get_mut(id).ok_or(Decision::Drop(DropReason::Internal))?;
         connection.hop = packet.ingress.client_hop;
-        let &mut Connection { method, server, server_port, change, destination, .. } = connection;
+        let &mut Connection { method, server, server_port, change, destination, timeout: source, .. } = connection;
         if !self.core.count_in(destination, packet.length()) {
             return self.orphaned(id, packet);
         }
-        let view = if method == Method::Nat { View::Client } else { View::ClientOnly };
+        let view = if method.is_two_way() { View::Client } else { View::ClientOnly };
         self.advance(id, view, packet.segment.flags);
-        self.send(packet, Target { method, address: server, port: server_port, change, destination })
+        self.send(packet, Target { method, address: server, port: server_port, change, destination, source })
     }
 
     /// A packet whose destination was removed.
@@ -175,11 +193,15 @@ impl<'a, A: Address> Path<'a, A> {
             return Err(Decision::Pass(PassReason::TtlExpired));
         }
         let connection = self.table.get_mut(id).ok_or(Decision::Drop(DropReason::Internal))?;
-        connection.answered = true;
-        let &mut Connection { service, service_port, hop, destination, change, .. } = connection;
+        connection.heard |= if packet.is_opening() { HEARD_SYN } else { HEARD_MORE };
+        let &mut Connection { service, service_port, hop, destination, change, method, .. } = connection;
+        let client = (connection.client, connection.client_port);
         self.core.count_out(destination, packet.length());
         self.advance(id, View::Server, packet.segment.flags);
         packet.rewrite(End::Source, (service, service_port), change.reversed());
+        if method == Method::FullNat {
+            packet.relabel(End::Destination, client);
+        }
         Ok(Decision::ToClient(hop))
     }
 
@@ -217,6 +239,7 @@ impl<'a, A: Address> Path<'a, A> {
         }
         match target.method {
             Method::Nat => packet.rewrite(End::Destination, (target.address, target.port), target.change),
+            Method::FullNat => return self.send_from_source(packet, target),
             Method::Tunnel => {
                 A::decrement_ttl(packet.frame.packet);
                 return Ok(Decision::Encapsulate(target.destination));
@@ -224,6 +247,35 @@ impl<'a, A: Address> Path<'a, A> {
             Method::Dr | Method::Local => A::decrement_ttl(packet.frame.packet),
         }
         Ok(Decision::ToServer(target.address.ip()))
+    }
+
+    /// Rewrites both ends, and names the client in the packets of a handshake where the service wants that.
+    #[inline(never)]
+    fn send_from_source(&mut self, packet: &mut Packet<'_, '_, A>, target: Target<A>) -> Result<Decision, Decision> {
+        let source = self.table.source(Source::unpack(target.source)).ok_or(Decision::Drop(DropReason::Internal))?;
+        let option = self.client_option(packet, target.destination);
+        packet.rewrite(End::Destination, (target.address, target.port), target.change);
+        packet.relabel(End::Source, source);
+        let ends = (source.0, target.address);
+        if let Some(longer) = option.and_then(|option| with_option(packet.frame, &packet.header, ends, option)) {
+            self.core.reply = Some((longer, packet.ingress.client_hop));
+            return Ok(Decision::Instead(target.destination));
+        }
+        Ok(Decision::ToServer(target.address.ip()))
+    }
+
+    /// For a SYN, and for the first packets after it: of these the server's kernel reads it.
+    fn client_option(&self, packet: &Packet<'_, '_, A>, destination: u32) -> Option<ClientOption> {
+        let owner = self.core.registry.destination(destination)?.owner;
+        let wanted = self.core.registry.service(owner)?.config.full_nat.client_option;
+        (wanted && self.is_early(packet) && packet.segment.protocol == Protocol::Tcp)
+            .then(|| packet.header.source.client_option(packet.segment.source_port))
+    }
+
+    /// Whether the server has sent nothing but its SYN so far.
+    fn is_early(&self, packet: &Packet<'_, '_, A>) -> bool {
+        let found = self.table.find(&packet.segment.key(&packet.header));
+        found.and_then(|(id, _)| self.table.get(id)).is_some_and(|connection| connection.heard & HEARD_MORE == 0)
     }
 
     /// Answers a client's packet with an ICMP error from the virtual address.

@@ -13,6 +13,8 @@ use crate::scheduler::Flow;
 use crate::service::{Destination, Protocol, ServiceId};
 use crate::verdict::{Decision, DropReason, HopId};
 
+/// Sources in use that are passed over for one connection: with more, the pool is as good as exhausted.
+const SOURCE_PROBES: usize = 256;
 const FULL: Decision = Decision::Drop(DropReason::ConnectionLimit);
 
 /// A destination chosen, with the template that it was chosen by.
@@ -30,8 +32,11 @@ impl<A: Address> Path<'_, A> {
             Some(persistence) => self.choose_by_template(service, packet, persistence)?,
             None => Choice { destination: self.choose(service, packet)?, control: NONE },
         };
-        let target = self.target(service, packet, choice, persistence.is_some())?;
-        if !self.is_one_packet(service, packet) {
+        let mut target = self.target(service, packet, choice, persistence.is_some())?;
+        if target.method == Method::FullNat {
+            target.source = self.source(service, packet, &target)?;
+        }
+        if target.method == Method::FullNat || !self.is_one_packet(service, packet) {
             self.remember(packet, choice, target)?;
         }
         self.count_connection(service, choice.destination, packet.header.end);
@@ -136,7 +141,7 @@ impl<A: Address> Path<'_, A> {
             method: held.map_or(Method::Local, Destination::method),
             template: true,
             inactive: false,
-            answered: false,
+            heard: 0,
             hop: HopId(0),
             destination,
             control: NONE,
@@ -165,7 +170,14 @@ impl<A: Address> Path<'_, A> {
         if let Some(port) = destination.local_port() {
             let (address, asked) = (packet.header.destination, packet.segment.destination_port);
             let change = nat::change((address, asked), (address, port));
-            return Ok(Target { method: Method::Nat, address, port, change, destination: choice.destination });
+            return Ok(Target {
+                method: Method::Nat,
+                address,
+                port,
+                change,
+                destination: choice.destination,
+                source: 0,
+            });
         }
         let method = destination.method();
         let address = A::from_ip(destination.config.address);
@@ -176,7 +188,21 @@ impl<A: Address> Path<'_, A> {
         let address = address.or(elsewhere).ok_or(internal)?;
         let port = if own { destination.config.port } else { asked };
         let change = nat::change((packet.header.destination, asked), (address, port));
-        Ok(Target { method, address, port, change, destination: choice.destination })
+        Ok(Target { method, address, port, change, destination: choice.destination, source: 0 })
+    }
+
+    /// The source that a server behind full NAT will see, packed.
+    fn source(&mut self, service: u32, packet: &Packet<'_, '_, A>, target: &Target<A>) -> Result<u32, Decision> {
+        let server = (target.address, target.port);
+        for _ in 0..SOURCE_PROBES {
+            let service = self.core.registry.service(service).ok_or(Decision::Drop(DropReason::Internal))?;
+            let pool = A::sources(&service.sources);
+            let Some((source, key)) = self.table.next_source(pool, server, packet.header.protocol) else { break };
+            if self.find_live(&key).is_none() {
+                return Ok(source.pack());
+            }
+        }
+        Err(Decision::Drop(DropReason::SourcesInUse))
     }
 
     fn is_one_packet(&self, service: u32, packet: &Packet<'_, '_, A>) -> bool {
@@ -197,18 +223,18 @@ impl<A: Address> Path<'_, A> {
             method: target.method,
             template: false,
             inactive: packet.segment.protocol != Protocol::Tcp,
-            answered: false,
+            heard: 0,
             hop: packet.ingress.client_hop,
             destination: choice.destination,
             control: choice.control,
             controlled: 0,
             expires: self.now,
-            timeout: 0,
+            timeout: target.source,
             change: target.change,
             links: Links::NONE,
         };
         let id = self.begin(connection).ok_or(FULL)?;
-        let view = if target.method == Method::Nat { View::Client } else { View::ClientOnly };
+        let view = if target.method.is_two_way() { View::Client } else { View::ClientOnly };
         self.advance(id, view, packet.segment.flags);
         Ok(())
     }

@@ -88,48 +88,45 @@ pub(crate) fn intact<A: Address>(packet: &[u8], header: &Header<A>) -> bool {
     packet.get(header.l4..header.end).is_some_and(|icmp| sum(icmp) == 0xffff)
 }
 
-/// Rewrites an error about a NAT connection and the packet quoted in it; its checksum is computed anew.
+/// Rewrites an error about a connection whose answers pass the director, and the packet quoted in it; its checksum is
+/// computed anew. `seen` is the end that the server sees.
 pub(crate) fn translate<A: Address>(
     packet: &mut [u8],
     header: &Header<A>,
     quote: &Quote<A>,
     connection: &Connection<A>,
+    seen: (A, u16),
     direction: Direction,
 ) {
-    let outer = match direction {
+    let client = (connection.client, connection.client_port);
+    let (from, to) = match direction {
+        Direction::FromClient if header.source == client.0 => (seen.0, connection.server),
+        Direction::FromClient => (header.source, connection.server),
+        Direction::FromServer => (connection.service, client.0),
+    };
+    A::set_source(packet, from, checksum::delta(header.source.sum(), from.sum()));
+    A::set_destination(packet, to, checksum::delta(header.destination.sum(), to.sum()));
+    let Some(quoted) = packet.get_mut(quote.start..header.end) else { return };
+    // The quoted packet went the other way than the error.
+    match direction {
         Direction::FromClient => {
-            let change = checksum::delta(header.destination.sum(), connection.server.sum());
-            A::set_destination(packet, connection.server, change);
-            (header.source, connection.server)
+            set_ends(quoted, &quote.header, (connection.server, connection.server_port), seen);
         }
         Direction::FromServer => {
-            let change = checksum::delta(header.source.sum(), connection.service.sum());
-            A::set_source(packet, connection.service, change);
-            (connection.service, header.destination)
+            set_ends(quoted, &quote.header, client, (connection.service, connection.service_port));
         }
-    };
-    let Some(quoted) = packet.get_mut(quote.start..header.end) else { return };
-    translate_quote(quoted, &quote.header, connection, direction);
+    }
     let Some(icmp) = packet.get_mut(header.l4..header.end) else { return };
     write(icmp, 2, 0);
-    let sum = !checksum::sum(icmp, pseudo(outer.0, outer.1, header));
+    let sum = !checksum::sum(icmp, pseudo(from, to, header));
     write(icmp, 2, sum);
 }
 
-/// The quoted packet went the other way than the error: what it had for a source is our destination.
-fn translate_quote<A: Address>(quoted: &mut [u8], inner: &Header<A>, connection: &Connection<A>, direction: Direction) {
-    match direction {
-        Direction::FromClient => {
-            let change = checksum::delta(inner.source.sum(), connection.server.sum());
-            A::set_source(quoted, connection.server, change);
-            write(quoted, inner.l4, connection.server_port);
-        }
-        Direction::FromServer => {
-            let change = checksum::delta(inner.destination.sum(), connection.service.sum());
-            A::set_destination(quoted, connection.service, change);
-            write(quoted, inner.l4 + 2, connection.service_port);
-        }
-    }
+fn set_ends<A: Address>(quoted: &mut [u8], inner: &Header<A>, source: (A, u16), destination: (A, u16)) {
+    A::set_source(quoted, source.0, checksum::delta(inner.source.sum(), source.0.sum()));
+    A::set_destination(quoted, destination.0, checksum::delta(inner.destination.sum(), destination.0.sum()));
+    write(quoted, inner.l4, source.1);
+    write(quoted, inner.l4 + 2, destination.1);
 }
 
 fn pseudo<A: Address>(source: A, destination: A, header: &Header<A>) -> u32 {

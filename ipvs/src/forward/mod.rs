@@ -1,5 +1,6 @@
 //! How a packet is rewritten for its next hop.
 
+pub(crate) mod client_option;
 pub(crate) mod icmp;
 pub(crate) mod nat;
 pub(crate) mod tunnel;

@@ -3,9 +3,6 @@
 use std::fmt;
 use std::ops::Deref;
 
-/// Long enough for the longest error (RFC 4443: the IPv6 minimum MTU).
-const CAPACITY: usize = 1280;
-
 /// An error that the director reports to a sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IcmpError {
@@ -56,11 +53,14 @@ impl IcmpError {
 /// A whole IP packet that the engine made; dereferences to its bytes.
 #[derive(Clone)]
 pub struct ReplyBuffer {
-    bytes: [u8; CAPACITY],
+    bytes: [u8; ReplyBuffer::CAPACITY],
     length: usize,
 }
 
 impl ReplyBuffer {
+    /// Long enough for the longest error (RFC 4443: the IPv6 minimum MTU).
+    pub(crate) const CAPACITY: usize = 1280;
+
     /// Appends as much as fits.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         let free = self.bytes.get_mut(self.length..).unwrap_or_default();
@@ -75,7 +75,7 @@ impl ReplyBuffer {
 
 impl Default for ReplyBuffer {
     fn default() -> Self {
-        ReplyBuffer { bytes: [0; CAPACITY], length: 0 }
+        ReplyBuffer { bytes: [0; ReplyBuffer::CAPACITY], length: 0 }
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::checksum;
 use super::icmp::ReplyBuffer;
-use super::{Fragment, Header, word, write};
+use super::{Fragment, Header, read, word, write};
 use crate::verdict::PassReason;
 
 pub(crate) const SOURCE: usize = 12;
@@ -82,6 +82,13 @@ pub(crate) fn set_address(packet: &mut [u8], at: usize, address: Ipv4Addr, chang
     }
     let field = word([fixed[CHECKSUM], fixed[CHECKSUM + 1]]);
     [fixed[CHECKSUM], fixed[CHECKSUM + 1]] = checksum::update(field, u32::from(change)).to_be_bytes();
+}
+
+/// Another length, with its checksum.
+pub(crate) fn set_length(packet: &mut [u8], length: usize) {
+    let (Some(old), Some(field)) = (read(packet, 2), read(packet, CHECKSUM)) else { return };
+    write(packet, 2, length as u16);
+    write(packet, CHECKSUM, checksum::update(field, u32::from(checksum::delta(u32::from(old), length as u32))));
 }
 
 /// What a TTL less by one does to the checksum: the word of TTL and protocol falls by 0x100.

@@ -98,6 +98,10 @@ pub(crate) fn set_address(packet: &mut [u8], at: usize, address: Ipv6Addr) {
     }
 }
 
+pub(crate) fn set_length(packet: &mut [u8], length: usize) {
+    write(packet, 4, length.saturating_sub(HEADER) as u16);
+}
+
 pub(crate) fn decrement_hop_limit(packet: &mut [u8]) {
     if let Some(limit) = packet.get_mut(HOP_LIMIT) {
         *limit = limit.wrapping_sub(1);

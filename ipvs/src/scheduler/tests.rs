@@ -26,7 +26,8 @@ impl Bench {
         let id = ServiceId::Address(ServiceKey { protocol: Protocol::Tcp, address, port: 80 });
         let mut registry = Registry::new([1, 2]);
         let scheduler: SchedulerKind = scheduler.parse().unwrap();
-        let config = ServiceConfig { id, scheduler, flags, persistence: None, one_packet: false };
+        let config =
+            ServiceConfig { id, scheduler, flags, persistence: None, one_packet: false, full_nat: Default::default() };
         registry.add_service(config).unwrap();
         Bench { registry, id, load, client_port: 20000 }
     }

@@ -1,8 +1,9 @@
 //! What the daemon asks for.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::address::Address;
 use crate::forward::tunnel::Tunnel;
 use crate::persistence::Persistence;
 use crate::scheduler::{SchedulerFlags, SchedulerKind};
@@ -98,8 +99,44 @@ pub struct ServiceConfig {
     pub flags: SchedulerFlags,
     /// `ipvsadm -p`.
     pub persistence: Option<Persistence>,
-    /// `ipvsadm -o`: every UDP packet is scheduled alone.
+    /// `ipvsadm -o`: every UDP packet is scheduled alone. A server behind full NAT has no use for it.
     pub one_packet: bool,
+    /// What its destinations behind full NAT need.
+    pub full_nat: FullNat,
+}
+
+/// Where full NAT takes its source addresses from, and what it tells the server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FullNat {
+    /// Inclusive ranges of addresses of this host, of which [`FullNat::MOST_ADDRESSES`] count. Each carries
+    /// [`FullNat::PORTS`] connections to each server's port.
+    pub sources: Vec<(IpAddr, IpAddr)>,
+    /// A TCP option names the client in the packets of the handshake ("TOA": kind 254 with port and IPv4 address, kind
+    /// 253 with port and IPv6 address).
+    pub client_option: bool,
+}
+
+impl FullNat {
+    /// More source addresses are not used.
+    pub const MOST_ADDRESSES: usize = 1024;
+    /// The ports of a source address: below those that Linux gives to the host's own connections.
+    pub const PORTS: std::ops::Range<u16> = 1024..32_768;
+
+    /// All addresses of a family.
+    pub(crate) fn addresses<A: Address>(&self) -> Vec<A> {
+        let number = |address| match address {
+            IpAddr::V4(address) => u128::from(address.to_bits()),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        let address = |number: u128, like: IpAddr| match like {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(number as u32)),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(number)),
+        };
+        let range = |&(first, last): &(IpAddr, IpAddr)| {
+            (number(first)..=number(last)).take(Self::MOST_ADDRESSES).map(move |number| address(number, first))
+        };
+        self.sources.iter().flat_map(range).filter_map(A::from_ip).take(Self::MOST_ADDRESSES).collect()
+    }
 }
 
 /// How packets reach a destination.
@@ -109,6 +146,9 @@ pub enum Forwarding {
     Nat,
     /// Only the MAC addresses change (`-g`). The destination's port is the service's.
     Dr,
+    /// As `Nat`, and the director puts an address of its own in the place of the client's: the server may be anywhere
+    /// that answers it.
+    FullNat,
     /// The packet travels inside another one (`-i`). The destination's port is the service's.
     Tunnel(Tunnel),
     /// The host itself serves the virtual address: packets are left as they are. A loopback destination is always

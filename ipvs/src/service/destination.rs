@@ -89,6 +89,7 @@ impl Destination {
             _ if self.config.address.is_loopback() => Method::Local,
             Forwarding::Local => Method::Local,
             Forwarding::Nat => Method::Nat,
+            Forwarding::FullNat => Method::FullNat,
             Forwarding::Tunnel(_) => Method::Tunnel,
             Forwarding::Dr => Method::Dr,
         }
@@ -144,7 +145,7 @@ pub(super) fn admit(mut config: DestinationConfig, service: &ServiceId) -> Resul
         if !same_family && !matches!(config.forwarding, Forwarding::Local | Forwarding::Tunnel(_)) {
             return Err(Error::FamilyMismatch);
         }
-        if config.forwarding != Forwarding::Nat {
+        if !matches!(config.forwarding, Forwarding::Nat | Forwarding::FullNat) {
             config.port = key.port;
         }
     }

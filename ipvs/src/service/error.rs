@@ -17,6 +17,8 @@ pub enum Error {
     OutOfRange,
     /// The destination's address is of another family than the service's.
     FamilyMismatch,
+    /// A destination behind full NAT, and a service without source addresses of its family.
+    NoSource,
     /// Port 0 without persistence.
     ZeroPort,
     /// One-packet scheduling of a protocol other than UDP.
@@ -32,6 +34,7 @@ impl fmt::Display for Error {
             Error::NoSuchDestination => "No such destination",
             Error::OutOfRange => "Numerical result out of range",
             Error::FamilyMismatch => "Destination and service are of different address families",
+            Error::NoSource => "Full NAT needs a source pool of the service's address family",
             Error::ZeroPort => "Zero port specified for non-persistent service",
             Error::OnePacketNeedsUdp => "One-Packet Scheduling is only for UDP virtual services",
         })

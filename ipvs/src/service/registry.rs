@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use siphasher::sip::SipHasher13;
 
 use super::destination::{Destination, admit};
-use super::{DestinationConfig, Error, Protocol, ServiceConfig, ServiceId, ServiceKey};
+use super::{DestinationConfig, Error, Forwarding, Protocol, ServiceConfig, ServiceId, ServiceKey, Sources};
 use crate::connection::NONE;
 use crate::scheduler::{Flow, Pool, Schedule};
 use crate::stats::{Estimator, Rates, Stats};
@@ -17,6 +17,8 @@ pub(crate) struct Service {
     pub(crate) config: ServiceConfig,
     /// Numbers of its destinations: the latest added first, as in the kernel.
     pub(crate) order: Vec<u32>,
+    /// The source addresses of full NAT.
+    pub(crate) sources: Sources,
     scheduler: Box<dyn Schedule>,
     pub(crate) stats: Stats,
     pub(crate) estimator: Estimator,
@@ -134,8 +136,15 @@ impl Registry {
         }
         let id = config.id;
         let scheduler = config.scheduler.build(config.flags, self.seed);
-        let service =
-            Service { config, order: Vec::new(), scheduler, stats: Stats::default(), estimator: Estimator::default() };
+        let sources = Sources::new(&config.full_nat);
+        let service = Service {
+            config,
+            order: Vec::new(),
+            sources,
+            scheduler,
+            stats: Stats::default(),
+            estimator: Estimator::default(),
+        };
         let number = self.place(service);
         self.numbers.insert(id, number);
         self.marks += usize::from(matches!(id, ServiceId::Fwmark(_)));
@@ -160,6 +169,7 @@ impl Registry {
             service.scheduler = config.scheduler.build(config.flags, seed);
             service.scheduler.changed(Pool::new(&service.order, &self.destinations));
         }
+        service.sources = Sources::new(&config.full_nat);
         service.config = config;
         Ok(())
     }
@@ -180,12 +190,22 @@ impl Registry {
     pub(crate) fn add_destination(&mut self, id: &ServiceId, config: DestinationConfig) -> Result<(), Error> {
         let owner = self.number(id)?;
         let config = admit(config, id)?;
+        self.check_sources(owner, &config)?;
         if self.position(owner, &config).is_some() {
             return Err(Error::DestinationExists);
         }
         let number = self.revive(id, owner, &config).unwrap_or_else(|| self.new_destination(id, owner, config));
         self.change(owner, |service| service.order.insert(0, number));
         Ok(())
+    }
+
+    fn check_sources(&self, owner: u32, config: &DestinationConfig) -> Result<(), Error> {
+        let service = self.service(owner).ok_or(Error::NoSuchService)?;
+        let family = |(first, _): &(IpAddr, IpAddr)| first.is_ipv4() == config.address.is_ipv4();
+        match config.forwarding {
+            Forwarding::FullNat if !service.config.full_nat.sources.iter().any(family) => Err(Error::NoSource),
+            _ => Ok(()),
+        }
     }
 
     /// A removed destination that connections still refer to comes back with its counters.
@@ -221,6 +241,7 @@ impl Registry {
     pub(crate) fn edit_destination(&mut self, id: &ServiceId, config: DestinationConfig) -> Result<(), Error> {
         let owner = self.number(id)?;
         let config = admit(config, id)?;
+        self.check_sources(owner, &config)?;
         let (_, number) = self.position(owner, &config).ok_or(Error::NoSuchDestination)?;
         if let Some(destination) = self.destination_mut(number) {
             destination.edit(config);

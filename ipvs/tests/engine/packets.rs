@@ -69,7 +69,9 @@ impl Bench {
         let scheduler = words[2].parse().unwrap();
         let flags = SchedulerFlags::default();
         let one_packet = words.contains(&"ops");
-        self.director.add_service(ServiceConfig { id, scheduler, flags, persistence, one_packet }).unwrap();
+        self.director
+            .add_service(ServiceConfig { id, scheduler, flags, persistence, one_packet, full_nat: Default::default() })
+            .unwrap();
         self.service = Some(id);
     }
 
@@ -133,6 +135,7 @@ impl Bench {
             Verdict::Pass(reason) => format!("pass {reason}"),
             Verdict::Drop(reason) => format!("drop {reason}"),
             Verdict::ToServer { address } => format!("to-server {address} {}", describe::packet(packet)),
+            Verdict::Instead { address, packet } => format!("instead {address} {}", describe::packet(&packet)),
             Verdict::Encapsulate { address, .. } => format!("tunnel {address} {}", describe::packet(packet)),
             Verdict::ToClient { hop } => {
                 assert_eq!(hop, HopId(1), "answers go back where the client's packets come from");

@@ -161,7 +161,7 @@ fn claims_name_services_and_translated_servers() {
     world.remove(2);
     let key = |address: &str| ServiceKey { protocol: Protocol::Tcp, address: address.parse().unwrap(), port: 80 };
     let servers = ["10.1.0.1", "10.1.0.3"].map(key).to_vec();
-    let wanted = Claims { services: vec![key(VIP)], servers, marks: vec![] };
+    let wanted = Claims { services: vec![key(VIP)], servers, marks: vec![], sources: vec![] };
     assert_eq!(world.director.claims(), wanted, "server 3 is gone but has a connection");
 }
 

@@ -47,6 +47,8 @@ pub(super) struct Claims {
     pub(super) own: BTreeSet<IpAddr>,
     /// Packets with these firewall marks belong to the engine.
     pub(super) marks: BTreeSet<u32>,
+    /// Own addresses to which servers behind full NAT answer: such packets belong to the engine if their port is full NAT's.
+    pub(super) sources: BTreeSet<IpAddr>,
 }
 
 /// What cannot be taken from the packet socket.
@@ -87,6 +89,7 @@ impl Claims {
             SetName::ServicesAnyPort => flows(&self.services, true),
             SetName::Servers => flows(&self.servers, false),
             SetName::ServersAnyPort => flows(&self.servers, true),
+            SetName::Sources => self.sources.iter().filter(|a| a.is_ipv6() == v6).map(|a| address_key(*a)).collect(),
             SetName::Own => self.own.iter().filter(|a| a.is_ipv6() == v6).map(|a| address_key(*a)).collect(),
         }
     }

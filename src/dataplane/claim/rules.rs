@@ -5,12 +5,13 @@
 //!   set services4 { ipv4_addr . inet_proto . inet_service }      (and services6)
 //!   set servers4  { ipv4_addr . inet_proto . inet_service }      (and servers6)
 //!   set anyport-services4, anyport-servers4 { ipv4_addr . inet_proto }
-//!   set own4      { ipv4_addr }                                  (and own6)
+//!   set own4, sources4 { ipv4_addr }                             (and own6, sources6)
 //!   chain claimed {
 //!     meta pkttype != host accept
 //!     ether type ip ip daddr . meta l4proto . th dport @services4 drop
 //!     ether type ip ip saddr . meta l4proto . th sport @servers4 ip daddr != @own4 drop
-//!     (and both without the port, and all of them for ip6)
+//!     ether type ip ip saddr . meta l4proto . th sport @servers4 ip daddr @sources4 th dport < 32768 drop
+//!     (and all without the port, and all of them for ip6)
 //!   }
 //!   chain in2 { type filter hook ingress device eth0 priority -500; jump claimed }
 //! }
@@ -22,6 +23,8 @@
 //! ```
 
 use std::net::IpAddr;
+
+use standfast_ipvs::FullNat;
 
 use crate::dataplane::netlink::{APPEND, CREATE, EXCLUSIVE, REQUEST, Writer};
 
@@ -49,6 +52,7 @@ const META_MARK: u32 = 3;
 const META_NFPROTO: u32 = 15;
 const META_PKTTYPE: u32 = 19;
 const NOT_EQUAL: u32 = 1;
+const LESS: u32 = 2;
 
 /// `nft`'s numbers for ipv4_addr, ipv6_addr, inet_proto, inet_service: they only make `nft list` readable.
 const TYPE_PROTOCOL: u32 = 12;
@@ -69,12 +73,14 @@ pub(in crate::dataplane) enum SetName {
     ServersAnyPort,
     /// The host's own addresses.
     Own,
+    /// Those of them that full NAT uses.
+    Sources,
 }
 
 impl SetName {
     /// Every set.
-    pub(super) const ALL: [Self; 5] =
-        [Self::Services, Self::ServicesAnyPort, Self::Servers, Self::ServersAnyPort, Self::Own];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Services, Self::ServicesAnyPort, Self::Servers, Self::ServersAnyPort, Self::Own, Self::Sources];
 
     fn text(self, v6: bool) -> &'static str {
         match (self, v6) {
@@ -88,6 +94,8 @@ impl SetName {
             (Self::ServersAnyPort, true) => "anyport-servers6",
             (Self::Own, false) => "own4",
             (Self::Own, true) => "own6",
+            (Self::Sources, false) => "sources4",
+            (Self::Sources, true) => "sources6",
         }
     }
 }
@@ -154,6 +162,12 @@ impl<'a> Batch<'a> {
                 self.rule(COMMON_CHAIN, |r| {
                     r.flow(name, v6).look_up(name, v6, false);
                     r.address(v6, false).look_up(SetName::Own, v6, true).verdict(DROP, None);
+                });
+                self.rule(COMMON_CHAIN, |r| {
+                    r.flow(name, v6).look_up(name, v6, false);
+                    r.address(v6, false).look_up(SetName::Sources, v6, false);
+                    r.payload(TRANSPORT_HEADER, 2, 2, REGISTER[0]);
+                    r.compare(LESS, REGISTER[0], &FullNat::PORTS.end.to_be_bytes()).verdict(DROP, None);
                 });
             }
         }
@@ -229,7 +243,7 @@ impl<'a> Batch<'a> {
         let table = self.table;
         let address = if v6 { (TYPE_IPV6, 16) } else { (TYPE_IPV4, 4) };
         let (kind, length) = match name {
-            SetName::Own => address,
+            SetName::Own | SetName::Sources => address,
             SetName::ServicesAnyPort | SetName::ServersAnyPort => ((address.0 << 6) | TYPE_PROTOCOL, address.1 + 4),
             SetName::Services | SetName::Servers => {
                 ((address.0 << 12) | (TYPE_PROTOCOL << 6) | TYPE_PORT, address.1 + 8)

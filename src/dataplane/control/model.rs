@@ -41,6 +41,7 @@ pub(super) fn claims(director: &Director, own: std::collections::BTreeSet<std::n
         servers: claims.servers.iter().map(flow).collect(),
         own,
         marks: claims.marks.iter().copied().collect(),
+        sources: claims.sources.iter().copied().collect(),
     }
 }
 
@@ -51,6 +52,7 @@ pub(super) fn union(first: &Claims, second: &Claims) -> Claims {
         servers: first.servers.union(&second.servers).copied().collect(),
         own: second.own.clone(),
         marks: first.marks.union(&second.marks).copied().collect(),
+        sources: first.sources.union(&second.sources).copied().collect(),
     }
 }
 
@@ -80,6 +82,7 @@ mod tests {
                 flags: SchedulerFlags::default(),
                 persistence: None,
                 one_packet: false,
+                full_nat: Default::default(),
             };
             director.add_service(config).unwrap();
             for n in 1..=servers {

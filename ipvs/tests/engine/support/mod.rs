@@ -41,6 +41,7 @@ pub fn service(protocol: Protocol, socket: SocketAddr, scheduler: SchedulerKind)
         flags: SchedulerFlags::default(),
         persistence: None,
         one_packet: false,
+        full_nat: Default::default(),
     }
 }
 
