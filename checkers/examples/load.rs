@@ -4,8 +4,8 @@
 //! lateness, memory for each idle checker, and how long a server that goes away takes to be noticed.
 
 use standfast_checkers::{
-    CheckEvent, CheckerId, CheckerSpec, ConnectSpec, HttpProtocol, HttpSpec, HttpUrl, JudgeSettings, ProbeSpec, Runner,
-    RunnerOptions,
+    CheckEvent, CheckerId, CheckerSpec, ConnectSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, JudgeSettings,
+    ProbeSpec, Runner, RunnerOptions,
 };
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -102,6 +102,8 @@ fn spec(id: u64, target: SocketAddr, http: bool) -> CheckerSpec {
         digest: None,
         status_codes: vec![(200, 200)],
         pattern: None,
+        body_match: None,
+        tls_compliant: false,
     };
     let probe = if http {
         let protocol = HttpProtocol::V1_0;
@@ -112,6 +114,7 @@ fn spec(id: u64, target: SocketAddr, http: bool) -> CheckerSpec {
             protocol,
             fast_recovery: false,
             urls: vec![url],
+            extras: HttpExtras::default(),
         })
     } else {
         ProbeSpec::Tcp(connect)

@@ -20,6 +20,6 @@ pub use judge::JudgeSettings;
 pub use pattern::{BodyPattern, PatternError, PatternSettings};
 pub use runner::{Runner, RunnerOptions, Statistics};
 pub use spec::{
-    CheckEvent, CheckerId, CheckerSpec, ConnectSpec, DnsSpec, HttpProtocol, HttpSpec, HttpUrl, MiscSpec, ProbeSpec,
-    SmtpSpec, UdpReply, UdpSpec,
+    CheckEvent, CheckerId, CheckerSpec, ConnectSpec, DnsSpec, GrpcSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl,
+    MiscSpec, ProbeSpec, SmtpSpec, UdpReply, UdpSpec,
 };

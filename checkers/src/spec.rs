@@ -88,6 +88,8 @@ pub enum ProbeSpec {
     Udp(UdpSpec),
     /// `PING_CHECK`; ports do not matter.
     Ping(ConnectSpec),
+    /// `GRPC_CHECK`.
+    Grpc(GrpcSpec),
 }
 
 impl ProbeSpec {
@@ -104,6 +106,7 @@ impl ProbeSpec {
             Self::Dns(_) => JudgeKind::Dns,
             Self::Udp(_) => JudgeKind::Udp,
             Self::Ping(_) => JudgeKind::Ping,
+            Self::Grpc(_) => JudgeKind::Grpc,
         }
     }
 }
@@ -145,8 +148,25 @@ pub struct HttpSpec {
     pub protocol: HttpProtocol,
     /// `fast_recovery`: URLs are checked without pauses until the first verdict and while recovering.
     pub fast_recovery: bool,
+    /// What keepalived does not ask for.
+    pub extras: HttpExtras,
     /// `url` blocks, checked in turn, one an attempt. With none the checker never probes and never gives a verdict.
     pub urls: Vec<HttpUrl>,
+}
+
+/// What a request carries, and an answer is measured by, beyond keepalived's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HttpExtras {
+    /// `method`; `None` is GET.
+    pub method: Option<String>,
+    /// `header`: names and values behind keepalived's own headers; one of the same name is replaced.
+    pub headers: Vec<(String, String)>,
+    /// `basic_auth`: user and password.
+    pub basic_auth: Option<(String, String)>,
+    /// `sni_name`: the name in the TLS greeting in place of the virtual host.
+    pub sni_name: Option<String>,
+    /// `tls_expiry_min`: the time for which the server's certificate must still be valid.
+    pub expiry_min: Option<Duration>,
 }
 
 /// `http_protocol`.
@@ -173,6 +193,10 @@ pub struct HttpUrl {
     pub status_codes: Vec<(u16, u16)>,
     /// `regex` and its companions.
     pub pattern: Option<BodyPattern>,
+    /// `body_match`: text that the beginning of the body must contain.
+    pub body_match: Option<String>,
+    /// `tls_compliant`: an answer that ends without the farewell of TLS is a failure.
+    pub tls_compliant: bool,
 }
 
 /// `MISC_CHECK`.
@@ -191,6 +215,17 @@ pub struct SmtpSpec {
     pub connect: ConnectSpec,
     /// `helo_name`; keepalived's default is `smtpchecker.keepalived.org`.
     pub helo_name: String,
+}
+
+/// `GRPC_CHECK`: the unary `Check` of grpc.health.v1, answered with SERVING.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrpcSpec {
+    /// Where to connect. Each step (connect with TLS, answer) may take `timeout`.
+    pub connect: ConnectSpec,
+    /// The service asked about; empty is the server as a whole.
+    pub service: String,
+    /// HTTP/2 over TLS (ALPN `h2`), without an opinion about certificates; else with prior knowledge.
+    pub tls: bool,
 }
 
 /// `DNS_CHECK`: one question over UDP, any answer without an error code.

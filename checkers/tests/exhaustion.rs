@@ -6,15 +6,22 @@ use standfast_checkers::judge::Attempt;
 use standfast_checkers::probe::attempt;
 use standfast_checkers::script::Command;
 use standfast_checkers::{
-    ConnectSpec, DnsSpec, HttpProtocol, HttpSpec, HttpUrl, MiscSpec, ProbeSpec, SmtpSpec, UdpSpec,
+    ConnectSpec, DnsSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, MiscSpec, ProbeSpec, SmtpSpec, UdpSpec,
 };
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
 fn http(connect: &ConnectSpec, path: &str) -> ProbeSpec {
-    let url =
-        HttpUrl { path: path.to_owned(), virtualhost: None, digest: None, status_codes: Vec::new(), pattern: None };
+    let url = HttpUrl {
+        path: path.to_owned(),
+        virtualhost: None,
+        digest: None,
+        status_codes: Vec::new(),
+        pattern: None,
+        body_match: None,
+        tls_compliant: false,
+    };
     ProbeSpec::Http(HttpSpec {
         connect: connect.clone(),
         tls: false,
@@ -22,6 +29,7 @@ fn http(connect: &ConnectSpec, path: &str) -> ProbeSpec {
         protocol: HttpProtocol::V1_0,
         fast_recovery: false,
         urls: vec![url],
+        extras: HttpExtras::default(),
     })
 }
 

@@ -4,7 +4,9 @@
 use md5::{Digest, Md5};
 use standfast_checkers::judge::{Attempt, Evidence};
 use standfast_checkers::probe::attempt;
-use standfast_checkers::{BodyPattern, ConnectSpec, HttpProtocol, HttpSpec, HttpUrl, PatternSettings, ProbeSpec};
+use standfast_checkers::{
+    BodyPattern, ConnectSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, PatternSettings, ProbeSpec,
+};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -97,12 +99,28 @@ fn wait_for(address: SocketAddr) {
 }
 
 fn url(path: &str) -> HttpUrl {
-    HttpUrl { path: path.to_owned(), virtualhost: None, digest: None, status_codes: Vec::new(), pattern: None }
+    HttpUrl {
+        path: path.to_owned(),
+        virtualhost: None,
+        digest: None,
+        status_codes: Vec::new(),
+        pattern: None,
+        body_match: None,
+        tls_compliant: false,
+    }
 }
 
 fn spec(target: SocketAddr, tls: bool, protocol: HttpProtocol, url: HttpUrl) -> ProbeSpec {
     let connect = ConnectSpec::new(target, Duration::from_secs(5));
-    ProbeSpec::Http(HttpSpec { connect, tls, enable_sni: true, protocol, fast_recovery: false, urls: vec![url] })
+    ProbeSpec::Http(HttpSpec {
+        connect,
+        tls,
+        enable_sni: true,
+        protocol,
+        fast_recovery: false,
+        urls: vec![url],
+        extras: HttpExtras::default(),
+    })
 }
 
 fn failure(attempt: Attempt) -> String {

@@ -5,7 +5,7 @@
 use standfast_checkers::probe::attempt;
 use standfast_checkers::script::Command;
 use standfast_checkers::{
-    ConnectSpec, DnsSpec, HttpProtocol, HttpSpec, HttpUrl, MiscSpec, ProbeSpec, SmtpSpec, UdpReply, UdpSpec,
+    ConnectSpec, DnsSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, MiscSpec, ProbeSpec, SmtpSpec, UdpReply, UdpSpec,
 };
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -38,8 +38,15 @@ async fn refusing() -> SocketAddr {
 }
 
 fn http(connect: ConnectSpec, tls: bool, path: &str) -> ProbeSpec {
-    let url =
-        HttpUrl { path: path.to_owned(), virtualhost: None, digest: None, status_codes: Vec::new(), pattern: None };
+    let url = HttpUrl {
+        path: path.to_owned(),
+        virtualhost: None,
+        digest: None,
+        status_codes: Vec::new(),
+        pattern: None,
+        body_match: None,
+        tls_compliant: false,
+    };
     ProbeSpec::Http(HttpSpec {
         connect,
         tls,
@@ -47,6 +54,7 @@ fn http(connect: ConnectSpec, tls: bool, path: &str) -> ProbeSpec {
         protocol: HttpProtocol::V1_0,
         fast_recovery: false,
         urls: vec![url],
+        extras: HttpExtras::default(),
     })
 }
 

@@ -4,12 +4,13 @@ use super::names;
 use standfast_checkers::pool::{PoolChecker, PoolConfig, ServerConfig, ServerId, SorryConfig};
 use standfast_checkers::script::Command;
 use standfast_checkers::{
-    BodyPattern, CheckerId, CheckerSpec, ConnectSpec, DnsSpec, HttpProtocol, HttpSpec, HttpUrl, JudgeSettings,
-    MiscSpec, PatternSettings, ProbeSpec, SmtpSpec, UdpReply, UdpSpec,
+    BodyPattern, CheckerId, CheckerSpec, ConnectSpec, DnsSpec, GrpcSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl,
+    JudgeSettings, MiscSpec, PatternSettings, ProbeSpec, SmtpSpec, UdpReply, UdpSpec,
 };
 use standfast_parser::model::{
     self, Checker, CheckerKind, HttpCheck, MiscCheck, Protocol, RealServer, Script, UdpCheck, VirtualServer,
 };
+use std::time::Duration;
 
 /// Makes a script of the file a command that may run; `None` drops it.
 pub type Prepare<'a> = dyn FnMut(&Script) -> Option<Command> + 'a;
@@ -90,11 +91,13 @@ fn probe(checker: &Checker, prepare: &mut Prepare<'_>) -> Option<ProbeSpec> {
             record_type: DnsSpec::type_number(record).unwrap_or(DnsSpec::SOA),
             name: name.clone(),
         })),
+        CheckerKind::Grpc { service, tls } => {
+            Some(ProbeSpec::Grpc(GrpcSpec { connect: connect(checker), service: service.clone(), tls: *tls }))
+        }
         CheckerKind::Ping => Some(ProbeSpec::Ping(connect(checker))),
         CheckerKind::Udp(check) => Some(ProbeSpec::Udp(udp(checker, check))),
         // These make no attempts: the pools hear of what they follow.
         CheckerKind::File(_) | CheckerKind::Bfd(_) => None,
-        CheckerKind::Grpc { .. } => None,
     }
 }
 
@@ -120,6 +123,13 @@ fn http(checker: &Checker, check: &HttpCheck) -> HttpSpec {
             model::HttpProtocol::V1_1 => HttpProtocol::V1_1,
         },
         fast_recovery: check.fast_recovery,
+        extras: HttpExtras {
+            method: check.method.clone(),
+            headers: check.headers.clone(),
+            basic_auth: check.basic_auth.clone(),
+            sni_name: check.sni_name.clone(),
+            expiry_min: check.tls_expiry_min.map(|days| Duration::from_secs(u64::from(days) * 86_400)),
+        },
         urls: check
             .urls
             .iter()
@@ -129,6 +139,8 @@ fn http(checker: &Checker, check: &HttpCheck) -> HttpSpec {
                 digest: url.digest,
                 status_codes: url.status_codes.clone(),
                 pattern: pattern(url),
+                body_match: url.body_match.clone(),
+                tls_compliant: url.tls_compliant,
             })
             .collect(),
     }
@@ -170,7 +182,6 @@ fn misc(check: &MiscCheck, prepare: &mut Prepare<'_>) -> Option<ProbeSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn checker(kind: CheckerKind) -> Checker {
         Checker {

@@ -59,6 +59,8 @@ pub enum JudgeKind {
     Udp,
     /// `PING_CHECK`.
     Ping,
+    /// `GRPC_CHECK`.
+    Grpc,
 }
 
 /// What came of one attempt.

@@ -42,7 +42,7 @@ impl Judge {
     fn retries_left(&self) -> bool {
         let left = self.standing.tries < self.settings.retry;
         match self.kind {
-            JudgeKind::Dns | JudgeKind::Udp | JudgeKind::Ping => self.vulnerable() && left,
+            JudgeKind::Dns | JudgeKind::Udp | JudgeKind::Ping | JudgeKind::Grpc => self.vulnerable() && left,
             _ => left,
         }
     }
@@ -62,6 +62,7 @@ impl Judge {
             JudgeKind::Smtp | JudgeKind::Dns => return None,
             JudgeKind::Udp => "UDP_CHECK",
             JudgeKind::Ping => "ICMP CHECK",
+            JudgeKind::Grpc => "GRPC_CHECK",
             _ => "TCP_CHECK",
         };
         if retry == 0 || !self.standing.has_run {
@@ -110,6 +111,7 @@ impl Judge {
         match self.kind {
             JudgeKind::Udp => "=> UDP CHECK succeed on service <=",
             JudgeKind::Ping => "=> ICMP CHECK succeed on service <=",
+            JudgeKind::Grpc => "=> GRPC CHECK succeed on service <=",
             JudgeKind::Dns => "=> DNS_CHECK: succeed on service <=",
             JudgeKind::Smtp => "=> CHECK succeed on service <=",
             _ => "=> TCP CHECK succeed on service <=",
@@ -128,6 +130,7 @@ impl Judge {
         match self.kind {
             JudgeKind::Udp => "UDP",
             JudgeKind::Ping => "ICMP",
+            JudgeKind::Grpc => "GRPC",
             _ => "TCP",
         }
     }

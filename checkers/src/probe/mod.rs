@@ -3,6 +3,7 @@
 mod connect;
 mod datagram;
 mod dns;
+mod grpc;
 mod http;
 mod misc;
 mod ping;
@@ -24,6 +25,7 @@ pub async fn attempt(spec: &ProbeSpec, url: usize) -> Attempt {
         ProbeSpec::Dns(dns) => dns::attempt(dns).await,
         ProbeSpec::Udp(udp) => udp::attempt(udp).await,
         ProbeSpec::Ping(connect) => ping::attempt(connect).await,
+        ProbeSpec::Grpc(grpc) => grpc::attempt(grpc).await,
     }
 }
 

@@ -48,7 +48,7 @@ keywords! { HTTP_OWN {
     k("virtualhost", Word, "STR", "rs/vs", "Host header", 2);
     k("http_protocol", Word, "1.0 / 1.1 / 1.0C", "1.0", "", 2);
     k("enable_sni", Switch, "[BOOL]", "off", "SSL_GET only", 2);
-    k("sni_name", Word, "STR", "-", "", 3).since_2_3().accepted();
+    k("sni_name", Word, "STR", "-", "", 3).since_2_3();
     k("fast_recovery", Switch, "[BOOL]", "off", "", 3);
     k("url", Nested, "{ block }", "required >=1", "checked in turn, one per delay_loop", 1);
 } }
@@ -68,14 +68,14 @@ keywords! { URL_OWN {
     k("regex_min_offset", integer(0, 4294967295), "N", "0", "", 3);
     k("regex_max_offset", integer(0, 4294967295), "N", "none", "", 3);
     k("regex_stack", Words, "START MAX", "-", "JIT stack", 3);
-    k("tls_compliant", Switch, "[BOOL]", "off", "", 3).since_2_3().accepted();
+    k("tls_compliant", Switch, "[BOOL]", "off", "", 3).since_2_3();
 } }
 
 /// `/virtual_server/real_server/HTTP_GET/url`.
 pub(crate) static URL: Block = Block::new("/virtual_server/real_server/HTTP_GET/url", &[URL_OWN, URL_EXTRAS]);
 
 keywords! { SSL_GET_OWN {
-    k("tls_compliant", Switch, "[BOOL]", "off", "", 3).since_2_3().accepted();
+    k("tls_compliant", Switch, "[BOOL]", "off", "", 3).since_2_3();
 } }
 
 /// `/virtual_server/real_server/SSL_GET`.

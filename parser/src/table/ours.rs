@@ -23,21 +23,21 @@ keywords! { INSTANCE_EXTRAS {
 } }
 
 keywords! { HTTP_EXTRAS {
-    k("tls_expiry_min", integer(0, 36_500), "DAYS", "off", "the server's certificate must be valid for this long, SSL_GET only", 3).ours().accepted();
-    k("method", Word, "METHOD", "GET", "", 3).ours().accepted();
-    k("header", Words, "NAME VALUE", "none", "sent with each request; may be repeated", 3).ours().accepted();
-    k("basic_auth", Words, "USER PASSWORD", "none", "", 3).ours().accepted();
+    k("tls_expiry_min", integer(0, 36_500), "DAYS", "off", "the server's certificate must be valid for this long, SSL_GET only", 3).ours();
+    k("method", Word, "METHOD", "GET", "", 3).ours();
+    k("header", Words, "NAME VALUE", "none", "sent with each request; may be repeated", 3).ours();
+    k("basic_auth", Words, "USER PASSWORD", "none", "", 3).ours();
 } }
 
 keywords! { URL_EXTRAS {
-    k("body_match", Word, "STR", "none", "the body must contain this text", 3).ours().accepted();
+    k("body_match", Word, "STR", "none", "the body must contain this text", 3).ours();
 } }
 
 keywords! { GRPC_CHECK_OWN {
-    k("service", Word, "NAME", "the server as a whole", "name in the grpc.health.v1 request", 3).ours().accepted();
-    k("tls", Switch, "[BOOL]", "off", "HTTP/2 over TLS", 3).ours().accepted();
+    k("service", Word, "NAME", "the server as a whole", "name in the grpc.health.v1 request", 3).ours();
+    k("tls", Switch, "[BOOL]", "off", "HTTP/2 over TLS", 3).ours();
 } }
 
 keywords! { CHECKER_EXTRAS {
-    k("GRPC_CHECK", Nested, "{ block }", "-", "gRPC health checker", 3).ours().accepted();
+    k("GRPC_CHECK", Nested, "{ block }", "-", "gRPC health checker", 3).ours();
 } }

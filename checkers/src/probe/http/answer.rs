@@ -46,6 +46,7 @@ impl Answer {
     /// Measures everything but the status code.
     pub(super) fn verify(&self, url: &HttpUrl) -> Result<Evidence, Fault> {
         self.verify_digest(url)?;
+        self.verify_text(url)?;
         match &url.pattern {
             Some(pattern) if pattern.accepts(&self.body.window) => Ok(Evidence::Pattern),
             Some(pattern) => Err(Fault::new("Regex match failed", format!("the body does not pass {pattern:?}"))),
@@ -65,6 +66,16 @@ impl Answer {
     }
 }
 
+impl Answer {
+    fn verify_text(&self, url: &HttpUrl) -> Result<(), Fault> {
+        let Some(text) = url.body_match.as_deref().filter(|text| !text.is_empty()) else { return Ok(()) };
+        if self.body.window.windows(text.len()).any(|window| window == text.as_bytes()) {
+            return Ok(());
+        }
+        Err(Fault::new("Body match failed", format!("`{text}` is not in the first {WINDOW} bytes of the body")))
+    }
+}
+
 async fn see_body<B>(body: B, url: &HttpUrl) -> Result<Seen, Trouble>
 where
     B: Body<Data = Bytes>,
@@ -78,7 +89,7 @@ where
         let data = match frame {
             Ok(frame) => frame.into_data().unwrap_or_default(),
             // keepalived takes an answer that ends early for what it is.
-            Err(error) if ends_early(&error) => break,
+            Err(error) if ends_early(&error) && !url.tls_compliant => break,
             Err(error) => return Err(fault("Read error with", innermost(&error))),
         };
         length = length.saturating_add(data.len() as u64);
@@ -88,7 +99,7 @@ where
         if let Some(digest) = &mut digest {
             digest.update(&data);
         }
-        if url.pattern.is_some() {
+        if url.pattern.is_some() || url.body_match.is_some() {
             let room = WINDOW - seen.window.len().min(WINDOW);
             seen.window.extend(data.iter().take(room));
         }

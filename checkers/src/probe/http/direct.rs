@@ -1,7 +1,7 @@
 //! The request through hyper on a socket of our own.
 
 use super::answer::{Answer, ends_early, fault, innermost};
-use super::{Trouble, headers, tls};
+use super::{Trouble, certificate, headers, method, tls};
 use crate::probe::connect::{ConnectError, connect};
 use crate::spec::{HttpProtocol, HttpSpec, HttpUrl};
 use http_body_util::Empty;
@@ -26,6 +26,9 @@ pub(super) async fn exchange(spec: &HttpSpec, url: &HttpUrl) -> Result<Answer, T
     let stream = connect(&spec.connect).await.map_err(|error| connect_trouble(error, spec.connect.timeout))?;
     if spec.tls {
         let stream = handshake(spec, url, stream, deadline).await?;
+        if let Some(least) = spec.extras.expiry_min {
+            certificate::outlasts(stream.get_ref().1.peer_certificates().unwrap_or_default(), least)?;
+        }
         talk(stream, request, url, spec.connect.timeout).await
     } else {
         talk(stream, request, url, spec.connect.timeout).await
@@ -58,7 +61,7 @@ async fn handshake(
 
 /// With `enable_sni` the virtual host, without its port; an address is never sent.
 fn server_name(spec: &HttpSpec, url: &HttpUrl) -> ServerName<'static> {
-    let host = url.virtualhost.as_deref().filter(|_| spec.enable_sni);
+    let host = spec.extras.sni_name.as_deref().or(url.virtualhost.as_deref().filter(|_| spec.enable_sni));
     let name = host.map(|host| host.split(':').next().unwrap_or(host).to_owned());
     name.and_then(|name| ServerName::try_from(name).ok()).unwrap_or_else(|| spec.connect.target.ip().into())
 }
@@ -96,6 +99,7 @@ fn request(spec: &HttpSpec, url: &HttpUrl) -> Result<Request<Empty<Bytes>>, Trou
     let path: PathAndQuery = escape(&url.path).parse().map_err(|_| unsayable())?;
     let mut request = Request::new(Empty::new());
     *request.uri_mut() = Uri::from(path);
+    *request.method_mut() = method(&spec.extras)?;
     *request.headers_mut() = headers(spec, url)?;
     *request.version_mut() = if spec.protocol == HttpProtocol::V1_1 { Version::HTTP_11 } else { Version::HTTP_10 };
     Ok(request)

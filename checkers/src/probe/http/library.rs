@@ -1,7 +1,7 @@
 //! The request through reqwest. Clients are shared by all checks with the same local side and hold no connections.
 
 use super::answer::{Answer, chain, ends_early, fault, innermost};
-use super::{Trouble, authority, headers, tls};
+use super::{Trouble, authority, headers, method, tls};
 use crate::probe::connect::is_ours;
 use crate::spec::{HttpProtocol, HttpSpec, HttpUrl};
 use reqwest::{Body, Client, Error, Response, Url, Version};
@@ -34,8 +34,9 @@ struct LocalSide {
 pub(super) fn reachable(spec: &HttpSpec, url: &HttpUrl) -> Option<Url> {
     let connect = &spec.connect;
     let scoped = matches!(connect.target, std::net::SocketAddr::V6(target) if target.scope_id() != 0);
-    let named = spec.tls && spec.enable_sni && url.virtualhost.is_some();
-    if connect.fwmark.is_some() || connect.bind_port.is_some() || scoped || named {
+    let named = spec.tls && (spec.extras.sni_name.is_some() || (spec.enable_sni && url.virtualhost.is_some()));
+    let seen = spec.tls && spec.extras.expiry_min.is_some();
+    if connect.fwmark.is_some() || connect.bind_port.is_some() || scoped || named || seen {
         return None;
     }
     let scheme = if spec.tls { "https" } else { "http" };
@@ -50,7 +51,7 @@ pub(super) fn reachable(spec: &HttpSpec, url: &HttpUrl) -> Option<Url> {
 pub(super) async fn exchange(spec: &HttpSpec, url: &HttpUrl, address: Url) -> Result<Answer, Trouble> {
     let client = client(spec).ok_or_else(|| Trouble::Local("no HTTP client can be set up".to_owned()))?;
     let version = if spec.protocol == HttpProtocol::V1_1 { Version::HTTP_11 } else { Version::HTTP_10 };
-    let request = client.get(address).version(version).headers(headers(spec, url)?);
+    let request = client.request(method(&spec.extras)?, address).version(version).headers(headers(spec, url)?);
     let response = within_steps(request.send(), spec.connect.timeout).await?;
     Answer::read(response.status().as_u16(), Body::from(response), url, spec.connect.timeout).await
 }

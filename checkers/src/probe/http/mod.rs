@@ -1,18 +1,22 @@
 //! `HTTP_GET` and `SSL_GET`: one request, keepalived's, and the answer measured against the `url` block.
 //!
 //! reqwest carries the request wherever it can say it. It cannot set a mark or a source port, send a name in the TLS greeting that
-//! is not the one it connects to, or leave a path as it is written; those go through hyper on a socket of our own.
+//! is not the one it connects to, show the server's certificate, or leave a path as it is written; those go through hyper on a
+//! socket of our own.
 //! Neither follows redirects, uses proxies or keeps connections.
 
 mod answer;
+mod certificate;
 mod direct;
 mod library;
-mod tls;
+pub(super) mod tls;
 
 use crate::judge::{Attempt, Fault};
-use crate::spec::{HttpProtocol, HttpSpec, HttpUrl};
+use crate::spec::{HttpExtras, HttpProtocol, HttpSpec, HttpUrl};
 use answer::Answer;
-use hyper::http::{HeaderMap, HeaderValue, header};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hyper::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use std::net::SocketAddr;
 
 pub(super) const USER_AGENT: &str = "KeepAliveClient";
@@ -66,7 +70,31 @@ fn headers(spec: &HttpSpec, url: &HttpUrl) -> Result<HeaderMap, Trouble> {
     let value = HeaderValue::try_from(&host)
         .map_err(|_| Trouble::Local(format!("virtualhost `{host}` cannot be a Host header")))?;
     headers.insert(header::HOST, value);
+    add_extras(&mut headers, &spec.extras)?;
     Ok(headers)
+}
+
+fn add_extras(headers: &mut HeaderMap, extras: &HttpExtras) -> Result<(), Trouble> {
+    if let Some((user, password)) = &extras.basic_auth {
+        let credentials = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
+        let value = HeaderValue::try_from(credentials).map_err(|_| unsayable("basic_auth", user))?;
+        headers.insert(header::AUTHORIZATION, value);
+    }
+    for (name, value) in &extras.headers {
+        let known = HeaderName::try_from(name).map_err(|_| unsayable("header", name))?;
+        let value = HeaderValue::try_from(value).map_err(|_| unsayable("header", name))?;
+        headers.insert(known, value);
+    }
+    Ok(())
+}
+
+fn method(extras: &HttpExtras) -> Result<Method, Trouble> {
+    let Some(word) = &extras.method else { return Ok(Method::GET) };
+    Method::try_from(word.as_str()).map_err(|_| unsayable("method", word))
+}
+
+fn unsayable(what: &str, text: &str) -> Trouble {
+    Trouble::Local(format!("{what} `{text}` cannot be sent"))
 }
 
 /// `address:port`, always with the port and never with a scope.

@@ -76,7 +76,15 @@ async fn recording() -> (SocketAddr, UnboundedReceiver<String>) {
 }
 
 fn url(path: &str) -> HttpUrl {
-    HttpUrl { path: path.to_owned(), virtualhost: None, digest: None, status_codes: Vec::new(), pattern: None }
+    HttpUrl {
+        path: path.to_owned(),
+        virtualhost: None,
+        digest: None,
+        status_codes: Vec::new(),
+        pattern: None,
+        body_match: None,
+        tls_compliant: false,
+    }
 }
 
 fn spec(target: SocketAddr, url: HttpUrl) -> HttpSpec {
@@ -87,6 +95,7 @@ fn spec(target: SocketAddr, url: HttpUrl) -> HttpSpec {
         protocol: HttpProtocol::V1_0,
         fast_recovery: false,
         urls: vec![url],
+        extras: HttpExtras::default(),
     }
 }
 

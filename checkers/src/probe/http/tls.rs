@@ -7,9 +7,20 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use std::sync::{Arc, OnceLock};
 
 /// The one client configuration; `None` if the provider knows no usable protocol version.
-pub(super) fn config() -> Option<&'static Arc<ClientConfig>> {
+pub(in crate::probe) fn config() -> Option<&'static Arc<ClientConfig>> {
     static CONFIG: OnceLock<Option<Arc<ClientConfig>>> = OnceLock::new();
     CONFIG.get_or_init(build).as_ref()
+}
+
+/// The same for HTTP/2.
+pub(in crate::probe) fn config_h2() -> Option<&'static Arc<ClientConfig>> {
+    static CONFIG: OnceLock<Option<Arc<ClientConfig>>> = OnceLock::new();
+    let build_h2 = || {
+        let mut config = build()?;
+        Arc::make_mut(&mut config).alpn_protocols = vec![b"h2".to_vec()];
+        Some(config)
+    };
+    CONFIG.get_or_init(build_h2).as_ref()
 }
 
 fn build() -> Option<Arc<ClientConfig>> {
