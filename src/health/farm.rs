@@ -98,12 +98,6 @@ impl Farm {
         }
     }
 
-    /// Whether any server is judged by its traffic, so that [`count_failures`](Self::count_failures) has a meaning.
-    #[must_use]
-    pub fn watches_traffic(&self) -> bool {
-        self.services.iter().any(|service| service.planned.members.values().any(|member| member.passive.is_some()))
-    }
-
     /// When [`handle_timeout`](Self::handle_timeout) has something to do: a drained server leaves, a weight grows.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -20,8 +20,9 @@ pub use ids::Ids;
 pub use plan::Plan;
 
 use standfast_checkers::{CheckEvent, Runner, RunnerOptions};
+use standfast_ipvs::ServiceId;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -40,8 +41,20 @@ enum Order {
     Addresses(BTreeSet<IpAddr>),
     File(String, i32),
     Bfd(String, bool),
+    Traffic(Vec<Failing>),
     Reports(oneshot::Sender<Vec<ServiceReport>>),
     Stop,
+}
+
+/// Connections that failed at a destination of the engine since it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failing {
+    /// The engine's service.
+    pub service: ServiceId,
+    /// The destination.
+    pub server: SocketAddr,
+    /// Their number.
+    pub total: u64,
 }
 
 impl Health {
@@ -78,6 +91,12 @@ impl Health {
     pub fn file_line(&self) -> impl Fn(&str, i32) + Send + Sync + 'static {
         let orders = self.orders.clone();
         move |name, value| drop(orders.send(Order::File(name.to_owned(), value)))
+    }
+
+    /// Takes what the engine counted (`passive_health`).
+    pub fn traffic_line(&self) -> impl Fn(Vec<Failing>) + Send + 'static {
+        let orders = self.orders.clone();
+        move |counts| drop(orders.send(Order::Traffic(counts)))
     }
 
     /// Takes the state of a BFD session.
@@ -134,6 +153,7 @@ impl Keeper {
                     Some(Order::Load(plan)) => self.load(plan),
                     Some(Order::Addresses(present)) => self.take_addresses(present),
                     Some(Order::File(name, value)) => self.farm.set_file(&name, value, Instant::now()),
+                    Some(Order::Traffic(counts)) => self.take_traffic(&counts),
                     Some(Order::Bfd(name, up)) => self.farm.set_bfd(&name, up, Instant::now()),
                     // A caller that no longer wants the answer has dropped its end.
                     Some(Order::Reports(answer)) => drop(answer.send(self.farm.reports())),
@@ -171,6 +191,13 @@ impl Keeper {
         self.addresses.difference(&present).for_each(|address| tell(address, "removed"));
         self.addresses = present;
         self.govern();
+    }
+
+    fn take_traffic(&mut self, counts: &[Failing]) {
+        let now = Instant::now();
+        for Failing { service, server, total } in counts {
+            self.farm.count_failures(*service, *server, *total, now);
+        }
     }
 
     /// Suspends and resumes checkers as their addresses went and came.

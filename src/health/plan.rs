@@ -109,6 +109,12 @@ impl Plan {
         self.services.iter().any(|service| service.watched.is_some())
     }
 
+    /// Whether any server is judged by its traffic (`passive_health`).
+    #[must_use]
+    pub fn watches_traffic(&self) -> bool {
+        self.services.iter().any(|service| service.members.values().any(|member| member.passive.is_some()))
+    }
+
     /// Plans a configuration. Identities come from `ids`, which outlives the plan.
     pub fn new(config: &Config, ids: &mut Ids, prepare: &mut Prepare<'_>) -> Self {
         let mut planner = Planner { config, ids, prepare, plan: Self::default(), served: BTreeSet::new() };

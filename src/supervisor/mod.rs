@@ -8,6 +8,7 @@ mod dumps;
 mod events;
 mod ready;
 mod services;
+mod traffic;
 mod virtual_routers;
 
 use crate::cli::Options;

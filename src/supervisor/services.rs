@@ -1,5 +1,6 @@
 //! Health checking and forwarding: the checkers, their pools, and the table that follows them.
 
+use super::traffic::TrafficWatch;
 use super::{Outbox, addresses};
 use crate::dataplane::{self, Dataplane};
 use crate::health::{Health, Plan, Table, TableChange, World};
@@ -18,6 +19,8 @@ pub(super) struct Services {
     engine: Option<dataplane::Handle>,
     /// Tells of addresses, from the first virtual server with `ha_suspend` on.
     netlink: Option<netlink::Handle>,
+    /// There while a server is judged by its traffic.
+    traffic: Option<TrafficWatch>,
     files: FileTrackers,
     followed: Vec<FileTracker>,
 }
@@ -41,13 +44,15 @@ impl Services {
         let followed = file::prepare_checkers(config);
         let files = followed.iter().map(|tracker| (tracker.name.clone(), file::first_number(tracker)));
         let world = World { files: files.collect(), ..World::default() };
+        let watches_traffic = plan.watches_traffic();
         let health = Health::start(plan, present, world, table, outbox.health.clone());
         let mut files = FileTrackers::new(report_files(health.file_line()));
         files.update(followed.clone());
         if let Some(netlink) = &netlink {
             addresses::follow(netlink, health.address_line());
         }
-        let services = Self { health, engine, netlink, files, followed };
+        let mut services = Self { health, engine, netlink, traffic: None, files, followed };
+        services.watch_traffic(watches_traffic);
         services.set_timeouts(config.globals.lvs_timeouts);
         services
     }
@@ -60,6 +65,7 @@ impl Services {
                 addresses::follow(netlink, self.health.address_line());
             }
         }
+        self.watch_traffic(plan.watches_traffic());
         let wanted = file::prepare_checkers(config);
         let tell = self.health.file_line();
         let fresh = wanted.iter().filter(|tracker| !self.followed.iter().any(|old| old.name == tracker.name));
@@ -67,6 +73,13 @@ impl Services {
         self.health.load(plan);
         self.files.update(wanted.clone());
         self.followed = wanted;
+    }
+
+    fn watch_traffic(&mut self, wanted: bool) {
+        self.traffic = match (&self.engine, self.traffic.take()) {
+            (Some(engine), None) if wanted => Some(TrafficWatch::start(engine.clone(), self.health.traffic_line())),
+            (_, running) => running.filter(|_| wanted),
+        };
     }
 
     /// Starts what watches files again, if it has ended; true when it had.

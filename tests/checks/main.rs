@@ -9,7 +9,7 @@ mod pools;
 use pools::{
     a_drained_server_finishes_its_connections, a_tracked_file_moves_the_weight_and_takes_a_server_out,
     checks_are_suspended_while_the_address_is_elsewhere, every_address_of_a_group_is_served,
-    readers_of_the_fifo_hear_of_servers_and_quorums,
+    readers_of_the_fifo_hear_of_servers_and_quorums, refused_connections_suspend_a_server_ahead_of_its_check,
 };
 use standfast_labkit::{harness, tests};
 use std::process::ExitCode;
@@ -21,5 +21,6 @@ fn main() -> ExitCode {
         a_tracked_file_moves_the_weight_and_takes_a_server_out,
         a_drained_server_finishes_its_connections,
         readers_of_the_fifo_hear_of_servers_and_quorums,
+        refused_connections_suspend_a_server_ahead_of_its_check,
     ])
 }

@@ -3,7 +3,7 @@
 use crate::common::site::{NOTICED, Site, TCP_CHECK, VIP, real_server};
 use crate::common::{Daemon, SOON};
 use standfast_labkit::eventually;
-use standfast_labkit::servers::{Behaviour, http_get};
+use standfast_labkit::servers::{Behaviour, WebServer, http_get};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -137,4 +137,22 @@ pub fn readers_of_the_fifo_hear_of_servers_and_quorums() {
         "<VS [10.7.0.100]:tcp:80 DOWN>",
     ];
     assert_eq!(daemon.lines("fifo.seen"), expected);
+}
+
+pub fn refused_connections_suspend_a_server_ahead_of_its_check() {
+    let site = Site::nat("passive", 2);
+    let web = site.web_server(1);
+    // The check looks at another port than the clients.
+    let _alive = WebServer::start(&site.servers[0], "0.0.0.0:81", Behaviour::Text("alive".into())).unwrap();
+    let passive = "passive_health failures 3 window 20 suspend 600\nTCP_CHECK {\n connect_port 81\n }";
+    let servers = real_server("10.8.0.21", 1, passive) + &real_server("10.8.0.22", 1, TCP_CHECK);
+    let daemon = site.start(&site.service_of("rr", "", &servers));
+    daemon.await_log("TCP connection to [10.8.0.21]:tcp:80 success.", NOTICED);
+    let suspended = "Suspending service [10.8.0.21]:tcp:80 of VS [10.7.0.100]:tcp:80 for 600 s";
+    eventually(NOTICED, "enough failures", || {
+        site.tally(4);
+        daemon.log().contains(suspended)
+    });
+    site.await_tally(6, &[("web2", 6)]);
+    drop(web);
 }

@@ -12,6 +12,7 @@ use hyper::client::conn::http2;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE, USER_AGENT};
 use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::fmt::Display;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -64,7 +65,7 @@ async fn within<T>(limit: Duration, step: impl Future<Output = Result<T, Trouble
     timeout(limit, step).await.map_err(|_| ("timeout", format!("no answer within {limit:?}")))?
 }
 
-fn failed(detail: impl ToString) -> Trouble {
+fn failed(detail: impl Display) -> Trouble {
     ("failed", detail.to_string())
 }
 

@@ -7,7 +7,7 @@ use super::{Keyword, k, keywords};
 keywords! { EASING {
     k("slow_start", seconds(0, 86_400_000_000), "TIMER", "off", "the weight grows from 1 in this time after a recovery", 3).ours();
     k("drain_timeout", seconds(0, 86_400_000_000), "TIMER", "off", "connections to a server that was taken out last this long at most", 3).ours();
-    k("passive_health", Words, "failures N window SECS suspend SECS", "off", "so many failed connections keep new ones away", 3).ours().accepted();
+    k("passive_health", Words, "failures N window SECS suspend SECS", "off", "so many failed connections keep new ones away", 3).ours();
 } }
 
 keywords! { FULL_NAT {
