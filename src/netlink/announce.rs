@@ -14,13 +14,45 @@ const TURN: usize = 64;
 /// Blocks that one router may have waiting on one interface; a slow pace drops later ones instead of piling them up.
 const WAITING: usize = 4;
 
-/// Pauses between two packets on one interface.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Pauses between two packets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pace {
-    /// `vrrp_garp_interval`.
+    /// `vrrp_garp_interval`, on one interface.
     pub garp: Duration,
-    /// `vrrp_gna_interval`.
+    /// `vrrp_gna_interval`, on one interface.
     pub gna: Duration,
+    /// `garp_group`: interfaces that share a pause.
+    pub groups: Vec<PaceGroup>,
+}
+
+/// Interfaces on which announcements take turns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PaceGroup {
+    /// `garp_interval`.
+    pub garp: Duration,
+    /// `gna_interval`.
+    pub gna: Duration,
+    /// Names of the interfaces.
+    pub interfaces: Vec<String>,
+}
+
+impl Pace {
+    /// The pause that holds for an interface and a family, and what it is counted by.
+    fn pause(&self, interface: &str, is_v4: bool) -> (Duration, Clock) {
+        let place = self.groups.iter().position(|group| group.interfaces.iter().any(|name| name == interface));
+        let (garp, gna, clock) = match place.and_then(|place| Some((place, self.groups.get(place)?))) {
+            Some((place, group)) => (group.garp, group.gna, Clock::Group(place, is_v4)),
+            None => (self.garp, self.gna, Clock::Interface(interface.to_owned(), is_v4)),
+        };
+        (if is_v4 { garp } else { gna }, clock)
+    }
+}
+
+/// What a pause is counted by: a group or an interface, and whether it is for IPv4.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Clock {
+    Group(usize, bool),
+    Interface(String, bool),
 }
 
 #[derive(Debug)]
@@ -34,7 +66,6 @@ struct Block {
 #[derive(Debug, Default)]
 struct Queue {
     blocks: VecDeque<Block>,
-    not_before: Option<Instant>,
 }
 
 /// Blocks of announcements that wait for their moment.
@@ -42,12 +73,14 @@ struct Queue {
 pub struct Announcer {
     pace: Pace,
     queues: BTreeMap<(String, bool), Queue>,
+    not_before: BTreeMap<Clock, Instant>,
 }
 
 impl Announcer {
     /// Sets the pauses for every packet that follows.
     pub fn set_pace(&mut self, pace: Pace) {
         self.pace = pace;
+        self.not_before.clear();
     }
 
     /// Queues `rounds` rounds over `addresses`.
@@ -69,25 +102,36 @@ impl Announcer {
         for queue in self.queues.values_mut() {
             queue.blocks.retain(|block| &*block.owner != owner);
         }
-        self.queues.retain(|_, queue| !queue.blocks.is_empty() || queue.not_before.is_some());
+        self.queues.retain(|_, queue| !queue.blocks.is_empty());
     }
 
     /// Hands at most a turn of due packets to `send` (interface, address); returns when to call again.
     pub fn run(&mut self, now: Instant, mut send: impl FnMut(&str, IpAddr)) -> Option<Instant> {
+        if self.queues.is_empty() {
+            return None;
+        }
+        self.not_before.retain(|_, moment| *moment > now);
         let mut left = TURN;
+        let mut next: Option<Instant> = None;
         for ((interface, is_v4), queue) in &mut self.queues {
-            let pause = if *is_v4 { self.pace.garp } else { self.pace.gna };
+            let (pause, clock) = self.pace.pause(interface, *is_v4);
             while left > 0
-                && queue.not_before.is_none_or(|moment| moment <= now)
+                && !self.not_before.contains_key(&clock)
                 && let Some(address) = queue.next()
             {
                 send(interface, address);
-                queue.not_before = (!pause.is_zero()).then(|| now + pause);
                 left -= 1;
+                if !pause.is_zero() {
+                    self.not_before.insert(clock.clone(), now + pause);
+                }
+            }
+            if !queue.blocks.is_empty() {
+                let due = self.not_before.get(&clock).copied().unwrap_or(now);
+                next = Some(next.map_or(due, |known| known.min(due)));
             }
         }
-        self.queues.retain(|_, queue| !queue.blocks.is_empty() || queue.not_before.is_some_and(|moment| moment > now));
-        self.queues.values().filter(|queue| !queue.blocks.is_empty()).map(|queue| queue.not_before.unwrap_or(now)).min()
+        self.queues.retain(|_, queue| !queue.blocks.is_empty());
+        next
     }
 }
 
@@ -135,7 +179,7 @@ mod tests {
     fn a_pause_lets_one_packet_through_at_a_time() {
         let mut announcer = Announcer::default();
         let pause = Duration::from_millis(50);
-        announcer.set_pace(Pace { garp: pause, gna: Duration::ZERO });
+        announcer.set_pace(Pace { garp: pause, ..Pace::default() });
         announcer.enqueue(&"VI_1".into(), &specs(&[1, 2]), 1);
         let now = Instant::now();
         assert_eq!(run(&mut announcer, now), (vec![1], Some(now + pause)));
@@ -146,12 +190,26 @@ mod tests {
     #[test]
     fn the_pause_of_one_family_does_not_hold_the_other() {
         let mut announcer = Announcer::default();
-        announcer.set_pace(Pace { garp: Duration::from_secs(1), gna: Duration::ZERO });
+        announcer.set_pace(Pace { garp: Duration::from_secs(1), ..Pace::default() });
         let mut addresses = specs(&[1]);
         addresses.push(AddressSpec::new("eth0", "fd00::7".parse().expect("an address"), 64));
         announcer.enqueue(&"VI_1".into(), &addresses, 3);
         let now = Instant::now();
         assert_eq!(run(&mut announcer, now), (vec![7, 7, 7, 1], Some(now + Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn the_interfaces_of_a_group_share_a_pause_and_others_do_not() {
+        let mut announcer = Announcer::default();
+        let pause = Duration::from_millis(50);
+        let interfaces = vec!["eth0".to_owned(), "eth1".to_owned()];
+        let group = PaceGroup { garp: pause, gna: Duration::ZERO, interfaces };
+        announcer.set_pace(Pace { groups: vec![group], ..Pace::default() });
+        let on = |interface: &str, last: u8| AddressSpec::new(interface, IpAddr::from([10, 0, 0, last]), 32);
+        announcer.enqueue(&"VI_1".into(), &[on("eth0", 1), on("eth1", 2), on("eth2", 3)], 1);
+        let now = Instant::now();
+        assert_eq!(run(&mut announcer, now), (vec![1, 3], Some(now + pause)));
+        assert_eq!(run(&mut announcer, now + pause), (vec![2], None));
     }
 
     #[test]

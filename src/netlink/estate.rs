@@ -76,6 +76,16 @@ impl Estate {
         self.memory.store(&configured);
     }
 
+    /// Every address that a router holds.
+    pub(super) fn virtual_addresses(&self) -> BTreeSet<IpAddr> {
+        self.addresses.iter().filter(|(_, own)| own.owner != Owner::Statics).map(|((_, address), _)| *address).collect()
+    }
+
+    /// Who holds an address on an interface.
+    pub(super) fn holder(&self, index: u32, address: IpAddr) -> Option<&Owner> {
+        self.addresses.get(&(index, address)).map(|owned| &owned.owner)
+    }
+
     pub(super) fn forget_interface(&mut self, gone: u32) {
         self.addresses.retain(|(index, _), _| *index != gone);
     }
@@ -158,6 +168,7 @@ impl Worker<'_> {
         let owner = owner.clone();
         match thing {
             Thing::Address(spec, index) => {
+                self.addresses_changed = true;
                 self.estate.addresses.insert((index, spec.address), Owned { owner, spec: spec.clone() });
             }
             Thing::Route(spec) => add(&mut self.estate.routes, Owned { owner, spec: spec.clone() }),
@@ -206,8 +217,10 @@ impl Worker<'_> {
     fn delete_addresses(&mut self, addresses: &[&AddressSpec]) {
         let placed: Vec<_> = addresses.iter().map(|spec| (*spec, self.index(spec))).collect();
         let mut requests: Vec<Message> = placed.iter().map(|(spec, index)| spec.delete(*index)).collect();
+        self.addresses_changed |= !placed.is_empty();
         for (spec, index) in &placed {
             self.estate.addresses.remove(&(*index, spec.address));
+            self.conflicts.forget(spec.address);
         }
         for ((spec, index), outcome) in placed.into_iter().zip(self.kernel.carry_out(&mut requests)) {
             match outcome {

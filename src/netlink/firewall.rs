@@ -152,7 +152,9 @@ impl Tables {
             return Ok(());
         }
         if self.commit(family, |batch| batch.create(options)).is_err() {
-            let _ = self.commit(family, |batch| batch.delete());
+            let _ = self.commit(family, |batch| {
+                batch.message(DELETE_TABLE, 0);
+            });
             if self.commit(family, |batch| batch.create(options)).is_err() {
                 self.name = format!("{}-{}", options.table, std::process::id());
                 self.commit(family, |batch| batch.create(options))?;
@@ -190,10 +192,6 @@ impl<'a> Batch<'a> {
     fn finish(mut self) -> Writer {
         self.writer.message(BATCH_END, REQUEST, self.sequence + 1).raw(&[0, 0, 0, 10]);
         self.writer
-    }
-
-    fn delete(&mut self) {
-        self.message(DELETE_TABLE, 0);
     }
 
     fn create(&mut self, options: &FirewallOptions) {

@@ -7,6 +7,7 @@
 mod address;
 mod announce;
 mod belongings;
+mod conflict;
 mod estate;
 mod firewall;
 mod frame;
@@ -20,7 +21,7 @@ mod sysctl;
 mod worker;
 
 pub use address::AddressSpec;
-pub use announce::Pace;
+pub use announce::{Pace, PaceGroup};
 pub use belongings::Belongings;
 pub use firewall::FirewallOptions;
 pub use interface::{Interface, InterfaceAddress};

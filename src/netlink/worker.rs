@@ -1,6 +1,7 @@
 //! The loop of the netlink thread.
 
 use super::announce::Announcer;
+use super::conflict::{Claim, Watch};
 use super::estate::{Estate, Owner};
 use super::interface::{Change, Interface, Table};
 use super::kernel::{Heard, Kernel, Message, Reports};
@@ -32,6 +33,9 @@ pub(super) struct Worker<'a> {
     /// Whether routes and rules are heard of.
     hears_policy: bool,
     pub(super) leaving: bool,
+    pub(super) conflicts: Watch,
+    /// Whether addresses came or went since the conflicts were looked for.
+    pub(super) addresses_changed: bool,
 }
 
 impl<'a> Worker<'a> {
@@ -42,8 +46,20 @@ impl<'a> Worker<'a> {
         let (packets, announcer, leaving) = (PacketSocket::open(), Announcer::default(), estate.leaving);
         let usable = table.interfaces().map(|interface| (interface.index, interface.is_usable())).collect();
         let (expected, hears_policy) = (HashMap::new(), false);
-        let mut worker =
-            Self { kernel, reports, packets, table, announcer, estate, expected, usable, hears_policy, leaving };
+        let mut worker = Self {
+            kernel,
+            reports,
+            packets,
+            table,
+            announcer,
+            estate,
+            expected,
+            usable,
+            hears_policy,
+            leaving,
+            conflicts: Watch::default(),
+            addresses_changed: true,
+        };
         worker.find_lost();
         Ok(worker)
     }
@@ -55,15 +71,50 @@ impl<'a> Worker<'a> {
         // Whatever rang before a panic may still wait in the channel.
         bell.ring();
         loop {
-            let next = self.send_announcements();
+            let next = [self.send_announcements(), self.conflicts.next()].into_iter().flatten().min();
             let tokens = poller.wait(next)?;
             if self.obey(commands, bell) {
                 return Ok(());
             }
-            if !tokens.is_empty() {
+            if tokens.contains(&FIRST_SOCKET) {
                 self.take_reports()?;
             }
+            self.send_announcements();
+            self.look_for_conflicts(&poller);
         }
+    }
+
+    fn look_for_conflicts(&mut self, poller: &Poller) {
+        let now = Instant::now();
+        if std::mem::take(&mut self.addresses_changed) {
+            let held = self.estate.virtual_addresses();
+            match self.conflicts.set(held) {
+                Ok(Some(sockets)) => {
+                    for (token, socket) in (FIRST_SOCKET + 1..).zip(sockets) {
+                        let _ = poller.watch(socket, token);
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => tracing::debug!(target: "vrrp", "cannot watch for conflicts of addresses: {error}"),
+            }
+        }
+        self.conflicts.listen(now);
+        for claim in self.conflicts.due(now) {
+            self.report_conflict(&claim);
+        }
+    }
+
+    fn report_conflict(&self, claim: &Claim) {
+        let Some(owner) = self.estate.holder(claim.index, claim.address) else { return };
+        // A bridge hands our own announcements back.
+        if self.table.interfaces().any(|interface| interface.mac == Some(claim.mac.0)) {
+            return;
+        }
+        let (address, mac, interface) = (claim.address, claim.mac, self.table.name(claim.index));
+        tracing::warn!(
+            target: "vrrp",
+            "{owner} address {address} on {interface} is also used by {mac}: two masters, or another host with this address"
+        );
     }
 
     /// Returns true when the last handle is gone. Announcements go out between two commands.

@@ -1,7 +1,7 @@
 //! Instances and sync groups as the VRRP node takes them.
 
-use crate::netlink::{AddressSpec, Belongings, FirewallOptions, Pace, RouteSpec, RuleSpec};
-use crate::vrrp::{Priority, RouterSetup, Scheduling, VrrpSetup};
+use crate::netlink::{AddressSpec, Belongings, FirewallOptions, Pace, PaceGroup, RouteSpec, RuleSpec};
+use crate::vrrp::{Delay, Priority, RouterSetup, Scheduling, VrrpSetup};
 use standfast_parser::model::{
     self, AuthHmac, Config, Garp, Globals, HmacMode, HmacSecret, InitialState, SyncGroup, TrackedInterface,
     TrackedScript, TrackedWeight, UnicastPeer, VrrpInstance,
@@ -33,14 +33,32 @@ pub fn setup(config: &Config, scripts: &BTreeSet<String>) -> VrrpSetup {
         routers: config.instances.iter().map(|instance| router_setup(config, instance, scripts)).collect(),
         groups: config.sync_groups.iter().map(|found| group(config, found, scripts)).collect(),
         startup_delay: globals.vrrp_startup_delay,
-        pace: Pace { garp: globals.garp_interval, gna: globals.gna_interval },
+        pace: pace(config),
         dynamic_interfaces: globals.dynamic_interfaces,
         log_unknown_vrids: globals.log_unknown_vrids,
         promote_secondaries: promoting(config),
+        interface_delays: config.interface_delays.iter().map(delay).collect(),
         firewall: firewall(&globals.nftables),
         statics: Arc::new(statics(config)),
         scheduling: scheduling(globals),
         ..VrrpSetup::default()
+    }
+}
+
+fn delay(line: &model::InterfaceDelay) -> (String, Delay) {
+    (line.name.clone(), Delay { down: line.down, up: line.up })
+}
+
+fn pace(config: &Config) -> Pace {
+    let group = |group: &model::GarpGroup| PaceGroup {
+        garp: group.garp_interval,
+        gna: group.gna_interval,
+        interfaces: group.interfaces.clone(),
+    };
+    Pace {
+        garp: config.globals.garp_interval,
+        gna: config.globals.gna_interval,
+        groups: config.garp_groups.iter().map(group).collect(),
     }
 }
 

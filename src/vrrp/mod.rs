@@ -17,6 +17,7 @@ pub use crate::scheduling::{Priority, Scheduling};
 pub use capability::MissingCapability;
 pub use event::{Views, VrrpEvent};
 pub use setup::{MissingInterface, RouterSetup, VrrpSetup};
+pub use slots::Delay;
 
 use crate::netlink;
 use crate::poller::Bell;
@@ -67,7 +68,7 @@ pub fn start(
     capability::check()?;
     setup.check_interfaces(&netlink.interfaces())?;
     netlink.schedule(setup.scheduling.below());
-    netlink.set_pace(setup.pace);
+    netlink.set_pace(setup.pace.clone());
     netlink.recover(setup.addresses());
     netlink.set_firewall(setup.firewall.clone());
     netlink.set_sysctls(setup.sysctls());

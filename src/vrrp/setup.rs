@@ -1,9 +1,10 @@
 //! What the supervisor gives to the VRRP thread.
 
-use super::slots::{Slots, Virtual};
+use super::slots::{Delay, Slots, Virtual};
 use crate::netlink::{AddressSpec, Belongings, FirewallOptions, Interface, Pace, Sysctl};
 use crate::scheduling::Scheduling;
 use standfast_vrrp::{GroupConfig, Link, NodeConfig, RouterConfig, TrackerConfig, TrackerName, TrackerStatus};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub struct VrrpSetup {
     pub statics: Arc<Belongings>,
     /// `promote_secondaries`: the interfaces on which an address outlives the first one of its network.
     pub promote_secondaries: Vec<String>,
+    /// `interface_up_down_delays`, by interface.
+    pub interface_delays: BTreeMap<String, Delay>,
     /// `nftables` and its companions, for `no_accept`.
     pub firewall: FirewallOptions,
     /// `vrrp_garp_interval` and `vrrp_gna_interval`.

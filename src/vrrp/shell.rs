@@ -2,7 +2,7 @@
 
 use super::event::{Views, VrrpEvent};
 use super::setup::VrrpSetup;
-use super::slots::{Facts, Slots, Virtual};
+use super::slots::{Facts, Slot, Slots, Virtual};
 use super::socket::{LARGEST, Outgoing};
 use super::sockets::Sockets;
 use crate::netlink::{self, Belongings, Event, Interface};
@@ -79,6 +79,10 @@ impl<'a> Shell<'a> {
 
     /// When [`Shell::settle`] is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
+        [self.node_deadline(), self.slots.due()].into_iter().flatten().min()
+    }
+
+    fn node_deadline(&self) -> Option<Instant> {
         self.node.poll_timeout().map(|(deadline, _)| deadline)
     }
 
@@ -92,7 +96,10 @@ impl<'a> Shell<'a> {
     /// Does what is due and carries out every effect.
     pub(super) fn settle(&mut self) {
         let now = Instant::now();
-        if self.deadline().is_some_and(|deadline| deadline <= now) {
+        if self.slots.due().is_some_and(|due| due <= now) {
+            self.take_ripe_links(now);
+        }
+        if self.node_deadline().is_some_and(|deadline| deadline <= now) {
             self.node.handle_timeout(now);
         }
         self.carry_out_effects();
@@ -149,7 +156,7 @@ impl<'a> Shell<'a> {
 
     pub(super) fn reconfigure(&mut self, setup: VrrpSetup, poller: &Poller) {
         self.world.netlink.remember(setup.addresses());
-        self.world.netlink.set_pace(setup.pace);
+        self.world.netlink.set_pace(setup.pace.clone());
         self.world.netlink.set_firewall(setup.firewall.clone());
         self.world.netlink.set_sysctls(setup.sysctls());
         self.world.netlink.set_statics(Arc::clone(&setup.statics));
@@ -167,7 +174,7 @@ impl<'a> Shell<'a> {
     }
 
     pub(super) fn views(&self) -> Views {
-        let link = |(link, slot): (Link, &super::slots::Slot)| (link, slot.name.clone(), slot.interface.clone());
+        let link = |(link, slot): (Link, &Slot)| (link, slot.name.clone(), slot.interface.clone());
         let links = self.slots.iter().map(link).collect();
         Views { routers: self.node.views(), groups: self.node.group_views(), links }
     }
@@ -212,15 +219,23 @@ impl<'a> Shell<'a> {
         let Some(slot) = self.slots.get_mut(link) else { return };
         let was_usable = slot.is_usable();
         let old_index = slot.interface.as_ref().map(|interface| interface.index);
-        slot.interface = interface;
+        let delay = self.world.setup.interface_delays.get(name).copied().filter(|_| self.started);
+        slot.take(interface, delay.unwrap_or_default(), Instant::now());
         let (usable, index) = (slot.is_usable(), slot.interface.as_ref().map(|interface| interface.index));
         if index != old_index {
             self.sockets.align(&self.slots, poller);
         }
         if usable != was_usable && self.started {
-            tracing::info!(target: "vrrp", "Netlink reports {name} {}", if usable { "up" } else { "down" });
+            report_link(name, usable);
         }
         self.tell_node(name, link);
+    }
+
+    fn take_ripe_links(&mut self, now: Instant) {
+        for (link, name) in self.slots.ripe(now) {
+            report_link(&name, self.slots.get(link).is_some_and(Slot::is_usable));
+            self.tell_node(&name, link);
+        }
     }
 
     fn tell_node(&mut self, name: &str, link: Link) {
@@ -339,6 +354,10 @@ impl<'a> Shell<'a> {
     fn name(&self, router: RouterId) -> Arc<str> {
         self.entries.get(&router).map(|entry| Arc::clone(&entry.name)).unwrap_or_default()
     }
+}
+
+fn report_link(name: &str, usable: bool) {
+    tracing::info!(target: "vrrp", "Netlink reports {name} {}", if usable { "up" } else { "down" });
 }
 
 pub(super) fn by_index(interfaces: Vec<Arc<Interface>>) -> BTreeMap<u32, Arc<Interface>> {

@@ -6,6 +6,7 @@ use standfast_vrrp::{Family, Link};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Virtual addresses with their prefix lengths: never taken as the source of adverts.
 pub(super) type Virtual = HashSet<(IpAddr, u8)>;
@@ -15,8 +16,21 @@ pub(super) type Virtual = HashSet<(IpAddr, u8)>;
 pub(super) struct Slot {
     pub(super) name: String,
     pub(super) interface: Option<Arc<Interface>>,
+    /// Whether it counts as usable.
+    usable: bool,
+    /// When a change of that counts, unless it is over by then.
+    due: Option<Instant>,
     /// What the node was told last, so that the many reports that change nothing for it cost nothing.
     pub(super) told: Option<Facts>,
+}
+
+/// `interface_up_down_delays`: how long an interface must be down or up until that counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delay {
+    /// Until it counts as down.
+    pub down: Duration,
+    /// Until it counts as up.
+    pub up: Duration,
 }
 
 /// What the node wants to know of an interface.
@@ -29,7 +43,31 @@ pub(super) struct Facts {
 
 impl Slot {
     pub(super) fn is_usable(&self) -> bool {
-        self.interface.as_ref().is_some_and(|interface| interface.is_usable())
+        self.usable
+    }
+
+    /// Takes in what the kernel says. `delay` is how long a change must last until it counts; the loss of the interface itself
+    /// counts at once.
+    pub(super) fn take(&mut self, interface: Option<Arc<Interface>>, delay: Delay, now: Instant) {
+        self.interface = interface;
+        let actual = self.interface.as_ref().is_some_and(|interface| interface.is_usable());
+        let wait = if actual { delay.up } else { delay.down };
+        if actual == self.usable {
+            self.due = None;
+        } else if wait.is_zero() || self.interface.is_none() {
+            (self.usable, self.due) = (actual, None);
+        } else if self.due.is_none() {
+            self.due = now.checked_add(wait);
+        }
+    }
+
+    /// A change has lasted long enough to count; true if there is one.
+    pub(super) fn ripen(&mut self, now: Instant) -> bool {
+        if self.due.is_none_or(|due| due > now) {
+            return false;
+        }
+        (self.usable, self.due) = (!self.usable, None);
+        true
     }
 
     /// The source of adverts that the node knows.
@@ -63,7 +101,7 @@ impl Slots {
     /// The link of the interface called `name`, made on first use.
     pub(super) fn link(&mut self, name: &str) -> Link {
         let position = self.slots.iter().position(|slot| slot.name == name).unwrap_or_else(|| {
-            self.slots.push(Slot { name: name.to_owned(), interface: None, told: None });
+            self.slots.push(Slot { name: name.to_owned(), interface: None, usable: false, due: None, told: None });
             self.slots.len() - 1
         });
         Link(u32::try_from(position + 1).unwrap_or(u32::MAX))
@@ -79,6 +117,17 @@ impl Slots {
 
     pub(super) fn by_name(&self, name: &str) -> Option<Link> {
         self.iter().find(|(_, slot)| slot.name == name).map(|(link, _)| link)
+    }
+
+    /// When [`Slot::ripen`] is due for some slot.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.slots.iter().filter_map(|slot| slot.due).min()
+    }
+
+    /// The slots in which a change has lasted long enough to count.
+    pub(super) fn ripe(&mut self, now: Instant) -> Vec<(Link, String)> {
+        let slots = (1..).map(Link).zip(&mut self.slots);
+        slots.filter_map(|(link, slot)| slot.ripen(now).then(|| (link, slot.name.clone()))).collect()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Link, &Slot)> {
@@ -111,7 +160,7 @@ mod tests {
         let name = "eth0".to_owned();
         let interface =
             Interface { index: 2, name: name.clone(), up: true, running: true, addresses, ..Interface::default() };
-        Slot { name, interface: Some(Arc::new(interface)), told: None }
+        Slot { name, interface: Some(Arc::new(interface)), usable: true, due: None, told: None }
     }
 
     #[test]
@@ -123,6 +172,25 @@ mod tests {
         assert_eq!(source(Virtual::from([(vip, 32)])).as_deref(), Some("10.0.0.9"));
         let v6 = slot.source(Family::V6, &Virtual::new()).map(|address| address.to_string());
         assert_eq!(v6.as_deref(), Some("fe80::1"));
+    }
+
+    #[test]
+    fn a_change_counts_when_it_has_lasted() {
+        let mut slot = slot(&[]);
+        let (up, now) = (slot.interface.clone(), Instant::now());
+        let down = Some(Arc::new(Interface { index: 2, ..Interface::default() }));
+        let second = Duration::from_secs(1);
+        let delay = Delay { down: second, up: Duration::ZERO };
+        slot.take(down.clone(), delay, now);
+        assert!(slot.is_usable() && !slot.ripen(now));
+        slot.take(up.clone(), delay, now + second / 2);
+        assert!(slot.is_usable() && !slot.ripen(now + second), "it came back in time");
+        slot.take(down, delay, now + second);
+        assert!(slot.ripen(now + second * 2) && !slot.is_usable());
+        slot.take(up, delay, now + second * 3);
+        assert!(slot.is_usable(), "no delay for this direction");
+        slot.take(None, delay, now + second * 4);
+        assert!(!slot.is_usable(), "an interface that is gone is gone");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod firewall;
+mod links;
 mod routes;
 
 use standfast_labkit::harness;
@@ -14,7 +15,7 @@ use standfast_labkit::{Host, Lab};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let tests = [routes::tests(), firewall::tests()].into_iter().flatten();
+    let tests = [routes::tests(), firewall::tests(), links::tests()].into_iter().flatten();
     harness::main(tests)
 }
 

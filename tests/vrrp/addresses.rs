@@ -104,7 +104,7 @@ fn garps_come_in_rounds_and_again_after_the_delay() {
 fn a_pause_between_garps_delays_no_advert() {
     let lan = Lan::new("pace");
     let capture = Capture::start(&lan.client);
-    let pace = Pace { garp: Duration::from_millis(300), gna: Duration::ZERO };
+    let pace = Pace { garp: Duration::from_millis(300), ..Pace::default() };
     let setup = VrrpSetup { routers: vec![second(150)], pace, ..VrrpSetup::default() };
     let mut one = Director::start_with(&lan.one, setup, None);
     one.await_state(State::Master, ELECTION);

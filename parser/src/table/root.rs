@@ -18,14 +18,14 @@ keywords! { ROOT_OWN {
     k("static_routes", Entries, "{ values }", "-", "permanent routes", 2);
     k("static_rules", Entries, "{ values }", "-", "permanent ip rules", 2);
     k("vrrp_sync_group", Nested, "NAME { block }", "-", "instances that change state together", 1);
-    k("garp_group", Nested, "{ block }", "-", "rate limiting of gratuitous ARP/NA per interface(s)", 2).accepted();
+    k("garp_group", Nested, "{ block }", "-", "rate limiting of gratuitous ARP/NA per interface(s)", 2);
     k("linkbeat_interfaces", Entries, "{ values }", "-", "interfaces using polled link detection: IFNAME [MII/ETHTOOL/IOCTL]", 3).accepted();
     k("vrrp_instance", Nested, "NAME { block }", "-", "a VRRP virtual router", 1);
     k("vrrp_script", Nested, "NAME { block }", "-", "periodic health script", 1).named();
     k("vrrp_track_process", Nested, "NAME { block }", "-", "process presence tracker (proc connector)", 2).named();
     k("track_file", Nested, "NAME { block }", "-", "file value tracker (inotify), usable by VRRP and FILE_CHECK", 2).named();
     k("vrrp_track_file", Nested, "NAME { block }", "-", "deprecated synonym of track_file (after 2.0.20)", 3).deprecated("track_file").named();
-    k("interface_up_down_delays", Entries, "{ values }", "-", "IFNAME DOWN_DELAY [UP_DELAY] debounce of link state, 0..255 s", 3).accepted();
+    k("interface_up_down_delays", Entries, "{ values }", "-", "IFNAME DOWN_DELAY [UP_DELAY] debounce of link state, 0..255 s", 3);
     k("SSL", Nested, "{ block }", "auto context", "client certificate context for SSL_GET", 3).accepted();
     k("virtual_server_group", Entries, "NAME { values }", "-", "set of VIP[-range][/mask] [port] and fwmark entries", 2).named();
     k("virtual_server", Nested, "(IP [PORT] / fwmark N / group NAME) { block }", "-", "IPVS virtual service", 1).named();
