@@ -27,6 +27,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bfd;
 mod config;
 mod effect;
 mod election;
