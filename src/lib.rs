@@ -1,5 +1,6 @@
 //! The standfast daemon as a library: everything that owns sockets, netlink, clocks, signals and processes.
 
+pub mod bfd;
 pub mod check;
 pub mod cli;
 pub mod config;

@@ -1,5 +1,6 @@
 //! What a configuration means on this machine: its name, its interfaces, its users and scripts.
 
+use crate::bfd;
 use crate::cli::Options;
 use crate::health::{Ids, Plan};
 use crate::notify::Book;
@@ -11,6 +12,7 @@ use nix::net::if_::if_nametoindex;
 use standfast_parser::model::{Config, VrrpInstance};
 use standfast_parser::span::Span;
 use standfast_parser::{Diagnostic, Severity, Weight};
+use standfast_vrrp::bfd::SessionConfig;
 use tracing::warn;
 
 /// The full name of the host, or `localhost` where it has none.
@@ -76,6 +78,8 @@ pub struct Prepared {
     pub book: Book,
     /// What is watched.
     pub trackers: Trackers,
+    /// BFD sessions; none when BFD does not run.
+    pub sessions: Vec<SessionConfig>,
     /// For VRRP; empty when it does not run.
     pub setup: VrrpSetup,
     /// For health checking and forwarding; empty when it does not run.
@@ -91,7 +95,7 @@ impl Prepared {
     /// Whether there is nothing to do at all.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.setup.routers.is_empty() && self.plan.services.is_empty()
+        self.setup.routers.is_empty() && self.plan.services.is_empty() && self.sessions.is_empty()
     }
 
     /// Logs what was found about scripts; the pools log their warnings themselves.
@@ -108,6 +112,7 @@ pub struct Machine {
     ids: Ids,
     vrrp: bool,
     checkers: bool,
+    bfd: bool,
     keep_addresses: bool,
 }
 
@@ -120,6 +125,7 @@ impl Machine {
             ids: Ids::default(),
             vrrp: options.subsystems.vrrp,
             checkers: options.subsystems.checkers,
+            bfd: options.subsystems.bfd,
             keep_addresses: options.keep_addresses,
         }
     }
@@ -134,6 +140,9 @@ impl Machine {
         if !self.checkers {
             config.virtual_servers.clear();
         }
+        if !self.bfd {
+            config.bfd_instances.clear();
+        }
         let mut policy = ScriptPolicy::new(&config.globals);
         let (scripts, disabled) = track::prepare(&mut config, &mut policy);
         let trackers =
@@ -145,7 +154,8 @@ impl Machine {
         let security_violated = policy.violated();
         let mut notes = policy.into_notes();
         notes.extend(disabled);
-        Prepared { config, book, trackers, setup, plan, notes, security_violated, ids }
+        let sessions = bfd::sessions(&config);
+        Prepared { config, book, trackers, sessions, setup, plan, notes, security_violated, ids }
     }
 
     /// Remembers the identities of a configuration that is about to run.

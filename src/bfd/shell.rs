@@ -122,9 +122,10 @@ impl Shell {
 
 /// keepalived's words.
 fn log(effect: &Effect) {
-    let Effect::Changed { session, from, to, diagnostic, remote_diagnostic, overdue } = effect else { return };
-    if let (Some(overdue), State::Up) = (overdue, from) {
-        tracing::warn!(target: "vrrp", "({session}) Expired ({} usec overdue)", overdue.as_micros());
+    let Effect::Changed { session, from, to, diagnostic, remote_diagnostic, expired } = effect else { return };
+    if let (Some(expired), State::Up) = (expired, from) {
+        let (after, overdue) = (expired.after.as_millis(), expired.overdue.as_micros());
+        tracing::warn!(target: "vrrp", "({session}) Expired after {after} ms ({overdue} usec overdue)");
     }
     match to {
         State::Up => tracing::info!(target: "vrrp", "({session}) Entering {to} state"),
@@ -133,6 +134,6 @@ fn log(effect: &Effect) {
             target: "vrrp",
             "({session}) Entering {to} state (Local diagnostic - {diagnostic}, Remote diagnostic - {remote_diagnostic})"
         ),
-        _ => tracing::debug!(target: "vrrp", "({session}) Entering {to} state"),
+        _ => tracing::trace!(target: "vrrp", "({session}) Entering {to} state"),
     }
 }

@@ -64,12 +64,7 @@ fn live(
 }
 
 /// Returns true when the thread is to stop.
-fn obey(
-    shell: &mut Shell,
-    poller: &Poller,
-    sessions: &mut Vec<SessionConfig>,
-    commands: &Receiver<Command>,
-) -> bool {
+fn obey(shell: &mut Shell, poller: &Poller, sessions: &mut Vec<SessionConfig>, commands: &Receiver<Command>) -> bool {
     loop {
         match commands.try_recv() {
             Ok(Command::Configure(wanted)) => {

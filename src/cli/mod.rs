@@ -40,11 +40,13 @@ pub struct Subsystems {
     pub vrrp: bool,
     /// Health checking and forwarding.
     pub checkers: bool,
+    /// BFD sessions.
+    pub bfd: bool,
 }
 
 impl Default for Subsystems {
     fn default() -> Self {
-        Self { vrrp: true, checkers: true }
+        Self { vrrp: true, checkers: true, bfd: true }
     }
 }
 
@@ -248,8 +250,8 @@ impl State {
             Meaning::Version => self.first(Command::Version),
             Meaning::Help => self.first(Command::Help),
             Meaning::ReleaseVips | Meaning::FlushLogFile => {}
-            Meaning::NoBfd
-            | Meaning::All
+            Meaning::NoBfd => options.subsystems.bfd = false,
+            Meaning::All
             | Meaning::BfdPidFile
             | Meaning::AddressMonitoring
             | Meaning::DontReleaseIpvs
@@ -271,7 +273,8 @@ impl State {
             return Err(Error::Surplus(self.surplus.join(" ")));
         }
         if self.only_vrrp || self.only_checkers {
-            self.options.subsystems = Subsystems { vrrp: self.only_vrrp, checkers: self.only_checkers };
+            let bfd = self.options.subsystems.bfd;
+            self.options.subsystems = Subsystems { vrrp: self.only_vrrp, checkers: self.only_checkers, bfd };
         }
         let options = Box::new(self.options);
         Ok(match self.test {

@@ -126,7 +126,7 @@ pub const OPTIONS: &[Row] = &[
     ),
     row('P', "vrrp", Value::None, Meaning::Vrrp, "Run VRRP only"),
     row('C', "check", Value::None, Meaning::Check, "Run health checking and forwarding only"),
-    row('B', "no_bfd", Value::None, Meaning::NoBfd, "Run without BFD (accepted, BFD never runs)"),
+    row('B', "no_bfd", Value::None, Meaning::NoBfd, "Run without BFD"),
     long("all", Value::None, Meaning::All, "Run every part even without configuration (accepted)"),
     row('l', "log-console", Value::None, Meaning::LogConsole, "Log to the terminal too (with --dont-fork)"),
     row('D', "log-detail", Value::None, Meaning::LogDetail, "Log in detail"),

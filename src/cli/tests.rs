@@ -44,10 +44,11 @@ fn flags_without_values() {
 
 #[test]
 fn parts_are_chosen_by_p_and_c() {
-    assert_eq!(run("").subsystems, Subsystems { vrrp: true, checkers: true });
-    assert_eq!(run("-P").subsystems, Subsystems { vrrp: true, checkers: false });
-    assert_eq!(run("-C").subsystems, Subsystems { vrrp: false, checkers: true });
-    assert_eq!(run("-PC").subsystems, Subsystems { vrrp: true, checkers: true });
+    assert_eq!(run("").subsystems, Subsystems { vrrp: true, checkers: true, bfd: true });
+    assert_eq!(run("-P").subsystems, Subsystems { vrrp: true, checkers: false, bfd: true });
+    assert_eq!(run("-C").subsystems, Subsystems { vrrp: false, checkers: true, bfd: true });
+    assert_eq!(run("-PC").subsystems, Subsystems { vrrp: true, checkers: true, bfd: true });
+    assert_eq!(run("-BP").subsystems, Subsystems { vrrp: true, checkers: false, bfd: false });
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! State written to files on request, in keepalived's formats: SIGUSR1, SIGUSR2, SIGRTMIN+2.
 
+mod bfd;
 mod data;
 mod json;
 mod stats;
 mod text;
 
+pub use bfd::bfd_data;
 pub use data::{check_data, global_data, vrrp_data};
 pub use json::vrrp_json;
 pub use stats::vrrp_stats;

@@ -16,6 +16,11 @@ impl Supervisor<'_> {
             let views = self.views().await;
             write("keepalived.data", &dump::vrrp_data(&self.sources(&views)));
         }
+        let sessions = self.sessions.views().await;
+        if !sessions.is_empty() {
+            info!(target: "vrrp", "Printing BFD data for process({pid}) on signal");
+            write("keepalived_bfd.data", &dump::bfd_data(&self.config, &self.machine.host, &sessions));
+        }
         if let Some(services) = &self.services {
             info!(target: "healthcheck", "Printing checker data for process({pid}) on signal");
             let reports = services.health().reports().await;

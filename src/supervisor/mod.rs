@@ -8,22 +8,25 @@ mod dumps;
 mod events;
 mod ready;
 mod services;
+mod sessions;
 mod traffic;
 mod virtual_routers;
 
 use crate::cli::Options;
 use crate::config::Loaded;
 use crate::configuration::{self, Namespace};
-use crate::health::HealthEvent;
+use crate::health::{HealthEvent, Plan};
 use crate::machine::{Machine, Prepared};
 use crate::notify::Notifier;
 use crate::pidfile::PidFile;
 use crate::run::Exit;
 use crate::signals::{Request, Signals};
-use crate::vrrp::VrrpEvent;
+use crate::track::Trackers;
+use crate::vrrp::{VrrpEvent, VrrpSetup};
 use events::Translator;
 use futures::FutureExt as _;
 use services::Services;
+use sessions::Sessions;
 use standfast_parser::model::Config;
 use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::collections::BTreeSet;
@@ -37,6 +40,7 @@ use virtual_routers::VirtualRouters;
 
 /// Limits of the steps of a stop.
 const VRRP_PATIENCE: Duration = Duration::from_secs(3);
+const BFD_PATIENCE: Duration = Duration::from_secs(1);
 const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
 const NOTIFY_PATIENCE: Duration = Duration::from_secs(2);
 /// Tasks that are still blocked in the system when everything else is done.
@@ -107,6 +111,7 @@ struct Supervisor<'a> {
     faults: BTreeSet<&'static str>,
     notifier: Notifier,
     translator: Translator,
+    sessions: Sessions,
     routers: Option<VirtualRouters>,
     services: Option<Services>,
     inbox: Inbox,
@@ -122,19 +127,25 @@ struct Outbox {
     vrrp: UnboundedSender<VrrpEvent>,
     health: UnboundedSender<HealthEvent>,
     trackers: UnboundedSender<(TrackerName, TrackerStatus)>,
+    /// BFD sessions by name, and whether they are up.
+    sessions: UnboundedSender<(String, bool)>,
 }
 
 struct Inbox {
     vrrp: UnboundedReceiver<VrrpEvent>,
     health: UnboundedReceiver<HealthEvent>,
     trackers: UnboundedReceiver<(TrackerName, TrackerStatus)>,
+    sessions: UnboundedReceiver<(String, bool)>,
 }
 
 fn mailboxes() -> (Outbox, Inbox) {
     let (vrrp, vrrp_events) = unbounded_channel();
     let (health, health_events) = unbounded_channel();
     let (trackers, tracker_events) = unbounded_channel();
-    (Outbox { vrrp, health, trackers }, Inbox { vrrp: vrrp_events, health: health_events, trackers: tracker_events })
+    let (sessions, session_events) = unbounded_channel();
+    let outbox = Outbox { vrrp, health, trackers, sessions };
+    let inbox = Inbox { vrrp: vrrp_events, health: health_events, trackers: tracker_events, sessions: session_events };
+    (outbox, inbox)
 }
 
 /// What the loop goes on with.
@@ -161,6 +172,7 @@ impl<'a> Supervisor<'a> {
             config: Config::default(),
             notifier,
             translator: Translator::default(),
+            sessions: Sessions::default(),
             routers: None,
             services: None,
             inbox,
@@ -198,6 +210,7 @@ impl<'a> Supervisor<'a> {
             biased;
             request = signals.next() => self.obey(request).await,
             Some(event) = self.inbox.vrrp.recv() => self.vrrp_event(&event),
+            Some((session, up)) = self.inbox.sessions.recv() => self.session_event(&session, up),
             Some((tracker, status)) = self.inbox.trackers.recv() => self.tracker_event(tracker, status),
             Some(event) = self.inbox.health.recv() => self.health_event(event),
             _ = look.tick() => self.look().await,
@@ -267,19 +280,49 @@ impl<'a> Supervisor<'a> {
     /// Brings the parts in line with a configuration: starts what is needed for the first time, else passes it on.
     fn apply(&mut self, prepared: Prepared) -> Result<(), Exit> {
         self.machine.adopt(&prepared);
-        let Prepared { config, setup, trackers, plan, .. } = prepared;
+        let Prepared { config, setup, trackers, plan, sessions, .. } = prepared;
         self.config = config;
+        self.sessions.apply(sessions, setup.scheduling, &self.outbox);
         match &mut self.routers {
             Some(routers) => routers.reconfigure(setup, trackers),
             None if setup.routers.is_empty() => {}
-            None => self.routers = Some(VirtualRouters::start(setup, trackers, &self.pid_files.memory, &self.outbox)?),
+            None => self.routers = Some(self.start_routers(setup, trackers)?),
         }
         match &mut self.services {
             Some(services) => services.load(plan, &self.config),
             None if plan.services.is_empty() => {}
-            None => self.services = Some(Services::start(plan, &self.config, &self.outbox)),
+            None => self.start_services(plan),
         }
         Ok(())
+    }
+
+    fn start_routers(&self, mut setup: VrrpSetup, trackers: Trackers) -> Result<VirtualRouters, Exit> {
+        setup.verdicts = self.sessions.verdicts(&self.config);
+        VirtualRouters::start(setup, trackers, &self.pid_files.memory, &self.outbox)
+    }
+
+    fn start_services(&mut self, plan: Plan) {
+        let services = Services::start(plan, &self.config, &self.outbox);
+        for (session, up) in self.sessions.of_checkers(&self.config) {
+            services.health().set_bfd(&session, up);
+        }
+        self.services = Some(services);
+    }
+
+    /// VRRP hears of a session first.
+    fn session_event(&mut self, name: &str, up: bool) -> Next {
+        self.sessions.take(name, up);
+        let Some(session) = self.config.bfd_instances.iter().find(|session| session.name == name) else {
+            return Next::Live;
+        };
+        if let Some(routers) = self.routers.as_ref().filter(|_| session.vrrp) {
+            let (tracker, status) = sessions::verdict(name, up);
+            routers.tracker_changed(tracker, status);
+        }
+        if let Some(services) = self.services.as_ref().filter(|_| session.checker) {
+            services.health().set_bfd(name, up);
+        }
+        Next::Live
     }
 
     fn vrrp_event(&mut self, event: &VrrpEvent) -> Next {
@@ -322,8 +365,7 @@ impl<'a> Supervisor<'a> {
             died = true;
             self.restart_at = Instant::now() + RESTART_PAUSE;
             let setup = self.machine.prepare(self.config.clone());
-            self.routers =
-                VirtualRouters::start(setup.setup, setup.trackers, &self.pid_files.memory, &self.outbox).ok();
+            self.routers = self.start_routers(setup.setup, setup.trackers).ok();
         }
         if self.services.as_ref().is_some_and(|services| !services.are_alive()) {
             died = true;
@@ -332,7 +374,7 @@ impl<'a> Supervisor<'a> {
                 services.stop(HEALTH_PATIENCE).await;
             }
             let plan = self.machine.prepare(self.config.clone()).plan;
-            self.services = Some(Services::start(plan, &self.config, &self.outbox));
+            self.start_services(plan);
         }
         self.unless_no_respawn(died)
     }
@@ -348,6 +390,9 @@ impl<'a> Supervisor<'a> {
         }
         while let Ok(event) = self.inbox.vrrp.try_recv() {
             self.vrrp_event(&event);
+        }
+        if !std::mem::take(&mut self.sessions).stop(BFD_PATIENCE).await {
+            warn!("BFD did not stop in time");
         }
         if let Some(services) = self.services.take() {
             services.stop(HEALTH_PATIENCE).await;

@@ -33,7 +33,7 @@ impl VirtualRouters {
             error!(target: "vrrp", "Cannot start netlink: {error}");
             Exit::Failure
         })?;
-        setup.verdicts = file::first_values(&trackers.files);
+        setup.verdicts.extend(file::first_values(&trackers.files));
         let thread = vrrp::start(setup, &netlink, outbox.vrrp.clone()).map_err(|error| {
             error!(target: "vrrp", "{error}");
             exit_of(&error)

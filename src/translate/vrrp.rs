@@ -163,10 +163,11 @@ fn group(config: &Config, group: &SyncGroup, scripts: &BTreeSet<String>) -> Grou
     let scripts = group.track_scripts.iter().filter_map(|tracked| tracked_script(config, tracked, scripts));
     let files = group.track_files.iter().filter_map(|tracked| tracked_file(config, tracked));
     let processes = group.track_processes.iter().filter_map(|tracked| tracked_process(config, tracked));
+    let sessions = group.track_bfds.iter().filter_map(|tracked| tracked_session(config, tracked));
     GroupConfig {
         name: group.name.clone(),
         members: group.members.clone(),
-        trackers: interfaces.chain(scripts).chain(files).chain(processes).collect(),
+        trackers: interfaces.chain(scripts).chain(files).chain(processes).chain(sessions).collect(),
     }
 }
 
@@ -175,13 +176,14 @@ fn trackers(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>
     let scripts = instance.track_scripts.iter().filter_map(|tracked| tracked_script(config, tracked, scripts));
     let files = instance.track_files.iter().filter_map(|tracked| tracked_file(config, tracked));
     let processes = instance.track_processes.iter().filter_map(|tracked| tracked_process(config, tracked));
+    let sessions = instance.track_bfds.iter().filter_map(|tracked| tracked_session(config, tracked));
     let source = instance.source.filter(|_| instance.track_source).map(|source| TrackerConfig {
         tracker: TrackerName::Source(source),
         weight: 0,
         reverse: false,
     });
     let statics = tracked_statics(config, &instance.name);
-    interfaces.chain(scripts).chain(files).chain(processes).chain(source).chain(statics).collect()
+    interfaces.chain(scripts).chain(files).chain(processes).chain(sessions).chain(source).chain(statics).collect()
 }
 
 /// The interfaces of static addresses, routes and rules whose `track_group` the instance belongs to.
@@ -234,6 +236,12 @@ fn tracked_process(config: &Config, tracked: &TrackedWeight) -> Option<TrackerCo
     let process = config.track_processes.iter().find(|process| process.name == tracked.name)?;
     let (weight, reverse) = weight_of(tracked, (process.weight, process.reverse));
     Some(TrackerConfig { tracker: TrackerName::Process(process.name.clone()), weight, reverse })
+}
+
+fn tracked_session(config: &Config, tracked: &TrackedWeight) -> Option<TrackerConfig> {
+    let session = config.bfd_instances.iter().find(|session| session.name == tracked.name && session.vrrp)?;
+    let (weight, reverse) = weight_of(tracked, (session.weight, session.reverse));
+    Some(TrackerConfig { tracker: TrackerName::Bfd(session.name.clone()), weight, reverse })
 }
 
 /// The weight of this tracking, or that of the tracked thing.

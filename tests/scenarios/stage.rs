@@ -157,7 +157,7 @@ impl<'a> Stage<'a> {
         let at = &self.hosts[host].0;
         let mut command = at.command(self.program.path());
         command.args(["-n", "-l", "-D", "-P", "-f"]).arg(self.file(host, "keepalived.conf"));
-        for (option, file) in [("-p", "pid"), ("-r", "vrrp.pid"), ("-c", "checkers.pid")] {
+        for (option, file) in [("-p", "pid"), ("-r", "vrrp.pid"), ("-c", "checkers.pid"), ("-b", "bfd.pid")] {
             command.arg(option).arg(self.file(host, file));
         }
         let process = at.start_command(&mut command).unwrap();
@@ -177,12 +177,15 @@ impl<'a> Stage<'a> {
     }
 
     fn kill(&mut self, host: &str) {
-        let child = std::fs::read_to_string(self.file(host, "vrrp.pid")).ok().and_then(|pid| pid.trim().parse().ok());
+        let read = |name| std::fs::read_to_string(self.file(host, name)).ok()?.trim().parse().ok();
+        let children: Vec<i32> = ["vrrp.pid", "bfd.pid"].into_iter().filter_map(read).collect();
         let process = self.running.get_mut(host).unwrap();
-        if let (Program::Keepalived, Some(child)) = (self.program, child) {
-            // Neither of the two sees the other die.
+        if matches!(self.program, Program::Keepalived) {
+            // None of them sees another die.
             let _ = process.signal(Signal::SIGSTOP);
-            let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+            for child in children {
+                let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+            }
         }
         process.kill();
         self.note_log(host);

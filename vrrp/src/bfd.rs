@@ -10,7 +10,7 @@ mod session;
 mod table;
 
 pub use packet::{Diagnostic, LENGTH, Malformed, Packet, State};
-pub use session::{SessionConfig, SessionView, TimerReason};
+pub use session::{Expired, SessionConfig, SessionView, TimerReason};
 pub use table::{Bfd, Datagram, Effect};
 
 /// UDP port of sessions over one hop (RFC 5881 section 4).

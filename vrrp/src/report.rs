@@ -59,6 +59,13 @@ pub enum ReportKind {
         /// Whether it is a fault.
         fault: bool,
     },
+    /// A tracked BFD session came up or went down.
+    BfdChanged {
+        /// Name of the session.
+        session: String,
+        /// Whether it is up.
+        up: bool,
+    },
     /// No advert came in time.
     AdvertTimeout,
     /// Addresses are put on.
@@ -175,6 +182,10 @@ impl fmt::Display for Report {
             ReportKind::FileFault { file, fault: false } => {
                 write!(f, "({name}): tracked file {file} leaving FAULT state")
             }
+            ReportKind::BfdChanged { session, up } => {
+                let state = if *up { "UP" } else { "DOWN" };
+                write!(f, "VRRP_Instance({name}) Tracked BFD instance {session} is {state}")
+            }
             kind => write!(f, "({name}) {kind}"),
         }
     }
@@ -194,6 +205,7 @@ impl fmt::Display for ReportKind {
             }
             Self::NoPeers => f.write_str("Cannot use unicast without any peers - going to fault state"),
             Self::OwnerIgnores(from) => write!(f, "Dropping packet(s) from {from} since we are address owner"),
+            Self::BfdChanged { session, up } => write!(f, "tracked BFD session {session}: up {up}"),
             Self::AdvertTimeout => f.write_str("Receive advertisement timeout"),
             Self::SettingAddresses => f.write_str("setting VIPs."),
             Self::RemovingAddresses => f.write_str("removing VIPs."),

@@ -167,7 +167,11 @@ impl Router {
     /// A verdict came in.
     pub(crate) fn vote(&mut self, tracker: &TrackerName, status: TrackerStatus, turn: &mut Turn<'_>) {
         let (priority, fault) = (self.priority.effective(), self.file_fault(tracker));
-        self.priority.set(tracker, status);
+        let changed = self.priority.set(tracker, status);
+        if let (true, TrackerName::Bfd(session)) = (changed && self.is_running(), tracker) {
+            let (session, up) = (session.clone(), status == TrackerStatus::Up);
+            self.report(ReportKind::BfdChanged { session, up }, turn);
+        }
         if self.file_fault(tracker) != fault
             && let TrackerName::File(file) = tracker
         {

@@ -1,5 +1,7 @@
 //! BFD sessions under a virtual clock: two hosts, a cable, and what a stranger may send.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 use proptest::prelude::*;
 use standfast_vrrp::bfd::*;
 use std::net::IpAddr;
@@ -60,7 +62,7 @@ impl Pair {
     fn run(&mut self, for_: Duration) -> &mut Self {
         let end = self.now + for_;
         self.settle();
-        while let Some(at) = self.ends.iter().filter_map(|bfd| bfd.poll_timeout()).map(|(at, _)| at).min() {
+        while let Some(at) = self.ends.iter().filter_map(Bfd::poll_timeout).map(|(at, _)| at).min() {
             if at > end {
                 break;
             }
@@ -80,20 +82,20 @@ impl Pair {
             for from in [0, 1] {
                 while let Some(effect) = self.ends[from].poll_effect() {
                     moved = true;
-                    self.carry(from, effect);
+                    self.carry(from, &effect);
                 }
             }
         }
     }
 
-    fn carry(&mut self, from: usize, effect: Effect) {
+    fn carry(&mut self, from: usize, effect: &Effect) {
         let at = self.now - self.start;
         match effect {
             Effect::Send { payload, .. } => {
-                self.packets.push((at, from, Packet::parse(&payload).unwrap()));
+                self.packets.push((at, from, Packet::parse(payload).unwrap()));
                 if !self.cut[from] {
                     let source = ip(ADDRESSES[from]);
-                    let datagram = Datagram { source, ttl: Some(255), multihop: false, payload: &payload };
+                    let datagram = Datagram { source, ttl: Some(255), multihop: false, payload };
                     self.ends[1 - from].receive(&datagram, self.now);
                 }
             }
@@ -168,10 +170,7 @@ fn an_end_that_stops_says_so() {
     let now = pair.now;
     pair.ends[0].stop(now);
     pair.run(MS);
-    assert_eq!(
-        pair.take(),
-        ["0 Up->AdminDown (Administratively Down)", "1 Up->Down (Neighbor Signaled Session Down)"]
-    );
+    assert_eq!(pair.take(), ["0 Up->AdminDown (Administratively Down)", "1 Up->Down (Neighbor Signaled Session Down)"]);
     pair.run(3000 * MS);
     assert_eq!(pair.states(), [State::AdminDown, State::Down]);
 }
@@ -256,9 +255,7 @@ fn the_bytes_of_a_packet() {
         desired_min_tx: Duration::from_millis(10),
         required_min_rx: Duration::from_millis(300),
     };
-    let octets = [
-        0x21, 0xe0, 3, 24, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x27, 0x10, 0, 0x04, 0x93, 0xe0, 0, 0, 0, 0,
-    ];
+    let octets = [0x21, 0xe0, 3, 24, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x27, 0x10, 0, 0x04, 0x93, 0xe0, 0, 0, 0, 0];
     assert_eq!(packet.encode(), octets);
     assert_eq!(Packet::parse(&octets), Ok(packet));
 }

@@ -33,7 +33,7 @@ keywords! { GLOBAL_DEFS_OWN {
     k("no_email_faults", Flag, "-", "off", "no mail for FAULT", 3);
     k("default_interface", Word, "IF", "eth0", "interface for static addresses without dev", 2);
     k("disable_local_igmp", Flag, "-", "off", "write 0 to igmp_link_local_mcast_reports", 3).accepted();
-    k("v3_checksum_as_v2", Flag, "-", "off", "VRRPv3/IPv4 checksum without pseudo header (; no argument is read here)", 3).since_2_3().accepted();
+    k("v3_checksum_as_v2", Flag, "-", "off", "VRRPv3/IPv4 checksum without pseudo header (; no argument is read here)", 3).since_2_3();
     k("lvs_timeouts", OptionalWords, "[tcp S] [tcpfin S] [udp S]", "kernel", "IPVS connection timeouts, 0..2678400", 2);
     k("lvs_flush", Flag, "-", "off", "flush IPVS table at start", 2).accepted();
     k("lvs_flush_on_stop", OptionalWord, "[VS]", "off", "flush (all, or per VS) at stop", 3).accepted();
@@ -125,8 +125,8 @@ keywords! { GLOBAL_DEFS_OWN {
     k("vrrp_rx_bufs_multiplier", integer(1, 4294967295), "N>=1", "3", "multiplier", 3).accepted();
     k("vrrp_startup_delay", seconds(1000, 4294967295), "TIMER", "0", "delay vrrp start after daemon start", 3);
     k("vrrp_delay_after_boot", seconds(0, 4294967295), "TIMER", "0", "delay vrrp start relative to system boot", 3).since_2_3().accepted();
-    k("log_unknown_vrids", Flag, "-", "off", "log adverts with unconfigured VRID", 3).accepted();
-    k("vrrp_owner_ignore_adverts", Switch, "[BOOL]", "off", "address owner ignores adverts", 3).since_2_3().accepted();
+    k("log_unknown_vrids", Flag, "-", "off", "log adverts with unconfigured VRID", 3);
+    k("vrrp_owner_ignore_adverts", Switch, "[BOOL]", "off", "address owner ignores adverts", 3).since_2_3();
     k("vmac_prefix", Word, "STR", "vrrp", "generated macvlan name prefix", 3).accepted();
     k("vmac_addr_prefix", Word, "STR", "= vmac_prefix", "generated VIP macvlan name prefix", 3).accepted();
     k("umask", Word, "NUM or IRUSR etc bits joined by bar", "0177", "file mode mask", 2).accepted();

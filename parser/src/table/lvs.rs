@@ -91,7 +91,7 @@ keywords! { REAL_SERVER_OWN {
     k("SSL_GET", Nested, "{ block }", "-", "HTTPS checker", 2);
     k("DNS_CHECK", Nested, "{ block }", "-", "DNS checker", 2);
     k("FILE_CHECK", Nested, "{ block }", "-", "track_file checker", 2);
-    k("BFD_CHECK", Nested, "{ block }", "-", "bfd_instance checker", 3).accepted();
+    k("BFD_CHECK", Nested, "{ block }", "-", "bfd_instance checker", 3);
 } }
 
 /// `/virtual_server/real_server`.

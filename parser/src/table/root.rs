@@ -29,7 +29,7 @@ keywords! { ROOT_OWN {
     k("SSL", Nested, "{ block }", "auto context", "client certificate context for SSL_GET", 3).accepted();
     k("virtual_server_group", Entries, "NAME { values }", "-", "set of VIP[-range][/mask] [port] and fwmark entries", 2).named();
     k("virtual_server", Nested, "(IP [PORT] / fwmark N / group NAME) { block }", "-", "IPVS virtual service", 1).named();
-    k("bfd_instance", Nested, "NAME { block }", "-", "BFD session (name max 31 chars)", 2).accepted();
+    k("bfd_instance", Nested, "NAME { block }", "-", "BFD session (name max 31 chars)", 2);
 } }
 
 /// `/`.

@@ -11,7 +11,7 @@ keywords! { VRRP_SYNC_GROUP_OWN {
     k("track_script", Entries, "{ values }", "none", "applies to all members", 2);
     k("track_file", Entries, "{ values }", "none", "applies to all members", 2);
     k("track_process", Entries, "{ values }", "none", "applies to all members", 2);
-    k("track_bfd", Entries, "{ values }", "none", "applies to all members", 2).accepted();
+    k("track_bfd", Entries, "{ values }", "none", "applies to all members", 2);
     k("notify_backup", Script, "SCRIPT [USER [GROUP]]", "none", "group became BACKUP", 2);
     k("notify_master", Script, "SCRIPT [USER [GROUP]]", "none", "group became MASTER", 2);
     k("notify_fault", Script, "SCRIPT [USER [GROUP]]", "none", "group became FAULT", 2);
@@ -32,7 +32,7 @@ keywords! { VRRP_INSTANCE_OWN {
     k("vmac_xmit_base", Flag, "-", "off", "send adverts from base interface", 2).accepted();
     k("use_ipvlan", OptionalWords, "[[name] IF] [IP] [bridge/private/vepa] [group ID]", "off", "ipvlan L2", 2).accepted();
     k("unicast_peer", Entries, "{ values }", "none (multicast)", "peers: IP [min_ttl N] [max_ttl N]; ONE per line", 1);
-    k("unicast_fault_no_peer", Flag, "-", "off", "FAULT instead of multicast when no peers", 3).accepted();
+    k("unicast_fault_no_peer", Flag, "-", "off", "FAULT instead of multicast when no peers", 3);
     k("check_unicast_src", Flag, "-", "global", "source must be a peer", 2);
     k("old_unicast_checksum", OptionalWord, "[never]", "auto", "pre-1.3.6 v3 checksum (build option)", 3);
     k("native_ipv6", Flag, "-", "-", "deprecated, force IPv6", 3).deprecated("").accepted();
@@ -44,11 +44,11 @@ keywords! { VRRP_INSTANCE_OWN {
     k("track_script", Entries, "{ values }", "none", "NAME [weight -253..253 [reverse/noreverse]]; vrrp_script must be defined EARLIER in the file", 1);
     k("track_file", Entries, "{ values }", "none", "NAME [weight -254..254 [reverse/noreverse]]", 2);
     k("track_process", Entries, "{ values }", "none", "NAME [weight -254..254 [reverse/noreverse]]", 2);
-    k("track_bfd", Entries, "{ values }", "none", "NAME [weight -253..253 [reverse/noreverse]]", 2).accepted();
+    k("track_bfd", Entries, "{ values }", "none", "NAME [weight -253..253 [reverse/noreverse]]", 2);
     k("mcast_src_ip", Address, "IP", "primary IP of interface", "source address", 1);
     k("unicast_src_ip", Address, "IP", "primary IP of interface", "source address; marks instance as unicast-configured", 1);
-    k("mcast_dst_ip", Address, "MCAST IP", "global group", "destination", 3).accepted();
-    k("track_src_ip", Flag, "-", "off", "FAULT if source address vanishes", 3).accepted();
+    k("mcast_dst_ip", Address, "MCAST IP", "global group", "destination", 3);
+    k("track_src_ip", Flag, "-", "off", "FAULT if source address vanishes", 3);
     k("virtual_router_id", strict(1, 255), "1..255", "required (missing = daemon exits 2)", "VRID", 1);
     k("unicast_ttl", integer(0, 255), "0..255", "255 (IPv4)", "TTL of unicast adverts", 2);
     k("version", integer(2, 3), "2..3", "vrrp_version", "VRRP version", 2);
@@ -59,7 +59,7 @@ keywords! { VRRP_INSTANCE_OWN {
     k("no_virtual_ipaddress", Flag, "-", "off", "no VIPs on purpose", 3).since_2_3().accepted();
     k("promote_secondaries", Flag, "-", "off", "sysctl on the interface", 2);
     k("linkbeat_use_polling", Flag, "-", "off", "deprecated here", 3).deprecated("").accepted();
-    k("v3_checksum_as_v2", Switch, "[BOOL]", "global", "", 3).since_2_3().accepted();
+    k("v3_checksum_as_v2", Switch, "[BOOL]", "global", "", 3).since_2_3();
     k("virtual_routes", Entries, "{ values }", "none", "routes while MASTER", 2);
     k("virtual_rules", Entries, "{ values }", "none", "rules while MASTER", 2);
     k("accept", Flag, "-", "on unless strict", "answer on VIP", 2);
@@ -93,7 +93,7 @@ keywords! { VRRP_INSTANCE_OWN {
     k("vmac_garp_intvl", Words, "[all] SECS", "-", "deprecated name of garp_extra_if", 3).deprecated("garp_extra_if").accepted();
     k("lower_prio_no_advert", Switch, "[BOOL]", "global", "", 3);
     k("higher_prio_send_advert", Switch, "[BOOL]", "global", "", 2);
-    k("owner_ignore_adverts", Switch, "[BOOL]", "global", "", 3).since_2_3().accepted();
+    k("owner_ignore_adverts", Switch, "[BOOL]", "global", "", 3).since_2_3();
     k("kernel_rx_buf_size", integer(0, 4294967295), "BYTES", "global policy", "rx buffer", 3).accepted();
     k("authentication", Nested, "{ block }", "none", "VRRPv2 auth; ignored with error for v3 and strict", 1);
     k("auth_hmac", Nested, "{ block }", "none", "keepalived HMAC extension", 3).since_2_3();

@@ -32,6 +32,31 @@ fn with_file(weight: &str) -> Scenario {
     Scenario::new(vec![("d1", one), ("d2", file("", "", &vi_1(100, "")))], steps)
 }
 
+/// Lines between keepalived's processes, and the farewell of a session that is stopped, which keepalived does not send.
+const OF_PROCESSES: &[&str] = &[
+    "Received BFD event",
+    "Session parameters",
+    "AdminDown",
+    "Administratively Down",
+    "Expired after",
+    "Entering Down state",
+    "entering FAULT state",
+];
+
+/// Two directors that watch each other by BFD; the first one's priority depends on it.
+fn with_bfd(weight: &str, steps: &str) -> Scenario {
+    let session = |own: u8, other: u8| {
+        format!(
+            "bfd_instance peer {{\n neighbor_ip 10.77.0.{other}\n source_ip 10.77.0.{own}\n min_rx 30\n min_tx 30\n \
+             idle_tx 1000\n multiplier 3\n}}\n"
+        )
+    };
+    let one = file("", &session(1, 2), &vi_1(150, &format!("track_bfd {{\n peer{weight}\n }}")));
+    let two = file("", &session(2, 1), &vi_1(100, ""));
+    Scenario::new(vec![("d1", one), ("d2", two)], format!("start d1; 0.3; start d2; 6; vips; {steps}"))
+        .known(OF_PROCESSES)
+}
+
 scenarios! {
     track_script_w0: watched("fall 2\n rise 2", "");
     track_script_weight_up: watched("fall 2\n rise 2\n weight 60", "");
@@ -51,5 +76,8 @@ scenarios! {
     track_process: Scenario::new(
         vec![("d1", file("", "vrrp_track_process nothing {\n process no_such_process_77\n weight -20\n}\n", &vi_1(150, "track_process {\n nothing\n }")))],
         "start d1; 6; vips; stop d1").known(COUNTED_LATER);
+    track_bfd: with_bfd("", "cut d1; 0.5; vips; 5; vips; mend d1; 6; vips; stop d1; stop d2");
+    track_bfd_weight: with_bfd(" weight -60", "kill d2; 2; start d2; 6; vips; stop d1; stop d2");
+    track_bfd_reverse: with_bfd(" weight 60 reverse", "kill d2; 6; vips; start d2; 6; vips; stop d1; stop d2");
     tracks_nothing: Scenario::new(alone(""), "start d1; 5; vips; stop d1");
 }

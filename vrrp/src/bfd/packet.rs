@@ -179,7 +179,8 @@ impl Packet {
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let octets = payload.first_chunk::<LENGTH>().ok_or(Malformed::TooShort(payload.len()))?;
         check(octets, payload.len())?;
-        let word = |at: usize| octets.get(at..).and_then(<[u8]>::first_chunk::<4>).map_or(0, |w| u32::from_be_bytes(*w));
+        let word =
+            |at: usize| octets.get(at..).and_then(<[u8]>::first_chunk::<4>).map_or(0, |w| u32::from_be_bytes(*w));
         let (state, flags) = (State::from_bits(octets[1] >> 6), octets[1]);
         let packet = Self {
             diagnostic: Diagnostic(octets[0] & 0x1f),

@@ -85,11 +85,20 @@ pub struct SessionView {
     pub since: Instant,
 }
 
+/// A detection time that ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expired {
+    /// The detection time.
+    pub after: Duration,
+    /// How late its end was noticed.
+    pub overdue: Duration,
+}
+
 /// What a session wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
     Send(Packet),
-    Changed { from: State, overdue: Option<Duration> },
+    Changed { from: State, expired: Option<Expired> },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -177,13 +186,16 @@ impl Session {
 
     /// RFC 5880 section 6.8.4: nothing came within the detection time.
     fn expire(&mut self, now: Instant, dice: &mut Dice, wishes: &mut Vec<Wish>) {
-        let overdue = self.expires_at.take().map(|at| now.saturating_duration_since(at));
+        let expired = self
+            .expires_at
+            .take()
+            .map(|at| Expired { after: self.detection_time(), overdue: now.saturating_duration_since(at) });
         let was_heard = matches!(self.state, State::Init | State::Up);
         self.remote.discriminator = 0;
         self.remote.demand = false;
         if was_heard {
             self.diagnostic = Diagnostic::EXPIRED;
-            self.enter(State::Down, overdue, now, dice, wishes);
+            self.enter(State::Down, expired, now, dice, wishes);
         }
         if self.config.passive {
             self.transmit_at = None;
@@ -232,19 +244,12 @@ impl Session {
         self.enter(to, None, now, dice, wishes);
     }
 
-    fn enter(
-        &mut self,
-        to: State,
-        overdue: Option<Duration>,
-        now: Instant,
-        dice: &mut Dice,
-        wishes: &mut Vec<Wish>,
-    ) {
+    fn enter(&mut self, to: State, expired: Option<Expired>, now: Instant, dice: &mut Dice, wishes: &mut Vec<Wish>) {
         let from = std::mem::replace(&mut self.state, to);
         self.since = now;
         // The interval changes from idle_tx to min_tx, which only a poll may do (section 6.8.3).
         self.polling = to == State::Up;
-        wishes.push(Wish::Changed { from, overdue });
+        wishes.push(Wish::Changed { from, expired });
         // Section 6.8.7: what differs from the last packet is said at once.
         if !self.is_silent() {
             self.transmit(false, wishes);
@@ -260,7 +265,7 @@ impl Session {
         }
         (self.diagnostic, self.since) = (Diagnostic::ADMIN_DOWN, now);
         (self.transmit_at, self.expires_at, self.polling) = (None, None, false);
-        wishes.push(Wish::Changed { from, overdue: None });
+        wishes.push(Wish::Changed { from, expired: None });
         if self.remote.discriminator != 0 {
             self.transmit(false, wishes);
         }

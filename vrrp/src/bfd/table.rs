@@ -2,11 +2,11 @@
 
 use super::dice::Dice;
 use super::packet::{Diagnostic, LENGTH, Packet, State};
-use super::session::{Session, SessionConfig, SessionView, TimerReason, Wish};
+use super::session::{Expired, Session, SessionConfig, SessionView, TimerReason, Wish};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A received UDP datagram.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +44,8 @@ pub enum Effect {
         diagnostic: Diagnostic,
         /// What the other end said last.
         remote_diagnostic: Diagnostic,
-        /// Where the detection time ran out: how late that was noticed.
-        overdue: Option<Duration>,
+        /// Where the detection time ran out.
+        expired: Option<Expired>,
     },
 }
 
@@ -183,8 +183,8 @@ impl Bfd {
             let session = Arc::clone(name);
             match wish {
                 Wish::Send(packet) => Effect::Send { session, payload: packet.encode() },
-                Wish::Changed { from, overdue } => {
-                    Effect::Changed { session, from, to, diagnostic, remote_diagnostic, overdue }
+                Wish::Changed { from, expired } => {
+                    Effect::Changed { session, from, to, diagnostic, remote_diagnostic, expired }
                 }
             }
         }));
