@@ -10,6 +10,7 @@ pub mod dataplane;
 pub mod dump;
 pub mod health;
 pub mod iproute;
+pub mod ipvsadm;
 pub mod logging;
 pub mod machine;
 pub mod netlink;
