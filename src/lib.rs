@@ -5,6 +5,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod configuration;
+pub mod control;
 pub mod daemonize;
 pub mod dataplane;
 pub mod dump;

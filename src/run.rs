@@ -50,6 +50,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut words = arguments.into_iter().map(|word| word.to_string_lossy().into_owned());
     let program = words.next().unwrap_or_else(|| "standfast".to_owned());
     let words: Vec<String> = words.collect();
+    if let Some(exit) = ipvsadm(&program, &words) {
+        return exit;
+    }
     let exit = match cli::parse(&words) {
         Ok(Command::Help) => say(&cli::help(&program)),
         Ok(Command::Version) => say(&format!("{VERSION}\n")),
@@ -67,6 +70,21 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     exit.into()
+}
+
+/// The other program that this one is: by the name it is called (`ipvsadm`, `ipvsadm-save`, `ipvsadm-restore`), or by its first word.
+fn ipvsadm(program: &str, words: &[String]) -> Option<ExitCode> {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let first = words.first().map(String::as_str);
+    let words = match (name, first) {
+        ("ipvsadm", _) => words.to_vec(),
+        ("ipvsadm-save", None | Some("-n")) => [&["-S".to_owned()], words].concat(),
+        ("ipvsadm-restore", None) => vec!["-R".to_owned()],
+        (_, Some("ipvsadm")) => words.get(1..).unwrap_or_default().to_vec(),
+        _ => return None,
+    };
+    let program = if name.starts_with("ipvsadm") { program } else { "ipvsadm" };
+    Some(ExitCode::from(crate::ipvsadm::run(program, &words, &crate::control::socket())))
 }
 
 fn say(text: &str) -> Exit {
@@ -134,6 +152,7 @@ fn lock_pid_files(options: &Options, loaded: &Loaded) -> Result<PidFiles, pidfil
     let paths = Paths::choose(options, &loaded.config.globals);
     let parts = options.subsystems;
     Ok(PidFiles {
+        control: crate::control::socket_of(&paths.main),
         main: PidFile::lock(&paths.main)?,
         vrrp: parts.vrrp.then(|| PidFile::lock(&paths.vrrp)).transpose()?,
         checkers: parts.checkers.then(|| PidFile::lock(&paths.checkers)).transpose()?,

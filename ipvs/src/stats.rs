@@ -84,6 +84,11 @@ impl Estimator {
         }
     }
 
+    /// The counters begin at zero again; the rates go on.
+    pub(crate) fn restart(&mut self) {
+        self.last = Stats::default();
+    }
+
     pub(crate) fn rates(&self) -> Rates {
         let shown = |scaled: i64, shift: u32| ((scaled + (1 << shift) - 1).max(0) >> (shift + 1)) as u64;
         let [connections, in_packets, out_packets, in_bytes, out_bytes] = self.scaled;

@@ -34,6 +34,8 @@ pub enum Command {
     SetTimeouts(Timeouts),
     /// The settings of `net.ipv4.vs`.
     SetSettings(Settings),
+    /// `ipvsadm -Z`, of one service or all.
+    Zero(Option<ServiceId>),
 }
 
 impl Command {
@@ -49,6 +51,7 @@ impl Command {
             }
             Self::SetTimeouts(timeouts) => director.set_timeouts(*timeouts),
             Self::SetSettings(settings) => director.set_settings(*settings),
+            Self::Zero(id) => director.zero(id.as_ref())?,
         }
         Ok(())
     }
@@ -68,6 +71,8 @@ pub struct ServiceSnapshot {
 pub struct Snapshot {
     /// Services, sorted by address.
     pub services: Vec<ServiceSnapshot>,
+    /// Time-outs of connections.
+    pub timeouts: Timeouts,
     /// Number of connections and templates.
     pub connections: usize,
     /// What the engine did with the packets.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use standfast_ipvs::Director;
+use standfast_ipvs::{ConnectionView, Director};
 use tokio::sync::oneshot;
 
 use super::command::{Command, Snapshot};
@@ -103,6 +103,13 @@ impl Handle {
     pub fn snapshot(&self) -> oneshot::Receiver<Snapshot> {
         let (reply, answer) = oneshot::channel();
         self.wake.send(Request::Snapshot(reply));
+        answer
+    }
+
+    /// Connections from the `skip`th on, a thousand or so; none past the end.
+    pub fn connections(&self, skip: usize) -> oneshot::Receiver<Vec<ConnectionView>> {
+        let (reply, answer) = oneshot::channel();
+        self.wake.send(Request::Connections(skip, reply));
         answer
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
-use standfast_ipvs::Director;
+use standfast_ipvs::{ConnectionView, Director};
 use tokio::sync::oneshot;
 
 use super::command::{Command, DriverCounters, ServiceSnapshot, Snapshot};
@@ -47,9 +47,14 @@ pub(super) enum Order {
     Queue(Box<Queue>),
     /// Describe yourself.
     Snapshot(oneshot::Sender<Snapshot>),
+    /// Connections from the `skip`th on, at most [`CONNECTIONS_AT_ONCE`].
+    Connections(usize, oneshot::Sender<Vec<ConnectionView>>),
     /// End.
     Stop,
 }
+
+/// So many are described between two packets: some tens of microseconds.
+const CONNECTIONS_AT_ONCE: usize = 1024;
 
 /// The control thread's end of the line to the worker.
 #[derive(Debug, Clone)]
@@ -177,6 +182,12 @@ impl<F: Fn() -> Director> Worker<F> {
                 self.frames.count_overflow(engine);
                 if reply.send(snapshot(engine)).is_err() {
                     tracing::debug!("nobody waits for the snapshot any more");
+                }
+            }
+            Order::Connections(skip, reply) => {
+                let connections = engine.director.connections(Instant::now()).skip(skip).take(CONNECTIONS_AT_ONCE);
+                if reply.send(connections.collect()).is_err() {
+                    tracing::debug!("nobody waits for the connections any more");
                 }
             }
             Order::Queue(queue) => self.frames.queue = Some(queue),
@@ -374,6 +385,7 @@ fn snapshot(engine: &Engine) -> Snapshot {
     });
     Snapshot {
         services: services.collect(),
+        timeouts: director.timeouts(),
         connections: director.connection_count(),
         engine: director.counters().clone(),
         driver: engine.counters,

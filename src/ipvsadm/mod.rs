@@ -10,6 +10,7 @@ mod model;
 mod names;
 mod option;
 mod parse;
+mod run;
 mod save;
 mod scan;
 mod sort;
@@ -26,6 +27,7 @@ pub use model::{
 };
 pub use names::{Names, SystemNames};
 pub use parse::{Command, ListCommand, Refusal, parse};
+pub use run::run;
 pub use save::save;
 
 /// First words of `-h` and `-v`: scripts look for ipvsadm's version, so it stands before ours.

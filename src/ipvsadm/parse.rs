@@ -61,7 +61,7 @@ pub enum Command {
 }
 
 /// What `-L` is to show.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListCommand {
     /// The table, or one service of it.
     Services {

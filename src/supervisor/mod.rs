@@ -4,6 +4,7 @@
 //! plane threads of their own.
 
 mod addresses;
+mod calls;
 mod dumps;
 mod events;
 mod ready;
@@ -23,6 +24,7 @@ use crate::run::Exit;
 use crate::signals::{Request, Signals};
 use crate::track::Trackers;
 use crate::vrrp::{VrrpEvent, VrrpSetup};
+use calls::Calls;
 use events::Translator;
 use futures::FutureExt as _;
 use services::Services;
@@ -61,6 +63,8 @@ pub struct PidFiles {
     pub vrrp: Option<PidFile>,
     /// Of health checking, if it may run.
     pub checkers: Option<PidFile>,
+    /// Where the control socket is to be.
+    pub control: PathBuf,
     /// Where the virtual addresses are remembered, so that a restart after a crash removes them.
     pub memory: PathBuf,
 }
@@ -114,6 +118,7 @@ struct Supervisor<'a> {
     sessions: Sessions,
     routers: Option<VirtualRouters>,
     services: Option<Services>,
+    calls: Calls,
     inbox: Inbox,
     outbox: Outbox,
     pid_files: PidFiles,
@@ -175,6 +180,7 @@ impl<'a> Supervisor<'a> {
             sessions: Sessions::default(),
             routers: None,
             services: None,
+            calls: Calls::listen(&pid_files.control),
             inbox,
             outbox,
             pid_files,
@@ -213,6 +219,7 @@ impl<'a> Supervisor<'a> {
             Some((session, up)) = self.inbox.sessions.recv() => self.session_event(&session, up),
             Some((tracker, status)) = self.inbox.trackers.recv() => self.tracker_event(tracker, status),
             Some(event) = self.inbox.health.recv() => self.health_event(event),
+            call = self.calls.next() => self.answer(call),
             _ = look.tick() => self.look().await,
         }
     }

@@ -91,6 +91,11 @@ impl Services {
         self.health.is_alive() && self.engine.as_ref().is_none_or(dataplane::Handle::is_alive)
     }
 
+    /// The line to the data plane, if it runs.
+    pub(super) fn engine(&self) -> Option<dataplane::Handle> {
+        self.engine.clone()
+    }
+
     pub(super) fn health(&self) -> &Health {
         &self.health
     }

@@ -242,6 +242,20 @@ impl Director {
         }
     }
 
+    /// The time-outs in force.
+    pub fn timeouts(&self) -> Timeouts {
+        let lifetime = |state: State| {
+            let ticks = self.core.lifetimes.get(state as usize).copied().unwrap_or(0);
+            Duration::from_secs(ticks.into()) / TICKS
+        };
+        Timeouts { tcp: lifetime(State::Established), tcp_fin: lifetime(State::FinWait), udp: lifetime(State::Udp) }
+    }
+
+    /// `ipvsadm -Z`: the counters of a service and its destinations, or of all, begin at zero; rates go on.
+    pub fn zero(&mut self, id: Option<&ServiceId>) -> Result<(), Error> {
+        self.core.registry.zero(id)
+    }
+
     /// Changes the kernel-like settings.
     pub fn set_settings(&mut self, settings: Settings) {
         self.core.settings = settings;

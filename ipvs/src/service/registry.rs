@@ -174,6 +174,26 @@ impl Registry {
         Ok(())
     }
 
+    /// Sets counters to zero: of one service and its destinations, or of all.
+    pub(crate) fn zero(&mut self, id: Option<&ServiceId>) -> Result<(), Error> {
+        let numbers: Vec<u32> = match id {
+            Some(id) => vec![self.number(id)?],
+            None => self.numbers.values().copied().collect(),
+        };
+        for number in numbers {
+            let Some(service) = self.services.get_mut(number as usize).and_then(Option::as_mut) else { continue };
+            service.stats = Stats::default();
+            service.estimator.restart();
+            for destination in &service.order {
+                if let Some(destination) = self.destinations.get_mut(*destination as usize) {
+                    destination.stats = Stats::default();
+                    destination.estimator.restart();
+                }
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn remove_service(&mut self, id: &ServiceId) -> Result<(), Error> {
         let number = self.number(id)?;
         let service = self.services.get_mut(number as usize).and_then(Option::take);

@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
-use standfast_ipvs::{Director, Settings, Timeouts};
+use standfast_ipvs::{ConnectionView, Director, Settings, Timeouts};
 use tokio::sync::oneshot;
 
 use super::Error;
@@ -29,6 +29,8 @@ pub(super) enum Request {
     Apply(Vec<Command>, oneshot::Sender<Vec<Result<(), Error>>>),
     /// Describe the running state.
     Snapshot(oneshot::Sender<Snapshot>),
+    /// Describe connections from the given number on.
+    Connections(usize, oneshot::Sender<Vec<ConnectionView>>),
     /// Find the way to an address.
     Resolve(IpAddr),
     /// The worker lost everything.
@@ -161,6 +163,7 @@ impl Control {
                 }
             }
             Request::Snapshot(reply) => self.worker.send(Order::Snapshot(reply)),
+            Request::Connections(skip, reply) => self.worker.send(Order::Connections(skip, reply)),
             Request::Resolve(address) => self.resolve(address),
             Request::WorkerRestarted => self.replay(),
             Request::Stop => {}
