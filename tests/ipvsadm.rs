@@ -1,0 +1,166 @@
+//! ipvsadm's language against the real daemon, and strangers at its control socket.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test without the test attribute")]
+
+mod common;
+
+use common::site::{Site, TCP_CHECK};
+use common::{Daemon, SOON};
+use nix::sys::signal::Signal;
+use standfast_labkit::{Finished, eventually, harness, tests};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    harness::main(tests![
+        the_pool_of_the_file_is_listed,
+        a_service_made_by_hand_serves_and_survives_a_reload,
+        a_daemon_without_services_takes_one,
+        a_saved_table_is_restored,
+        connections_and_counters_are_shown,
+        strangers_at_the_socket_are_borne,
+        without_a_daemon_it_says_so,
+    ])
+}
+
+/// `standfast ipvsadm ...` beside the daemon.
+fn ipvsadm(daemon: &Daemon, arguments: &str) -> Finished {
+    let mut command = daemon.host.command(common::program().0);
+    command.arg("ipvsadm").args(arguments.split_whitespace()).env("STANDFAST_SOCKET", socket(daemon));
+    daemon.host.start_command(&mut command).unwrap().finish(SOON).unwrap()
+}
+
+fn socket(daemon: &Daemon) -> std::path::PathBuf {
+    daemon.directory.join("parent.sock")
+}
+
+/// What it prints when it succeeds.
+#[track_caller]
+fn shown(daemon: &Daemon, arguments: &str) -> String {
+    let finished = ipvsadm(daemon, arguments);
+    assert_eq!(finished.code(), 0, "ipvsadm {arguments}: {}", finished.output);
+    finished.output
+}
+
+fn await_table(daemon: &Daemon, lines: &[&str]) {
+    eventually(SOON, "the table", || {
+        let table = ipvsadm(daemon, "-Ln").output;
+        lines.iter().all(|line| table.lines().any(|shown| shown.trim_end() == *line))
+    });
+}
+
+fn the_pool_of_the_file_is_listed() {
+    let site = Site::nat("adm-list", 2);
+    let _web = site.web_servers();
+    let daemon = site.start(&site.service("wrr", "persistence_timeout 50", TCP_CHECK));
+    await_table(
+        &daemon,
+        &[
+            "IP Virtual Server version 1.2.1 (size=4096)",
+            "TCP  10.7.0.100:80 wrr persistent 50",
+            "  -> 10.8.0.21:80                 Masq    1      0          0",
+            "  -> 10.8.0.22:80                 Masq    1      0          0",
+        ],
+    );
+    assert_eq!(shown(&daemon, "-L --timeout"), "Timeout (tcp tcpfin udp): 900 120 300\n");
+}
+
+fn a_service_made_by_hand_serves_and_survives_a_reload() {
+    let site = Site::nat("adm-hand", 1);
+    let _web = site.web_servers();
+    let config = site.service("rr", "", TCP_CHECK).replace(" 80 {\n delay_loop", " 81 {\n delay_loop");
+    let mut daemon = site.start(&config);
+    await_table(&daemon, &["TCP  10.7.0.100:81 rr"]);
+    shown(&daemon, "-A -t 10.7.0.100:80 -s rr");
+    shown(&daemon, "-a -t 10.7.0.100:80 -r 10.8.0.21 -m");
+    site.await_tally(2, &[("web1", 2)]);
+    let again = ipvsadm(&daemon, "-A -t 10.7.0.100:80 -s rr");
+    assert_eq!((again.code(), again.output.as_str()), (255, "Service already exists\n"));
+    daemon.signal(Signal::SIGHUP);
+    daemon.await_log("Reload complete", SOON);
+    site.await_tally(2, &[("web1", 2)]);
+    shown(&daemon, "-D -t 10.7.0.100:80");
+    let gone = ipvsadm(&daemon, "-D -t 10.7.0.100:80");
+    assert_eq!((gone.code(), gone.output.as_str()), (255, "No such service\n"));
+}
+
+fn a_daemon_without_services_takes_one() {
+    let site = Site::dr("adm-first", 1);
+    let _web = site.web_servers();
+    let daemon = site.start("global_defs {\n router_id alone\n}\n");
+    daemon.await_log("Startup complete", SOON);
+    assert!(!shown(&daemon, "-Ln").contains("TCP"));
+    shown(&daemon, "-A -t 10.7.0.100:80");
+    shown(&daemon, "-a -t 10.7.0.100:80 -r 10.7.0.21");
+    site.await_tally(2, &[("web1", 2)]);
+}
+
+fn a_saved_table_is_restored() {
+    let site = Site::nat("adm-save", 2);
+    let daemon = site.start(&site.service("rr", "", ""));
+    let lines = "-A -t 10.7.0.100:80 -s rr\n-a -t 10.7.0.100:80 -r 10.8.0.21:80 -m -w 1\n-a -t 10.7.0.100:80 -r 10.8.0.22:80 -m -w 1\n";
+    eventually(SOON, "the table", || ipvsadm(&daemon, "-S -n").output == lines);
+    shown(&daemon, "-C");
+    assert_eq!(shown(&daemon, "-S -n"), "");
+    let file = daemon.directory.join("saved");
+    std::fs::write(&file, lines).unwrap();
+    let mut command = daemon.host.command(common::program().0);
+    command.args(["ipvsadm", "-R"]).env("STANDFAST_SOCKET", socket(&daemon)).stdin(File::open(&file).unwrap());
+    let restored = daemon.host.start_command(&mut command).unwrap().finish(SOON).unwrap();
+    assert_eq!(restored.code(), 0, "{}", restored.output);
+    assert_eq!(shown(&daemon, "-S -n"), lines);
+}
+
+fn connections_and_counters_are_shown() {
+    let site = Site::nat("adm-stats", 1);
+    let _web = site.web_servers();
+    let daemon = site.start(&site.service("rr", "", TCP_CHECK));
+    site.await_tally(3, &[("web1", 3)]);
+    let connections = shown(&daemon, "-Lnc");
+    let entry = |line: &&str| line.starts_with("TCP 0") && line.contains(" TIME_WAIT   10.7.0.1:");
+    assert!(connections.lines().filter(entry).count() >= 3, "{connections}");
+    let count = |options: &str| -> u64 {
+        let table = shown(&daemon, options);
+        let line = table.lines().find(|line| line.starts_with("TCP  10.7.0.100:80")).unwrap().to_owned();
+        line.split_whitespace().nth(2).unwrap().parse().unwrap()
+    };
+    assert!(count("-Ln --stats") >= 3);
+    shown(&daemon, "-Z");
+    assert_eq!(count("-Ln --stats --exact"), 0);
+}
+
+/// Half-open clients, garbage and endless lines: the socket is root's alone, and still answers.
+fn strangers_at_the_socket_are_borne() {
+    let site = Site::nat("adm-strangers", 1);
+    let daemon = site.start(&site.service("rr", "", ""));
+    await_table(&daemon, &["TCP  10.7.0.100:80 rr"]);
+    let path = socket(&daemon);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let silent: Vec<UnixStream> = (0..8).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    let ask = |line: &[u8]| -> String {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        // The daemon may close before everything is written.
+        let _ = stream.write_all(line);
+        let mut reply = [0; 512];
+        let length = stream.read(&mut reply).unwrap_or(0);
+        String::from_utf8_lossy(&reply[..length]).into_owned()
+    };
+    assert!(ask(b"{]\n").contains("not a call"));
+    assert!(ask(b"{\"version\":99,\"request\":\"services\"}\n").contains("version 1"));
+    assert_eq!(ask(&vec![b'x'; 1 << 20]), "");
+    assert!(ask(b"\xff\xfe\n").contains("not a call"));
+    assert!(shown(&daemon, "-Ln").contains("10.7.0.100:80"));
+    drop(silent);
+}
+
+fn without_a_daemon_it_says_so() {
+    let site = Site::nat("adm-none", 0);
+    let daemon = Daemon::prepare(&site.lab, &site.director, "");
+    let refused = ipvsadm(&daemon, "-Ln");
+    assert_eq!(refused.code(), 255);
+    assert!(refused.output.contains("cannot reach the daemon") && refused.output.contains("is it running?"));
+}
