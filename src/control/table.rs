@@ -30,13 +30,24 @@ pub async fn answer(request: Request, handle: Option<Handle>) -> Result<Answer, 
         Request::Connections { skip } => connections(skip, handle.as_ref()).await,
         Request::Clear => clear(handle.as_ref()).await,
         order => {
-            let command = command(order)?;
-            let (words, handle) =
-                (Words::of(&command), handle.ok_or_else(|| Failure::new(Words::of(&command).absent()))?);
+            let mut command = command(order)?;
+            let words = Words::of(&command);
+            let handle = handle.ok_or_else(|| Failure::new(words.absent()))?;
+            if let Command::EditService(config) = &mut command {
+                keep_full_nat(config, snapshot(Some(&handle)).await?.as_ref());
+            }
             let mut results = handle.apply(vec![command]).await.map_err(|_| stopped())?;
             results.pop().unwrap_or(Err(Error::Stopped)).map_err(|error| words.refusal(&error))?;
             Ok(Answer::Done)
         }
+    }
+}
+
+/// ipvsadm has no words for full NAT: what the file says of it stays.
+fn keep_full_nat(config: &mut engine::ServiceConfig, snapshot: Option<&Snapshot>) {
+    let mut services = snapshot.into_iter().flat_map(|snapshot| &snapshot.services);
+    if let Some(held) = services.find(|held| held.service.config.id == config.id) {
+        config.full_nat = held.service.config.full_nat.clone();
     }
 }
 
@@ -151,6 +162,7 @@ fn service_config(service: &Service) -> Result<engine::ServiceConfig, Failure> {
         flags: engine::SchedulerFlags { fallback: flag(SchedulerFlag::First), port: flag(SchedulerFlag::Second) },
         persistence,
         one_packet: service.one_packet,
+        full_nat: engine::FullNat::default(),
     })
 }
 
@@ -264,6 +276,7 @@ fn server(view: &engine::DestinationView) -> ServerEntry {
         engine::Forwarding::Nat => (Method::Masq, Tunnel::default()),
         engine::Forwarding::Dr => (Method::Route, Tunnel::default()),
         engine::Forwarding::Local => (Method::Local, Tunnel::default()),
+        engine::Forwarding::FullNat => (Method::FullNat, Tunnel::default()),
         engine::Forwarding::Tunnel(tunnel) => (Method::Tunnel, tunnel_of(tunnel)),
     };
     ServerEntry {
