@@ -19,6 +19,7 @@ mod nftables;
 pub mod notify;
 pub mod pidfile;
 mod poller;
+pub mod replay;
 pub mod run;
 pub mod scheduling;
 pub mod signals;

@@ -5,7 +5,7 @@ use crate::config::Loaded;
 use crate::configuration::{self, Namespace};
 use crate::pidfile::{self, Paths, PidFile};
 use crate::supervisor::{self, PidFiles};
-use crate::{check, daemonize, logging};
+use crate::{check, daemonize, logging, replay};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -63,6 +63,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Ok(Command::Test(options, output)) => check::run(&options, output.as_deref()),
         Ok(Command::Print(options)) => check::print(&options),
+        Ok(Command::Replay(options, capture)) => replay::run(&options, &capture),
         Ok(Command::Run(options)) => daemon(&options, &words),
         Err(error) => {
             say(&format!("{error}\n"));

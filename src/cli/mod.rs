@@ -25,6 +25,8 @@ pub enum Command {
     Test(Box<Options>, Option<PathBuf>),
     /// `--print-config`: check the configuration and print what it means.
     Print(Box<Options>),
+    /// `--replay`: judge the packets of this capture.
+    Replay(Box<Options>, PathBuf),
     /// `-h`.
     Help,
     /// `-v`.
@@ -173,6 +175,7 @@ struct State {
     command: Option<Command>,
     test: Option<Option<PathBuf>>,
     print: bool,
+    replay: Option<PathBuf>,
     surplus: Vec<String>,
 }
 
@@ -247,6 +250,7 @@ impl State {
             Meaning::ConfigTest => self.test = Some(path()),
             Meaning::Json => options.json = true,
             Meaning::PrintConfig => self.print = true,
+            Meaning::Replay => self.replay = path(),
             Meaning::Version => self.first(Command::Version),
             Meaning::Help => self.first(Command::Help),
             Meaning::ReleaseVips | Meaning::FlushLogFile => {}
@@ -277,6 +281,9 @@ impl State {
             self.options.subsystems = Subsystems { vrrp: self.only_vrrp, checkers: self.only_checkers, bfd };
         }
         let options = Box::new(self.options);
+        if let Some(capture) = self.replay {
+            return Ok(Command::Replay(options, capture));
+        }
         Ok(match self.test {
             _ if self.print => Command::Print(options),
             Some(output) => Command::Test(options, output),

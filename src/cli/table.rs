@@ -75,6 +75,8 @@ pub enum Meaning {
     Json,
     /// `--print-config`: print the effective configuration.
     PrintConfig,
+    /// `--replay`: judge the packets of a capture.
+    Replay,
     /// `-v`: version.
     Version,
     /// `-h`: help.
@@ -222,6 +224,12 @@ pub const OPTIONS: &[Row] = &[
         Value::None,
         Meaning::PrintConfig,
         "Print the effective configuration, every default spelled out\n(findings go to standard error, status as --config-test)",
+    ),
+    long(
+        "replay",
+        Value::Required("FILE"),
+        Meaning::Replay,
+        "Print what forwarding would do with each packet of a pcap file",
     ),
     row('v', "version", Value::None, Meaning::Version, "Print the version"),
     row('h', "help", Value::None, Meaning::Help, "Print this text"),

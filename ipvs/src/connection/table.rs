@@ -27,6 +27,7 @@ pub(crate) struct Table<A> {
     free: u32,
     live: usize,
     limit: usize,
+    hand: usize,
 }
 
 impl<A: Address> Table<A> {
@@ -43,6 +44,7 @@ impl<A: Address> Table<A> {
             free: NONE,
             live: 0,
             limit,
+            hand: 0,
         }
     }
 
@@ -71,6 +73,17 @@ impl<A: Address> Table<A> {
     #[inline]
     pub(crate) fn likely_entry(&self, hash: u32) -> u32 {
         self.index.first(hash)
+    }
+
+    /// Whether the next `insert` fails.
+    pub(crate) fn is_full(&self) -> bool {
+        self.live >= self.limit
+    }
+
+    /// Goes round all entries, one a call.
+    pub(crate) fn next_in_turn(&mut self) -> u32 {
+        self.hand = (self.hand + 1).checked_rem(self.entries.len()).unwrap_or(0);
+        self.hand as u32
     }
 
     /// Adds an entry whose `expires` is set; none when the table is full.

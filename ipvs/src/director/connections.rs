@@ -12,6 +12,8 @@ use crate::service::{Destination, Protocol};
 
 /// How long a template whose time is over waits for its connections, again and again.
 const WAIT_FOR_CONTROLLED: u32 = 60 * TICKS;
+/// Entries of a full table that are looked at for one that may go.
+const SEARCHED: usize = 64;
 
 impl<A: Address> Path<'_, A> {
     /// The entry for `key` whose time is not over.
@@ -63,6 +65,9 @@ impl<A: Address> Path<'_, A> {
     /// Adds an entry and counts it at its destination and its template.
     pub(super) fn begin(&mut self, connection: Connection<A>) -> Option<u32> {
         let Connection { destination, control, template, inactive, .. } = connection;
+        if self.table.is_full() {
+            self.make_room();
+        }
         let id = self.table.insert(connection, self.tick)?;
         if let Some(destination) = self.core.registry.destination_mut(destination) {
             *counter(destination, template, inactive) += 1;
@@ -72,6 +77,18 @@ impl<A: Address> Path<'_, A> {
             template.controlled += 1;
         }
         Some(id)
+    }
+
+    /// Ends a connection that an attacker may have opened: half open, closing, or never answered. The kernel does the like
+    /// when memory runs low (`drop_entry`). Established connections and templates stay.
+    #[cold]
+    fn make_room(&mut self) {
+        for _ in 0..SEARCHED {
+            let id = self.table.next_in_turn();
+            if self.table.get(id).is_some_and(Connection::is_expendable) {
+                return self.end(id);
+            }
+        }
     }
 
     /// Removes an entry and its counts.
@@ -154,6 +171,12 @@ impl<A: Address> Path<'_, A> {
 }
 
 impl<A> Connection<A> {
+    fn is_expendable(&self) -> bool {
+        let open = matches!(self.state, State::None | State::Established | State::Assured | State::SctpEstablished);
+        let answered = self.state == State::Udp && self.heard != 0;
+        self.destination != NONE && !self.template && !open && !answered
+    }
+
     /// Closed by both ends or reset: a SYN means another connection.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.state, State::TimeWait | State::Close | State::SctpClosed)

@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "a test needs some moment to begin at")]
 
 #[cfg(test)]
+mod captures;
+#[cfg(test)]
 mod full_nat;
 #[cfg(test)]
 mod hostile;

@@ -87,15 +87,16 @@ fn a_full_table_drops_and_counts() {
     director.add_service(config).unwrap();
     director.add_destination(&id, destination("10.1.0.1:80".parse().unwrap(), Forwarding::Dr)).unwrap();
     let now = Instant::now();
-    let mut knock = |port| {
-        let text = format!("IP 10.0.0.1>{VIP} ttl 64 tos 0x0 id 1 DF TCP {port}>80 [S] seq 1 ack 1 win 1 data 0");
+    let mut knock = |port, flags| {
+        let text = format!("IP 10.0.0.1>{VIP} ttl 64 tos 0x0 id 1 DF TCP {port}>80 [{flags}] seq 1 ack 1 win 1 data 0");
         let mut packet = build::packet(&text);
         let mut frame = Frame { packet: &mut packet, checksum_partial: false, gso_size: 0 };
         director.receive(&mut frame, Ingress::default(), now)
     };
-    assert_eq!([1, 2].map(|port| server_of(&knock(port))), [Some(1); 2]);
-    assert_eq!(knock(3), Verdict::Drop(DropReason::ConnectionLimit));
-    assert_eq!(server_of(&knock(2)), Some(1));
+    assert_eq!([1, 2].map(|port| server_of(&knock(port, "S"))), [Some(1); 2]);
+    assert_eq!([1, 2].map(|port| server_of(&knock(port, "A"))), [Some(1); 2]);
+    assert_eq!(knock(3, "S"), Verdict::Drop(DropReason::ConnectionLimit));
+    assert_eq!(server_of(&knock(2, "A")), Some(1));
     assert_eq!(director.counters().dropped(DropReason::ConnectionLimit), 1);
     assert_eq!(director.destinations(&id).unwrap()[0].active, 2);
 }
@@ -201,4 +202,19 @@ fn rates_are_estimated_every_two_seconds() {
     assert_eq!(world.view(1).rates.connections, 2);
     world.wait(2);
     assert_eq!(rate(&world).connections, 6);
+}
+
+/// A flood of SYNs fills the table: half-open connections make room, established ones stay.
+#[test]
+fn a_full_table_gives_up_what_is_half_open() {
+    let mut world = World::new(Settings::default(), None);
+    for port in 0..100 {
+        world.hold(9, port);
+    }
+    for flood in 0..2000_u16 {
+        world.segment((flood % 8) as u8 + 10, 1000 + flood, "S", (VIP, 80));
+    }
+    assert_eq!(world.director.connection_count(), 500);
+    assert!((0..100).all(|port| world.client(9, port, "A").is_some()), "{:?}", world.table());
+    assert!(world.hold(1, 77).is_some(), "new clients still come in");
 }
