@@ -42,10 +42,16 @@ impl AddressSpec {
     /// The configuration's `line`, on the instance's `interface` unless it says `dev`.
     #[must_use]
     pub fn from_config(line: &standfast_parser::model::VirtualAddress, interface: &str) -> Self {
+        Self::placed(line, line.dev.as_deref().unwrap_or(interface))
+    }
+
+    /// The configuration's `line`, on `interface` whatever it says.
+    #[must_use]
+    pub fn placed(line: &standfast_parser::model::VirtualAddress, interface: &str) -> Self {
         Self {
             address: line.address,
             prefix_len: line.prefix_len,
-            interface: line.dev.as_deref().unwrap_or(interface).to_owned(),
+            interface: interface.to_owned(),
             broadcast: line.broadcast,
             scope: line.scope,
             label: line.label.clone(),

@@ -8,6 +8,7 @@ use super::memory::Memory;
 use super::route::RouteSpec;
 use super::rule::RuleSpec;
 use super::sysctl::Sysctls;
+use super::vmac::VmacSpec;
 use super::worker::Worker;
 use super::{Event, Options, Subscriber};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -26,6 +27,7 @@ pub(super) struct Estate {
     pub(super) leaving: bool,
     pub(super) sysctls: Sysctls,
     pub(super) firewall: Firewall,
+    pub(super) vmacs: Vec<VmacSpec>,
     /// By interface.
     addresses: HashMap<(u32, IpAddr), Owned<AddressSpec>>,
     routes: Vec<Owned<RouteSpec>>,
@@ -64,6 +66,7 @@ impl Estate {
             leaving: false,
             sysctls: Sysctls::default(),
             firewall: Firewall::default(),
+            vmacs: Vec::new(),
             addresses: HashMap::new(),
             routes: Vec::new(),
             rules: Vec::new(),

@@ -18,6 +18,7 @@ mod packet;
 mod route;
 mod rule;
 mod sysctl;
+mod vmac;
 mod worker;
 
 pub use address::AddressSpec;
@@ -29,6 +30,7 @@ pub use packet::PacketSocket;
 pub use route::RouteSpec;
 pub use rule::RuleSpec;
 pub use sysctl::Sysctl;
+pub use vmac::VmacSpec;
 
 use crate::poller::Bell;
 use crate::scheduling::Scheduling;
@@ -92,6 +94,7 @@ enum Command {
     SetStatics(Arc<Belongings>),
     SetSysctls(Vec<Sysctl>),
     SetFirewall(FirewallOptions),
+    SetVmacs(Vec<VmacSpec>),
     Set {
         owner: Arc<str>,
         belongings: Arc<Belongings>,
@@ -229,6 +232,11 @@ impl Handle {
     /// Changes settings of interfaces, and puts back those that are wanted no longer.
     pub fn set_sysctls(&self, wanted: Vec<Sysctl>) {
         self.give(Command::SetSysctls(wanted));
+    }
+
+    /// Makes these interfaces and removes those that were made before and are not among them.
+    pub fn set_vmacs(&self, wanted: Vec<VmacSpec>) {
+        self.give(Command::SetVmacs(wanted));
     }
 
     /// Names the table of addresses that accept no packets, for the first such address.

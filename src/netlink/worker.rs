@@ -144,6 +144,7 @@ impl<'a> Worker<'a> {
             Command::SetStatics(statics) => self.set_statics(&statics),
             Command::SetSysctls(wanted) => self.estate.sysctls.apply(&wanted),
             Command::SetFirewall(options) => self.estate.firewall.options = options,
+            Command::SetVmacs(wanted) => self.set_vmacs(wanted),
             Command::Set { owner, belongings } => self.set(&Owner::Router(owner), &belongings),
             Command::Clear { owner, belongings } => {
                 self.announcer.cancel(&owner);
@@ -220,9 +221,10 @@ impl<'a> Worker<'a> {
             Change::Changed(interface) => {
                 let index = interface.index;
                 let became_usable = self.usable.insert(index, interface.is_usable()) != Some(true);
-                let name = (became_usable && interface.is_usable()).then(|| interface.name.clone());
+                let (name, usable) = (interface.name.clone(), interface.is_usable());
                 self.publish(&Event::Changed(interface));
-                if let Some(name) = name {
+                self.tend_vmacs(&name);
+                if became_usable && usable {
                     self.restore_statics(&name);
                 }
             }
@@ -230,7 +232,9 @@ impl<'a> Worker<'a> {
                 self.estate.forget_interface(interface.index);
                 self.expected.retain(|(index, _), _| *index != interface.index);
                 self.usable.remove(&interface.index);
+                let name = interface.name.clone();
                 self.publish(&Event::Removed(interface));
+                self.tend_vmacs(&name);
             }
             Change::AddressRemoved { index, address } => self.address_removed(index, address),
         }

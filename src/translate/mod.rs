@@ -4,4 +4,5 @@ pub mod checkers;
 pub mod engine;
 pub mod group;
 pub mod names;
+mod vmac;
 pub mod vrrp;

@@ -1,5 +1,6 @@
 //! Instances and sync groups as the VRRP node takes them.
 
+use super::vmac::Vmacs;
 use crate::netlink::{AddressSpec, Belongings, FirewallOptions, Pace, PaceGroup, RouteSpec, RuleSpec};
 use crate::vrrp::{Delay, Priority, RouterSetup, Scheduling, VrrpSetup};
 use standfast_parser::model::{
@@ -29,8 +30,10 @@ const LARGEST_KEY_FILE: u64 = 4096;
 #[must_use]
 pub fn setup(config: &Config, scripts: &BTreeSet<String>) -> VrrpSetup {
     let globals = &config.globals;
+    let vmacs = Vmacs::new(config);
     VrrpSetup {
-        routers: config.instances.iter().map(|instance| router_setup(config, instance, scripts)).collect(),
+        routers: config.instances.iter().map(|instance| router_setup(config, &vmacs, instance, scripts)).collect(),
+        vmacs: vmacs.specs(),
         groups: config.sync_groups.iter().map(|found| group(config, found, scripts)).collect(),
         startup_delay: globals.vrrp_startup_delay,
         pace: pace(config),
@@ -97,20 +100,23 @@ fn scheduling(globals: &Globals) -> Scheduling {
     Scheduling { priority, lock_memory: globals.vrrp_process.no_swap }
 }
 
-fn router_setup(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) -> RouterSetup {
-    let interface = instance.interface.clone();
-    let own = interface.as_deref().unwrap_or_default();
+fn router_setup(config: &Config, vmacs: &Vmacs, instance: &VrrpInstance, scripts: &BTreeSet<String>) -> RouterSetup {
+    // Adverts leave through the VMAC unless `vmac_xmit_base` says otherwise.
+    let sender = |base: &String| match instance.vmac_xmit_base {
+        true => base.clone(),
+        false => vmacs.interface(instance, base).to_owned(),
+    };
     let addresses = instance.addresses.iter().chain(&instance.excluded_addresses);
     RouterSetup {
         config: router(config, instance, scripts),
         belongings: Belongings {
-            addresses: addresses.map(|line| AddressSpec::from_config(line, own)).collect(),
+            addresses: addresses.map(|line| AddressSpec::placed(line, vmacs.place(instance, line))).collect(),
             routes: instance.routes.iter().map(RouteSpec::from_config).collect(),
             rules: instance.rules.iter().map(RuleSpec::from_config).collect(),
             // RFC 9568 section 6.4.3: the owner of the addresses accepts in any case.
             no_accept: !instance.accept && instance.priority != OWNER,
         },
-        interface,
+        interface: instance.interface.as_ref().map(sender),
         track_primary: !instance.dont_track_primary,
     }
 }

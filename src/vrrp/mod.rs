@@ -71,6 +71,7 @@ pub fn start(
     netlink.set_pace(setup.pace.clone());
     netlink.recover(setup.addresses());
     netlink.set_firewall(setup.firewall.clone());
+    netlink.set_vmacs(setup.vmacs.clone());
     netlink.set_sysctls(setup.sysctls());
     netlink.set_statics(Arc::clone(&setup.statics));
     // Without what was just removed: a leftover must not become the source of adverts.

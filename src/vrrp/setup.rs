@@ -1,10 +1,10 @@
 //! What the supervisor gives to the VRRP thread.
 
 use super::slots::{Delay, Slots, Virtual};
-use crate::netlink::{AddressSpec, Belongings, FirewallOptions, Interface, Pace, Sysctl};
+use crate::netlink::{AddressSpec, Belongings, FirewallOptions, Interface, Pace, Sysctl, VmacSpec};
 use crate::scheduling::Scheduling;
 use standfast_vrrp::{GroupConfig, Link, NodeConfig, RouterConfig, TrackerConfig, TrackerName, TrackerStatus};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub struct VrrpSetup {
     pub statics: Arc<Belongings>,
     /// `promote_secondaries`: the interfaces on which an address outlives the first one of its network.
     pub promote_secondaries: Vec<String>,
+    /// `use_vmac`: interfaces with the virtual routers' own MAC addresses.
+    pub vmacs: Vec<VmacSpec>,
     /// `interface_up_down_delays`, by interface.
     pub interface_delays: BTreeMap<String, Delay>,
     /// `nftables` and its companions, for `no_accept`.
@@ -69,7 +71,8 @@ impl VrrpSetup {
     /// # Errors
     /// Names the first that is missing and what needs it.
     pub fn check_interfaces(&self, present: &[Arc<Interface>]) -> Result<(), MissingInterface> {
-        let is_missing = |name: &str| !present.iter().any(|interface| interface.name == name);
+        let is_made = |name: &str| self.vmacs.iter().any(|vmac| vmac.name == name);
+        let is_missing = |name: &str| !is_made(name) && !present.iter().any(|interface| interface.name == name);
         let missing = self.interfaces().into_iter().find(|(name, _)| is_missing(name));
         match missing.filter(|_| !self.dynamic_interfaces) {
             None => Ok(()),
@@ -79,7 +82,8 @@ impl VrrpSetup {
 
     /// Every interface that is named and what needs it.
     fn interfaces(&self) -> Vec<(&str, String)> {
-        let mut found = Vec::new();
+        let bases = self.vmacs.iter().map(|vmac| (vmac.base.as_str(), format!("vrrp_instance {}", vmac.router)));
+        let mut found: Vec<_> = bases.collect();
         for router in &self.routers {
             let name = &router.config.name;
             found.extend(router.interface.iter().map(|own| (own.as_str(), format!("vrrp_instance {name}"))));
@@ -109,7 +113,23 @@ impl VrrpSetup {
             name: "promote_secondaries",
             value: "1",
         });
-        promoting.collect()
+        // The base of a VMAC answers for its own addresses only.
+        let bases: BTreeSet<&String> = self.vmacs.iter().filter(|vmac| vmac.ipv4).map(|vmac| &vmac.base).collect();
+        let answering = bases.into_iter().flat_map(|interface| {
+            // Without arp_announce, it would ask neighbours in the name of a virtual address and spoil what they know of it.
+            [("arp_ignore", "1"), ("arp_filter", "1"), ("arp_announce", "2")].map(|(name, value)| Sysctl {
+                interface: interface.clone(),
+                family: "ipv4",
+                name,
+                value,
+            })
+        });
+        promoting.chain(answering).collect()
+    }
+
+    /// The interface that a VMAC stands on.
+    pub(super) fn base_of(&self, name: &str) -> Option<&str> {
+        self.vmacs.iter().find(|vmac| vmac.name == name).map(|vmac| vmac.base.as_str())
     }
 
     pub(super) fn virtual_addresses(&self) -> Virtual {

@@ -141,11 +141,14 @@ impl<'a> Shell<'a> {
                 if before.is_none_or(|before| before.name != interface.name) {
                     tracing::debug!(target: "vrrp", "Interface {} added", interface.name);
                 }
-                self.update_slot(&interface.name.clone(), Some(interface), poller);
+                let name = interface.name.clone();
+                self.update_slot(&name, Some(interface), poller);
+                self.update_vmacs_on(&name, poller);
             }
             Event::Removed(interface) => {
                 self.world.interfaces.remove(&interface.index);
                 self.update_slot(&interface.name, None, poller);
+                self.update_vmacs_on(&interface.name, poller);
                 tracing::debug!(target: "vrrp", "Interface {} deleted", interface.name);
             }
             Event::AddressLost { owner, address, .. } => self.address_lost(&owner, address),
@@ -158,19 +161,26 @@ impl<'a> Shell<'a> {
         self.world.netlink.remember(setup.addresses());
         self.world.netlink.set_pace(setup.pace.clone());
         self.world.netlink.set_firewall(setup.firewall.clone());
+        // What goes is still needed for the last adverts.
+        let going = self.world.setup.vmacs.iter().filter(|vmac| !setup.vmacs.iter().any(|kept| kept.name == vmac.name));
+        let going: Vec<_> = going.cloned().collect();
+        self.world.netlink.set_vmacs(setup.vmacs.iter().cloned().chain(going).collect());
         self.world.netlink.set_sysctls(setup.sysctls());
         self.world.netlink.set_statics(Arc::clone(&setup.statics));
         self.world.setup = setup;
         let config = self.world.setup.node_config(&mut self.slots);
         self.of_routers = self.world.setup.virtual_addresses();
-        self.sockets.want(&config);
+        self.sockets.want_besides(&config);
         self.sockets.align(&self.slots, poller);
-        self.node.reconfigure(config, Instant::now());
+        self.node.reconfigure(config.clone(), Instant::now());
         self.enter_routers();
         self.take_all_interfaces(poller);
         self.settle();
         self.forget_removed_routers();
+        self.sockets.want(&config);
+        self.sockets.align(&self.slots, poller);
         self.tell_sockets();
+        self.world.netlink.set_vmacs(self.world.setup.vmacs.clone());
     }
 
     pub(super) fn views(&self) -> Views {
@@ -214,10 +224,22 @@ impl<'a> Shell<'a> {
         self.tell_tracked_sources();
     }
 
+    /// A VMAC sends with the address of its base.
+    fn update_vmacs_on(&mut self, base: &str, poller: &Poller) {
+        let on_base = self.world.setup.vmacs.iter().filter(|vmac| vmac.base == base);
+        let names: Vec<String> = on_base.map(|vmac| vmac.name.clone()).collect();
+        for name in names {
+            let interface = self.world.interfaces.values().find(|interface| interface.name == name).cloned();
+            self.update_slot(&name, interface, poller);
+        }
+    }
+
     fn update_slot(&mut self, name: &str, interface: Option<Arc<Interface>>, poller: &Poller) {
         let Some(link) = self.slots.by_name(name) else { return };
         let Some(slot) = self.slots.get_mut(link) else { return };
         let was_usable = slot.is_usable();
+        let base = self.world.setup.base_of(name);
+        slot.base = self.world.interfaces.values().find(|interface| Some(interface.name.as_str()) == base).cloned();
         let old_index = slot.interface.as_ref().map(|interface| interface.index);
         let delay = self.world.setup.interface_delays.get(name).copied().filter(|_| self.started);
         slot.take(interface, delay.unwrap_or_default(), Instant::now());

@@ -16,6 +16,8 @@ pub(super) type Virtual = HashSet<(IpAddr, u8)>;
 pub(super) struct Slot {
     pub(super) name: String,
     pub(super) interface: Option<Arc<Interface>>,
+    /// For a VMAC, the interface that it stands on, whose address it sends with.
+    pub(super) base: Option<Arc<Interface>>,
     /// Whether it counts as usable.
     usable: bool,
     /// When a change of that counts, unless it is over by then.
@@ -82,7 +84,7 @@ impl Slot {
 
     /// The address that adverts leave with: the interface's first for IPv4, its link-local one for IPv6 (RFC 9568 section 5.1.2.1).
     fn source(&self, family: Family, of_routers: &Virtual) -> Option<IpAddr> {
-        let interface = self.interface.as_ref()?;
+        let interface = self.base.as_ref().or(self.interface.as_ref())?;
         let own = interface.addresses.iter().filter(|held| !of_routers.contains(&(held.address, held.prefix_len)));
         own.map(|held| held.address).find(|address| match address {
             IpAddr::V4(_) => family == Family::V4,
@@ -101,7 +103,14 @@ impl Slots {
     /// The link of the interface called `name`, made on first use.
     pub(super) fn link(&mut self, name: &str) -> Link {
         let position = self.slots.iter().position(|slot| slot.name == name).unwrap_or_else(|| {
-            self.slots.push(Slot { name: name.to_owned(), interface: None, usable: false, due: None, told: None });
+            self.slots.push(Slot {
+                name: name.to_owned(),
+                interface: None,
+                base: None,
+                usable: false,
+                due: None,
+                told: None,
+            });
             self.slots.len() - 1
         });
         Link(u32::try_from(position + 1).unwrap_or(u32::MAX))
@@ -160,7 +169,7 @@ mod tests {
         let name = "eth0".to_owned();
         let interface =
             Interface { index: 2, name: name.clone(), up: true, running: true, addresses, ..Interface::default() };
-        Slot { name, interface: Some(Arc::new(interface)), usable: true, due: None, told: None }
+        Slot { name, interface: Some(Arc::new(interface)), base: None, usable: true, due: None, told: None }
     }
 
     #[test]

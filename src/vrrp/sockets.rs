@@ -67,6 +67,15 @@ impl Sockets {
         self.served.iter().map(line).collect()
     }
 
+    /// As [`Sockets::want`], and what was wanted before stays wanted.
+    pub(super) fn want_besides(&mut self, config: &NodeConfig) {
+        let before = std::mem::take(&mut self.wanted);
+        self.want(config);
+        for (key, groups) in before {
+            self.wanted.entry(key).or_insert(groups);
+        }
+    }
+
     /// Opens what is wanted and possible, closes the rest. A socket at the right place is left alone.
     pub(super) fn align(&mut self, slots: &Slots, poller: &Poller) {
         let places: BTreeMap<Key, Place> =

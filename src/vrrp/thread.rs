@@ -58,6 +58,7 @@ fn release(world: &World) {
     if world.setup.keep_addresses {
         return;
     }
+    world.netlink.set_vmacs(Vec::new());
     world.netlink.set_sysctls(Vec::new());
     world.netlink.set_statics(Arc::default());
     if world.netlink.settle(REMOVAL_BOUND) {

@@ -9,13 +9,14 @@ mod common;
 mod firewall;
 mod links;
 mod routes;
+mod vmac;
 
 use standfast_labkit::harness;
 use standfast_labkit::{Host, Lab};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let tests = [routes::tests(), firewall::tests(), links::tests()].into_iter().flatten();
+    let tests = [routes::tests(), firewall::tests(), links::tests(), vmac::tests()].into_iter().flatten();
     harness::main(tests)
 }
 

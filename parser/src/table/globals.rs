@@ -127,8 +127,8 @@ keywords! { GLOBAL_DEFS_OWN {
     k("vrrp_delay_after_boot", seconds(0, 4294967295), "TIMER", "0", "delay vrrp start relative to system boot", 3).since_2_3().accepted();
     k("log_unknown_vrids", Flag, "-", "off", "log adverts with unconfigured VRID", 3);
     k("vrrp_owner_ignore_adverts", Switch, "[BOOL]", "off", "address owner ignores adverts", 3).since_2_3();
-    k("vmac_prefix", Word, "STR", "vrrp", "generated macvlan name prefix", 3).accepted();
-    k("vmac_addr_prefix", Word, "STR", "= vmac_prefix", "generated VIP macvlan name prefix", 3).accepted();
+    k("vmac_prefix", Word, "STR", "vrrp", "generated macvlan name prefix", 3);
+    k("vmac_addr_prefix", Word, "STR", "= vmac_prefix", "generated VIP macvlan name prefix", 3);
     k("umask", Word, "NUM or IRUSR etc bits joined by bar", "0177", "file mode mask", 2).accepted();
     k("random_seed", integer(0, 4294967295), "UINT", "time", "seed for ${_RANDOM}", 3).accepted();
     k("reload_check_config", OptionalWord, "[LOG_FILE]", "off (/dev/null)", "validate config in a child before reload", 3);

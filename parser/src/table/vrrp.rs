@@ -27,9 +27,9 @@ keywords! { VRRP_SYNC_GROUP_OWN {
 pub(crate) static VRRP_SYNC_GROUP: Block = Block::new("/vrrp_sync_group", &[VRRP_SYNC_GROUP_OWN]);
 
 keywords! { VRRP_INSTANCE_OWN {
-    k("use_vmac", OptionalWords, "[[name] IF] [MAC] [netlink_notify_msg] [group ID]", "off; name vrrp.VRID", "macvlan with 00:00:5e:00:01:VRID", 2).accepted();
-    k("use_vmac_addr", Flag, "-", "off", "macvlans also for VIPs on other interfaces", 3).accepted();
-    k("vmac_xmit_base", Flag, "-", "off", "send adverts from base interface", 2).accepted();
+    k("use_vmac", OptionalWords, "[[name] IF] [MAC] [netlink_notify_msg] [group ID]", "off; name vrrp.VRID", "macvlan with 00:00:5e:00:01:VRID", 2);
+    k("use_vmac_addr", Flag, "-", "off", "macvlans also for VIPs on other interfaces", 3);
+    k("vmac_xmit_base", Flag, "-", "off", "send adverts from base interface", 2);
     k("use_ipvlan", OptionalWords, "[[name] IF] [IP] [bridge/private/vepa] [group ID]", "off", "ipvlan L2", 2).accepted();
     k("unicast_peer", Entries, "{ values }", "none (multicast)", "peers: IP [min_ttl N] [max_ttl N]; ONE per line", 1);
     k("unicast_fault_no_peer", Flag, "-", "off", "FAULT instead of multicast when no peers", 3);
@@ -150,7 +150,7 @@ keywords! { ADDRESS_OPTIONS_OWN {
     k("autojoin", Flag, "-", "off", "joins the multicast group", 3);
     k("no_track", Flag, "-", "off", "the loss of the address is no reason to act", 3);
     k("preferred_lft", Word, "SECONDS / forever", "forever; 0 for IPv6 /128", "", 3);
-    k("use_vmac", Flag, "-", "off", "on a macvlan interface of its own", 3).accepted();
+    k("use_vmac", Flag, "-", "off", "on a macvlan interface of its own", 3);
     k("track_group", Word, "NAME", "none", "static addresses only", 3);
 } }
 

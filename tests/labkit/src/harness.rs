@@ -10,13 +10,14 @@ pub struct Test {
     name: &'static str,
     tools: &'static [&'static str],
     root: bool,
+    device: Option<&'static str>,
     body: fn(),
 }
 
 impl Test {
     /// A test that needs nothing but namespaces and `ip`.
     pub fn new(name: &'static str, body: fn()) -> Test {
-        Test { name, tools: &[], root: false, body }
+        Test { name, tools: &[], root: false, device: None, body }
     }
 
     /// Programs that it cannot do without.
@@ -31,11 +32,21 @@ impl Test {
         self
     }
 
+    /// A kind of interface that the kernel must have, as `ip link add type` names it.
+    pub fn needs_device(mut self, kind: &'static str) -> Test {
+        self.device = Some(kind);
+        self
+    }
+
     fn obstacle(&self, sandbox: &Result<sandbox::Privilege, Unavailable>) -> Option<String> {
         match sandbox {
             Err(reason) => Some(reason.to_string()),
             Ok(sandbox::Privilege::UserNamespace) if self.root => Some("needs real root".into()),
-            Ok(_) => require_tools(&["ip"]).and(require_tools(self.tools)).err().map(|reason| reason.to_string()),
+            Ok(_) => {
+                let tools =
+                    require_tools(&["ip"]).and(require_tools(self.tools)).err().map(|reason| reason.to_string());
+                tools.or_else(|| self.device.and_then(missing_device))
+            }
         }
     }
 
@@ -48,6 +59,14 @@ impl Test {
             None => run(self.body),
         })
     }
+}
+
+/// Asks for an interface that cannot be made as it stands; a kernel without its kind says another thing than one with it.
+fn missing_device(kind: &str) -> Option<String> {
+    let asked = std::process::Command::new("ip").args(["link", "add", "sfprobe", "type", kind]).output();
+    let said = asked.map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).unwrap_or_default();
+    let unknown = ["Unknown device type", "not supported"].iter().any(|text| said.contains(text));
+    unknown.then(|| format!("the kernel has no {kind}"))
 }
 
 fn run(body: fn()) -> Result<Completion, Failed> {

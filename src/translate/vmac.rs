@@ -1,0 +1,113 @@
+//! Interfaces with the virtual routers' own MAC addresses: their names, and what goes through them.
+
+use crate::netlink::VmacSpec;
+use standfast_parser::model::{Config, Family, VirtualAddress, VmacAddress, VrrpInstance};
+use std::collections::BTreeMap;
+
+const DEFAULT_PREFIX: &str = "vrrp";
+/// The longest name of an interface, in bytes.
+const LONGEST: usize = 15;
+
+/// The interfaces of a configuration, by instance.
+#[derive(Debug, Default)]
+pub(super) struct Vmacs {
+    specs: Vec<VmacSpec>,
+    /// Name by instance and base.
+    names: BTreeMap<(String, String), String>,
+}
+
+impl Vmacs {
+    /// Chooses names for all of them.
+    pub(super) fn new(config: &Config) -> Self {
+        let mut vmacs = Self::default();
+        for instance in &config.instances {
+            vmacs.add_own(config, instance);
+        }
+        for instance in &config.instances {
+            vmacs.add_of_addresses(config, instance);
+        }
+        vmacs
+    }
+
+    /// Every interface to be made.
+    pub(super) fn specs(&self) -> Vec<VmacSpec> {
+        self.specs.clone()
+    }
+
+    /// The interface that stands for `base` in an instance: its VMAC or `base` itself.
+    pub(super) fn interface<'a>(&'a self, instance: &VrrpInstance, base: &'a str) -> &'a str {
+        self.names.get(&(instance.name.clone(), base.to_owned())).map_or(base, String::as_str)
+    }
+
+    /// Where an address belongs: on its own VMAC, on the instance's, or where the line says.
+    pub(super) fn place<'a>(&'a self, instance: &'a VrrpInstance, line: &'a VirtualAddress) -> &'a str {
+        let own = instance.interface.as_deref().unwrap_or_default();
+        match line.dev.as_deref() {
+            None => self.interface(instance, own),
+            Some(base) if wants(instance, line) => self.interface(instance, base),
+            Some(base) => base,
+        }
+    }
+
+    fn add_own(&mut self, config: &Config, instance: &VrrpInstance) {
+        if let (Some(vmac), Some(base)) = (&instance.vmac, &instance.interface) {
+            let name = vmac.name.clone();
+            let prefix = config.globals.vmac_prefix.as_deref().unwrap_or(DEFAULT_PREFIX);
+            self.add(instance, base, name, prefix, instance.family == Family::V6 && !instance.vmac_xmit_base);
+        }
+    }
+
+    fn add_of_addresses(&mut self, config: &Config, instance: &VrrpInstance) {
+        let globals = &config.globals;
+        let prefix = globals.vmac_addr_prefix.as_deref().or(globals.vmac_prefix.as_deref()).unwrap_or(DEFAULT_PREFIX);
+        for line in instance.addresses.iter().chain(&instance.excluded_addresses) {
+            if let Some(base) = line.dev.as_ref().filter(|_| wants(instance, line)) {
+                self.add(instance, base, None, prefix, false);
+            }
+        }
+    }
+
+    fn add(&mut self, instance: &VrrpInstance, base: &str, name: Option<String>, prefix: &str, link_local: bool) {
+        let key = (instance.name.clone(), base.to_owned());
+        if self.names.contains_key(&key) {
+            return;
+        }
+        let name = name.unwrap_or_else(|| self.free_name(prefix, instance));
+        self.specs.push(VmacSpec {
+            router: instance.name.as_str().into(),
+            name: name.clone(),
+            base: base.to_owned(),
+            mac: mac(instance),
+            group: instance.vmac.as_ref().and_then(|vmac| vmac.group),
+            link_local,
+            ipv4: instance.family == Family::V4,
+        });
+        self.names.insert(key, name);
+    }
+
+    /// `vrrp.51`, or one with the family or a number where that is taken.
+    fn free_name(&self, prefix: &str, instance: &VrrpInstance) -> String {
+        let vrid = instance.virtual_router_id;
+        let family = if instance.family == Family::V4 { 4 } else { 6 };
+        let plain = std::iter::once(format!("{prefix}.{vrid}"));
+        let with_family = std::iter::once(format!("{prefix}{family}.{vrid}"));
+        let numbered = (2..=self.specs.len() + 2).map(|number| format!("{prefix}.{vrid}-{number}"));
+        let free = |name: &String| name.len() <= LONGEST && !self.specs.iter().any(|spec| spec.name == *name);
+        plain.chain(with_family).chain(numbered).find(free).unwrap_or_else(|| format!("vm{}.{vrid}", self.specs.len()))
+    }
+}
+
+fn wants(instance: &VrrpInstance, line: &VirtualAddress) -> bool {
+    line.options.use_vmac || instance.vmac_addresses
+}
+
+/// RFC 9568 section 7.3.
+fn mac(instance: &VrrpInstance) -> [u8; 6] {
+    let vrid = instance.virtual_router_id;
+    let family = if instance.family == Family::V4 { 1 } else { 2 };
+    match instance.vmac.as_ref().map(|vmac| vmac.mac).unwrap_or_default() {
+        VmacAddress::Standard => [0, 0, 0x5e, 0, family, vrid],
+        VmacAddress::Prefix([a, b, c, d, e]) => [a, b, c, d, e, vrid],
+        VmacAddress::Full(mac) => mac,
+    }
+}
