@@ -279,7 +279,7 @@ impl Worker<'_> {
                 tracing::info!(target: "vrrp", "Restoring deleted static address {spec}");
                 self.set(&Owner::Statics, &Belongings::of(vec![spec]));
             }
-            Owner::Router(owner) => self.publish(&Event::AddressLost { owner, interface, address }),
+            Owner::Router(owner) => self.losses.push(Event::AddressLost { owner, interface, address }),
         }
     }
 
@@ -309,7 +309,7 @@ impl Worker<'_> {
                 tracing::info!(target: "vrrp", "Restoring deleted static {what}");
                 self.set(&Owner::Statics, &lost);
             }
-            Owner::Router(owner) => self.publish(&Event::PolicyLost { owner, what: what.into() }),
+            Owner::Router(owner) => self.losses.push(Event::PolicyLost { owner, what: what.into() }),
         }
     }
 

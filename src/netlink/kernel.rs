@@ -19,6 +19,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// A request or a report.
 pub(super) type Message = NetlinkMessage<RouteNetlinkMessage>;
 
+/// The loopback interface is the first of every network namespace.
+const LOOPBACK: u32 = 1;
+
 /// Requests of one `send(2)`: their answers must fit into the socket's queue.
 const BATCH: usize = 64;
 /// The largest datagram that the kernel builds for a dump.
@@ -85,6 +88,18 @@ impl Kernel {
     /// Carries out one request.
     pub(super) fn ask(&mut self, request: Message) -> Result<(), Errno> {
         self.carry_out(&mut [request]).pop().unwrap_or(Err(Errno::EPROTO))
+    }
+
+    /// Waits until the change that the kernel is making is done and all its reports are there: this question takes the same lock.
+    pub(super) fn settle(&mut self) {
+        let mut link = LinkMessage::default();
+        link.header.index = LOOPBACK;
+        let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetLink(link));
+        request.header.flags = NLM_F_REQUEST;
+        let first = self.sequence;
+        if self.send(&mut [request]).is_ok() {
+            self.take_answers(first, &mut [Ok(())]);
+        }
     }
 
     /// Every interface with its addresses.

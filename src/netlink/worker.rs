@@ -28,6 +28,8 @@ pub(super) struct Worker<'a> {
     pub(super) estate: &'a mut Estate,
     /// Removals of ours whose report is still to come.
     pub(super) expected: HashMap<(u32, IpAddr), u32>,
+    /// Losses to be told of after everything else that was reported with them.
+    pub(super) losses: Vec<Event>,
     /// Interfaces that were usable when they were last heard of.
     usable: HashMap<u32, bool>,
     /// Whether routes and rules are heard of.
@@ -54,6 +56,7 @@ impl<'a> Worker<'a> {
             announcer,
             estate,
             expected,
+            losses: Vec::new(),
             usable,
             hears_policy,
             leaving,
@@ -61,6 +64,7 @@ impl<'a> Worker<'a> {
             addresses_changed: true,
         };
         worker.find_lost();
+        worker.tell_losses();
         Ok(worker)
     }
 
@@ -184,7 +188,25 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// A link that goes down takes its routes and IPv6 addresses with it, and is told of last; nobody has removed them. So losses
+    /// are told of when the kernel is done.
     fn take_reports(&mut self) -> io::Result<()> {
+        self.read_reports()?;
+        if !self.losses.is_empty() {
+            self.kernel.settle();
+            self.read_reports()?;
+            self.tell_losses();
+        }
+        Ok(())
+    }
+
+    fn tell_losses(&mut self) {
+        for loss in std::mem::take(&mut self.losses) {
+            self.publish(&loss);
+        }
+    }
+
+    fn read_reports(&mut self) -> io::Result<()> {
         let mut changes = Vec::new();
         for _ in 0..BATCH {
             match self.reports.hear()? {
