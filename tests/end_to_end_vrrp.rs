@@ -36,10 +36,12 @@ fn main() -> ExitCode {
         two_instances_share_the_load,
         signed_adverts_elect_one_master_and_survive_a_change_of_key,
         an_advert_signed_with_another_key_is_ignored,
+        a_split_brain_is_told_notified_and_healed,
     ];
     let interop = [
         Test::new("keepalived_is_master_over_us", keepalived_is_master_over_us),
         Test::new("keepalived_is_backup_under_us", keepalived_is_backup_under_us),
+        Test::new("both_families_of_one_instance_meet_a_sync_group", both_families_of_one_instance_meet_a_sync_group),
     ];
     let captured = [Test::new("gratuitous_arp_comes_five_times_and_again", gratuitous_arp_comes_five_times_and_again)];
     let interop = interop.map(|test| test.needs(&["keepalived"]));
@@ -441,4 +443,58 @@ fn gratuitous_arp_comes_five_times_and_again() {
     assert_eq!(times.len(), 10, "{times:?}");
     assert!(times[4] - times[0] < 0.1 && times[9] - times[5] < 0.1, "{times:?}");
     assert!((times[5] - times[0] - 2.0).abs() < 0.3, "{times:?}");
+}
+
+/// Two masters that refuse each other's adverts; the end of one of them heals it.
+fn a_split_brain_is_told_notified_and_healed() {
+    let pair = Pair::new("split");
+    let more = "split_brain_notify DIR/notify.sh\nsplit_brain_heal\nadvert_int 1";
+    let one = Daemon::prepare(&pair.lab, &pair.directors[0], &instance(150, more));
+    notify_script(&one);
+    let mut one = one;
+    one.launch();
+    let mut two = pair.start(1, &instance(100, "").replace("secret", "other"));
+    one.await_log(
+        "Split brain: 10.7.0.12 is master, too, with priority 100, ours 150 (3 adverts)",
+        ELECTION + ELECTION,
+    );
+    one.await_line("notify.log", "INSTANCE VI_1 10.7.0.12", SOON);
+    two.stop();
+    one.await_log("Split brain is over: 10.7.0.12 is silent", ELECTION);
+    assert_eq!(one.lines("notify.log").len(), 1);
+}
+
+/// Our one instance of both families, and keepalived's two in a sync group.
+fn both_families_of_one_instance_meet_a_sync_group() {
+    let pair = Pair::new("dual");
+    for (index, host) in pair.directors.iter().enumerate() {
+        host.ip(&format!("addr add fd07::{}/64 dev eth0 nodad", index + 1)).unwrap();
+    }
+    let head = "interface eth0\n virtual_router_id 51\n version 3\n advert_int 0.5\n";
+    let ours = format!(
+        "vrrp_instance VI_1 {{\n{head} priority 150\n dual_stack\n virtual_ipaddress {{\n {VIP}/24\n fe80::100/64\n \
+         fd07::100/64\n }}\n}}\n"
+    );
+    let theirs = format!(
+        "vrrp_sync_group G {{\n group {{\n V4\n V6\n }}\n}}\nvrrp_instance V4 {{\n{head} priority 100\n virtual_ipaddress {{\n \
+         {VIP}/24\n }}\n}}\nvrrp_instance V6 {{\n{head} priority 100\n virtual_ipaddress {{\n fe80::100/64\n \
+         fd07::100/64\n }}\n}}\n"
+    );
+    let mut keepalived = Daemon::prepare(&pair.lab, &pair.directors[1], &theirs).with_program("keepalived");
+    keepalived.launch();
+    keepalived.await_log("(V6) Entering MASTER STATE", ELECTION);
+    let mut one = pair.start(0, &ours);
+    one.await_log("(VI_1) Entering MASTER STATE", ELECTION);
+    for address in [VIP, "fd07::100"] {
+        await_address(&pair.directors[0], address, SOON);
+        await_no_address(&pair.directors[1], address, SOON);
+    }
+    for refused in ["expected", "checksum", "not present", "mismatch"] {
+        assert!(!keepalived.log().contains(refused), "{}", keepalived.log());
+    }
+    one.stop();
+    for address in [VIP, "fd07::100"] {
+        await_address(&pair.directors[1], address, SOON);
+    }
+    assert_eq!(one.log().matches("Entering MASTER STATE").count(), 1);
 }

@@ -16,6 +16,7 @@ pub(super) struct Scripts {
     pub(super) deleted: Option<Command>,
     pub(super) lower_priority: Option<Command>,
     pub(super) any: Option<Command>,
+    pub(super) split_brain: Option<Command>,
     pub(super) priority_changes: bool,
     pub(super) smtp_alert: bool,
     /// No longer in the configuration.
@@ -32,6 +33,7 @@ impl Scripts {
             deleted: policy.prepare_optional(notify.deleted.as_ref()),
             lower_priority: policy.prepare_optional(notify.master_rx_lower_pri.as_ref()),
             any: policy.prepare_optional(notify.any.as_ref()),
+            split_brain: None,
             priority_changes: notify.priority_changes,
             smtp_alert,
             leaving: false,
@@ -69,7 +71,8 @@ impl Book {
     pub fn new(config: &Config, policy: &mut ScriptPolicy) -> Self {
         let mut book = Self { no_email_faults: config.globals.no_email_faults, ..Self::default() };
         for instance in &config.instances {
-            let scripts = Scripts::new(&instance.notify, instance.smtp_alert, policy);
+            let mut scripts = Scripts::new(&instance.notify, instance.smtp_alert, policy);
+            scripts.split_brain = policy.prepare_optional(instance.split_brain_notify.as_ref());
             book.instances.insert(instance.name.clone(), scripts);
         }
         for group in &config.sync_groups {

@@ -18,6 +18,7 @@ use mail::{Mail, Postman, Settings};
 use standfast_checkers::script::Command;
 use standfast_parser::model::{Config, Fifo as FifoConfig};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +80,13 @@ pub enum Event {
         name: String,
         /// Its effective priority.
         priority: u8,
+    },
+    /// A second master was heard again and again.
+    SplitBrain {
+        /// The instance.
+        name: String,
+        /// The other master.
+        rival: IpAddr,
     },
     /// The effective priority of an instance changed.
     PriorityChanged {
@@ -188,6 +196,7 @@ impl Notifier {
             Event::Instance { name, state, priority } => self.instance(name, *state, *priority),
             Event::Group { name, state } => self.group(name, *state),
             Event::LowerPriorityReceived { name, priority } => self.lower_priority(name, *priority),
+            Event::SplitBrain { name, rival } => self.split_brain(name, *rival),
             Event::PriorityChanged { name, master, priority } => self.priority_changed(name, *master, *priority),
             Event::Server { service, server, up, script } => {
                 self.launch(script.as_ref());
@@ -238,6 +247,13 @@ impl Notifier {
     fn lower_priority(&mut self, name: &str, priority: u8) {
         self.launch(self.book.instances.get(name).and_then(|scripts| scripts.lower_priority.as_ref()));
         self.record(Audience::Vrrp, &format!("INSTANCE \"{name}\" MASTER_RX_LOWER_PRI {priority}\n"));
+    }
+
+    fn split_brain(&self, name: &str, rival: IpAddr) {
+        let scripts = self.book.instances.get(name);
+        if let Some(command) = scripts.and_then(|scripts| scripts.split_brain.as_ref()) {
+            self.launcher.launch(command, &["INSTANCE", name, &rival.to_string()]);
+        }
     }
 
     fn priority_changed(&mut self, name: &str, master: bool, priority: u8) {

@@ -38,6 +38,9 @@ impl Translator {
                 let (name, master) = (router.to_string(), *state == VrrpState::Master);
                 Some(Event::PriorityChanged { name, master, priority: *priority })
             }
+            VrrpEvent::SplitBrain { router, rival, over } => {
+                (!over).then(|| Event::SplitBrain { name: router.to_string(), rival: *rival })
+            }
             VrrpEvent::Restarted { .. } | VrrpEvent::Ended { .. } => None,
         }
     }

@@ -122,7 +122,22 @@ fn router_setup(config: &Config, vmacs: &Vmacs, instance: &VrrpInstance, scripts
 }
 
 fn router(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) -> RouterConfig {
-    let family = family(instance.family);
+    let mut router = half(config, instance, family(instance.family), scripts);
+    let other = if router.family == Family::V4 { Family::V6 } else { Family::V4 };
+    let companion = RouterConfig {
+        version: Version::V3,
+        source: None,
+        authentication: Authentication::None,
+        trackers: Vec::new(),
+        ..half(config, instance, other, scripts)
+    };
+    router.companion = (instance.dual_stack && !companion.addresses.is_empty()).then(|| Box::new(companion));
+    router
+}
+
+/// The part of an instance that speaks one family; without `dual_stack` there is no other.
+fn half(config: &Config, instance: &VrrpInstance, family: Family, scripts: &BTreeSet<String>) -> RouterConfig {
+    let is_own = |address: &IpAddr| Family::of(address) == family;
     RouterConfig {
         version: if instance.version == 3 { Version::V3 } else { Version::V2 },
         family,
@@ -133,9 +148,9 @@ fn router(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) 
         preempt_delay: instance.preempt_delay,
         authentication: authentication(&instance.auth),
         authenticator: instance.auth_hmac.as_ref().map(|given| authenticator(&instance.name, given)),
-        addresses: instance.addresses.iter().map(|address| address.address).collect(),
+        addresses: instance.addresses.iter().map(|address| address.address).filter(is_own).collect(),
         source: instance.source,
-        unicast_peers: instance.unicast_peers.iter().map(|peer| peer.address).collect(),
+        unicast_peers: instance.unicast_peers.iter().map(|peer| peer.address).filter(is_own).collect(),
         peer_ttls: instance.unicast_peers.iter().filter_map(peer_ttl).collect(),
         unicast_ttl: instance.unicast_ttl,
         check_unicast_source: instance.check_unicast_src,
@@ -143,8 +158,9 @@ fn router(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) 
         v3_checksum_as_v2: instance.v3_checksum_as_v2,
         lacks_peers: instance.unicast_fault_no_peer && instance.unicast_peers.is_empty(),
         owner_ignore_adverts: instance.priority == OWNER && (instance.owner_ignore_adverts || instance.strict),
+        split_brain_heal: instance.split_brain_heal,
         timer_expired_backup: instance.timer_expired_backup,
-        multicast_group: instance.multicast_group.unwrap_or(match family {
+        multicast_group: instance.multicast_group.filter(is_own).unwrap_or(match family {
             Family::V4 => IpAddr::V4(config.globals.vrrp_mcast_group4),
             Family::V6 => IpAddr::V6(config.globals.vrrp_mcast_group6),
         }),

@@ -2,6 +2,7 @@
 
 use crate::netlink::Interface;
 use standfast_vrrp::{GroupView, Link, RouterView, State, TransitionReason};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Something that scripts, FIFOs or mails may be told. Sending one never waits.
@@ -31,6 +32,15 @@ pub enum VrrpEvent {
     MasterReceivedLowerPriority {
         /// Name of the instance.
         router: Arc<str>,
+    },
+    /// Another master was heard again and again, or ceased to be heard.
+    SplitBrain {
+        /// Name of the instance.
+        router: Arc<str>,
+        /// The other master.
+        rival: IpAddr,
+        /// Whether it is gone.
+        over: bool,
     },
     /// The effective priority of an instance changed.
     PriorityChanged {

@@ -174,6 +174,9 @@ impl RouterSetup {
             return config;
         };
         config.link = slots.link(interface);
+        if let Some(companion) = &mut config.companion {
+            companion.link = config.link;
+        }
         let tracker = TrackerName::Interface(interface.clone());
         let fatal = |own: &TrackerConfig| own.tracker == tracker && own.weight == 0 && !own.reverse;
         if self.track_primary && !config.trackers.iter().any(fatal) {

@@ -365,6 +365,9 @@ impl<'a> Shell<'a> {
             Effect::MasterReceivedLowerPriority { router } => {
                 VrrpEvent::MasterReceivedLowerPriority { router: self.name(router) }
             }
+            Effect::SplitBrain { router, rival, over } => {
+                VrrpEvent::SplitBrain { router: self.name(router), rival, over }
+            }
             Effect::PriorityChanged { router, priority, state } => {
                 VrrpEvent::PriorityChanged { router: self.name(router), priority, state }
             }

@@ -39,7 +39,7 @@ impl Sockets {
     pub(super) fn want(&mut self, config: &NodeConfig) {
         self.wanted.clear();
         self.served.clear();
-        for router in &config.routers {
+        for router in config.routers.iter().flat_map(RouterConfig::halves) {
             let key = (router.link, router.family, protocol(router));
             let groups = self.wanted.entry(key).or_default();
             if router.unicast_peers.is_empty() {

@@ -225,11 +225,16 @@ pub struct RouterConfig {
     pub lower_prio_no_advert: bool,
     /// `higher_prio_send_advert`: a master that gives way sends one last advert.
     pub higher_prio_send_advert: bool,
+    /// `split_brain_heal`: the addresses are announced again when another master has ceased to be heard.
+    pub split_brain_heal: bool,
     /// `timer_expired_backup`: a master whose advert timer fires so late that a router of this priority must have taken
     /// over gives way by itself before it says anything. keepalived's default for the number is 254.
     pub timer_expired_backup: Option<u8>,
     /// Gratuitous ARP and unsolicited neighbour advertisements.
     pub announce: AnnounceConfig,
+    /// `dual_stack`: the other family's half, with its `family`, `version`, `addresses`, `source`, `unicast_peers` and
+    /// `multicast_group`; priority, state and timers are those of the router itself.
+    pub companion: Option<Box<RouterConfig>>,
     /// What votes on the priority. The instance's own interface belongs here too, unless `dont_track_primary`.
     pub trackers: Vec<TrackerConfig>,
 }
@@ -267,10 +272,22 @@ impl RouterConfig {
             skip_check_adv_addr: false,
             lower_prio_no_advert: false,
             higher_prio_send_advert: false,
+            split_brain_heal: false,
             timer_expired_backup: None,
             announce: AnnounceConfig::default(),
+            companion: None,
             trackers: Vec::new(),
         }
+    }
+
+    /// The half that speaks a family: the router itself, or its companion.
+    pub(crate) fn half(&self, family: Family) -> Option<&RouterConfig> {
+        self.halves().find(|half| half.family == family)
+    }
+
+    /// The router itself, then its companion.
+    pub fn halves(&self) -> impl Iterator<Item = &RouterConfig> {
+        std::iter::once(self).chain(self.companion.as_deref())
     }
 
     /// 224.0.0.18 or ff02::12 (RFC 9568 sections 5.1.1.2 and 5.1.2.2).

@@ -183,6 +183,15 @@ pub enum Effect {
         /// Which router.
         router: RouterId,
     },
+    /// Another master was heard again and again, or ceased to be heard (`split_brain_notify`).
+    SplitBrain {
+        /// Which router.
+        router: RouterId,
+        /// The other master.
+        rival: IpAddr,
+        /// Whether it is gone.
+        over: bool,
+    },
     /// The effective priority changed (`notify_priority_changes`).
     PriorityChanged {
         /// Which router.

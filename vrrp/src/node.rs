@@ -7,7 +7,7 @@ use crate::packet::{AH_LEN, Advert, PROTOCOL_AH, Rejection};
 use crate::priority::Vote;
 use crate::report::{Report, ReportKind};
 use crate::restraint::Restraint;
-use crate::router::{Router, Turn};
+use crate::router::{Router, Sources, Turn};
 use crate::timer::{Queue, TimerReason};
 use crate::view::{GroupView, RouterView};
 use std::collections::{BTreeMap, VecDeque};
@@ -32,6 +32,14 @@ pub struct Datagram<'a> {
     pub ip_header: &'a [u8],
     /// What follows the IP header (and its options).
     pub payload: &'a [u8],
+}
+
+impl Datagram<'_> {
+    /// The VRRP message, where an authentication header may stand before it.
+    pub(crate) fn message(&self) -> &[u8] {
+        let before = if self.protocol == PROTOCOL_AH { AH_LEN } else { 0 };
+        self.payload.get(before..).unwrap_or_default()
+    }
 }
 
 /// All VRRP instances of one host.
@@ -125,9 +133,15 @@ impl Node {
         };
         let affected: Vec<RouterId> = self.order.iter().copied().filter(|id| self.uses(*id, link, family)).collect();
         for id in affected {
-            self.with(id, now, |router, _| router.set_source(address));
+            let sources = self.sources_on(link);
+            self.with(id, now, |router, _| router.set_sources(sources));
             self.reassess(id, now);
         }
+    }
+
+    pub(crate) fn sources_on(&self, link: Link) -> Sources {
+        let of = |family| self.sources.get(&(link, family)).copied();
+        Sources { v4: of(Family::V4), v6: of(Family::V6) }
     }
 
     /// The time of day: `since_1970` at `now`. `auth_hmac` with `anti_replay time` needs it before the first advert, and
@@ -139,14 +153,17 @@ impl Node {
     /// The interface of a router has another index, because it was deleted and made again.
     pub fn set_link(&mut self, router: RouterId, link: Link, now: Instant) {
         let Some(found) = self.routers.get_mut(&router) else { return };
-        let (family, vrid, old) = (found.config.family, found.config.vrid, found.config.link);
+        let (vrid, old) = (found.config.vrid, found.config.link);
+        let families: Vec<Family> = found.config.halves().map(|half| half.family).collect();
         found.config.link = link;
-        if self.index.get(&(family, vrid, old)) == Some(&router) {
-            self.index.remove(&(family, vrid, old));
+        for family in families {
+            if self.index.get(&(family, vrid, old)) == Some(&router) {
+                self.index.remove(&(family, vrid, old));
+            }
+            self.index.insert((family, vrid, link), router);
         }
-        self.index.insert((family, vrid, link), router);
-        let address = self.sources.get(&(link, family)).copied();
-        self.with(router, now, |router, _| router.set_source(address));
+        let sources = self.sources_on(link);
+        self.with(router, now, |router, _| router.set_sources(sources));
         self.reassess(router, now);
     }
 
@@ -219,15 +236,13 @@ impl Node {
     }
 
     fn uses(&self, id: RouterId, link: Link, family: Family) -> bool {
-        self.routers.get(&id).is_some_and(|router| (router.config.link, router.config.family) == (link, family))
+        self.routers.get(&id).is_some_and(|router| router.config.link == link && router.config.half(family).is_some())
     }
 
     /// The router that a datagram is meant for; an unknown identifier is dropped in silence, as keepalived does.
     fn addressee(&mut self, datagram: &Datagram<'_>, now: Instant) -> Option<RouterId> {
         let family = Family::of(&datagram.source);
-        let with_ah = datagram.protocol == PROTOCOL_AH;
-        let message = datagram.payload.get(if with_ah { AH_LEN } else { 0 }..).unwrap_or_default();
-        let Some(vrid) = Advert::peek_vrid(message) else {
+        let Some(vrid) = Advert::peek_vrid(datagram.message()) else {
             self.too_short(datagram, family, now);
             return None;
         };
@@ -287,9 +302,9 @@ impl Node {
     pub(crate) fn adopt(&mut self, config: RouterConfig, now: Instant) -> RouterId {
         let id = RouterId(self.next_id);
         self.next_id += 1;
-        let source = self.sources.get(&(config.link, config.family)).copied();
+        let sources = self.sources_on(config.link);
         let mut router = Router::new(id, config, !self.has_started, now);
-        router.set_source(source);
+        router.set_sources(sources);
         self.queue.replace(id, None, router.timers.earliest());
         self.routers.insert(id, router);
         id

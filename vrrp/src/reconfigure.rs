@@ -51,7 +51,9 @@ impl Node {
                 self.routers.remove(&id);
             }
         }
-        self.index.retain(|_, id| !gone.contains(id));
+        // Halves are entered anew; until then a router is known by itself alone.
+        let routers = &self.routers;
+        self.index.retain(|key, id| routers.get(id).is_some_and(|router| identity(&router.config) == *key));
     }
 
     /// Updates the router that has this identity, or adds one.
@@ -59,10 +61,12 @@ impl Node {
         let group = groups.iter().find(|group| group.members.contains(&config.name));
         let votes = self.votes(&config.trackers, group);
         let known = self.index.get(&identity(&config)).copied().filter(|id| !self.order.contains(id));
-        let address = self.sources.get(&(config.link, config.family)).copied();
+        let sources = self.sources_on(config.link);
         let id = known.unwrap_or_else(|| self.adopt(config.clone(), now));
-        self.index.insert(identity(&config), id);
-        self.with(id, now, |router, turn| router.update(config, votes, address, turn));
+        for half in config.halves() {
+            self.index.insert((half.family, config.vrid, config.link), id);
+        }
+        self.with(id, now, |router, turn| router.update(config, votes, sources, turn));
         id
     }
 

@@ -3,6 +3,7 @@
 use crate::config::{Family, TrackerName};
 use crate::effect::State;
 use crate::packet::Rejection;
+use crate::view::Rival;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -112,6 +113,22 @@ pub enum ReportKind {
     PriorityZeroAsBackup,
     /// Another master resigned.
     PriorityZeroAsMaster,
+    /// Another master stays one.
+    SplitBrain {
+        /// What is known of it.
+        rival: Rival,
+        /// Our priority.
+        ours: u8,
+    },
+    /// Another master has ceased to be heard.
+    SplitBrainOver {
+        /// Who it was.
+        from: IpAddr,
+        /// From its first advert to its last.
+        lasted: Duration,
+        /// Whether the addresses are announced again.
+        heals: bool,
+    },
     /// A vote changed the priority.
     PriorityChanged {
         /// Effective priority before.
@@ -156,6 +173,7 @@ impl Report {
             | ReportKind::SentPriorityZero
             | ReportKind::PriorityZeroAsBackup
             | ReportKind::PriorityZeroAsMaster => Level::Detail,
+            ReportKind::SplitBrain { .. } => Level::Warning,
             ReportKind::Rejected(_) | ReportKind::OwnerIgnores(_) | ReportKind::TimerLate(_) => Level::Notice,
             _ => Level::Info,
         }
@@ -256,7 +274,21 @@ impl ReportKind {
             Self::LowerPriorityAsBackup { from, theirs } => {
                 write!(f, "received lower priority ({theirs}) advert from {from} - discarding")
             }
+            Self::SplitBrain { rival, ours } => write_split_brain(f, rival, *ours),
+            Self::SplitBrainOver { from, lasted, heals } => {
+                let tail = if *heals { ", announcing the addresses again" } else { "" };
+                write!(f, "Split brain is over: {from} is silent, after {:.1} s{tail}", lasted.as_secs_f64())
+            }
             _ => Ok(()),
         }
+    }
+}
+
+fn write_split_brain(f: &mut fmt::Formatter<'_>, rival: &Rival, ours: u8) -> fmt::Result {
+    let (from, priority, adverts) = (rival.address, rival.priority, rival.adverts);
+    write!(f, "Split brain: {from} is master, too, with priority {priority}, ours {ours} ({adverts} adverts): ")?;
+    match &rival.refused {
+        Some(rejection) => write!(f, "its adverts are refused here, {rejection}"),
+        None => f.write_str("it does not hear us or refuses our adverts"),
     }
 }

@@ -5,9 +5,10 @@
 
 mod advert;
 mod freshness;
+mod rivals;
 mod transition;
 
-use crate::config::{RouterConfig, TrackerName, TrackerStatus, Version};
+use crate::config::{Family, RouterConfig, TrackerName, TrackerStatus, Version};
 use crate::effect::{Effect, RouterId, State, TransitionReason};
 use crate::priority::{OWNER, Priority, Vote};
 use crate::report::{Report, ReportKind};
@@ -49,6 +50,22 @@ pub(crate) enum Wish {
     Backup(TransitionReason),
 }
 
+/// The addresses of an interface that adverts may come from.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sources {
+    pub(crate) v4: Option<IpAddr>,
+    pub(crate) v6: Option<IpAddr>,
+}
+
+impl Sources {
+    fn of(self, family: Family) -> Option<IpAddr> {
+        match family {
+            Family::V4 => self.v4,
+            Family::V6 => self.v6,
+        }
+    }
+}
+
 /// What the deadline of a backup counts from.
 #[derive(Debug, Clone, Copy)]
 struct Armed {
@@ -67,6 +84,8 @@ pub(crate) struct Router {
     pub(crate) wants_master: bool,
     priority: Priority,
     source: Option<IpAddr>,
+    /// Source of the companion's adverts.
+    second_source: Option<IpAddr>,
     not_before: Instant,
     /// Whether it was there when the node started, and not added by a reload.
     is_first_start: bool,
@@ -74,7 +93,11 @@ pub(crate) struct Router {
     held: bool,
     armed: Option<Armed>,
     master: Option<(IpAddr, u8)>,
+    /// The same master, as the companion's family knows it.
+    second_master: Option<IpAddr>,
     rival: Option<Rival>,
+    /// When addresses were announced last after a split brain.
+    healed_at: Option<Instant>,
     master_interval: Duration,
     preempt_at: Option<Instant>,
     identification: u16,
@@ -99,12 +122,15 @@ impl Router {
             wants_master: false,
             priority: Priority::new(config.priority, Vec::new()),
             source: config.source,
+            second_source: None,
             not_before: now,
             is_first_start,
             held: false,
             armed: None,
             master: None,
+            second_master: None,
             rival: None,
+            healed_at: None,
             master_interval: interval(&config),
             preempt_at: None,
             identification: 0,
@@ -159,9 +185,15 @@ impl Router {
         self.not_before = later(now, delay);
     }
 
-    /// The interface's address changed.
-    pub(crate) fn set_source(&mut self, address: Option<IpAddr>) {
-        self.source = self.config.source.or(address);
+    /// The interface's addresses changed.
+    pub(crate) fn set_sources(&mut self, sources: Sources) {
+        let of = |half: &RouterConfig| half.source.or(sources.of(half.family));
+        (self.source, self.second_source) = (of(&self.config), self.config.companion.as_deref().and_then(of));
+    }
+
+    /// Where adverts of a family come from.
+    fn source_of(&self, family: Family) -> Option<IpAddr> {
+        if family == self.config.family { self.source } else { self.second_source }
     }
 
     /// A verdict came in.
@@ -204,6 +236,7 @@ impl Router {
             TimerReason::Advertise => self.fire_advertise(deadline, turn),
             TimerReason::MasterDown => self.ran_out(TransitionReason::AdvertTimeout, turn),
             TimerReason::Skew => self.ran_out(TransitionReason::MasterResigned, turn),
+            TimerReason::SplitBrain => self.split_brain_over(turn),
             TimerReason::Announce => self.announce(self.config.announce.repeat, turn),
             TimerReason::AnnounceLowerPriority => self.announce(self.config.announce.lower_prio_repeat, turn),
             TimerReason::AnnounceRefresh => {
@@ -291,18 +324,12 @@ impl Router {
     }
 
     /// Takes a changed configuration of the same router. What did not change stays as it is.
-    pub(crate) fn update(
-        &mut self,
-        config: RouterConfig,
-        votes: Vec<Vote>,
-        address: Option<IpAddr>,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(crate) fn update(&mut self, config: RouterConfig, votes: Vec<Vote>, sources: Sources, turn: &mut Turn<'_>) {
         let gained = config.addresses.iter().any(|address| !self.config.addresses.contains(address));
         let (old_priority, old) = (self.priority.effective(), std::mem::replace(&mut self.config, config));
         self.name = self.config.name.as_str().into();
         self.priority = Priority::new(self.config.priority, votes);
-        self.set_source(address);
+        self.set_sources(sources);
         if interval(&old) != interval(&self.config) || old.version != self.config.version {
             self.master_interval = interval(&self.config);
         }
@@ -327,6 +354,7 @@ impl Router {
         old_priority != self.priority.effective()
             || (old.version, interval(old)) != (new.version, interval(new))
             || (&old.authentication, &old.authenticator) != (&new.authentication, &new.authenticator)
+            || old.companion != new.companion
             || (old.source, &old.unicast_peers, old.multicast_group)
                 != (new.source, &new.unicast_peers, new.multicast_group)
     }
@@ -357,8 +385,9 @@ impl Router {
             votes: self.priority.votes().to_vec(),
             waiting_for: self.pending(),
             source: self.source,
+            second_source: self.second_source,
             master: self.master,
-            rival: self.rival,
+            rival: self.rival.clone(),
             advert_interval: interval(&self.config),
             master_interval: self.master_interval,
             skew: self.skew(),

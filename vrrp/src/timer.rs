@@ -22,10 +22,12 @@ pub enum TimerReason {
     AnnounceLowerPriority,
     /// The periodic announcement of a master.
     AnnounceRefresh,
+    /// The silence after which another master counts as gone.
+    SplitBrain,
 }
 
 impl TimerReason {
-    const COUNT: usize = 7;
+    const COUNT: usize = 8;
     const ALL: [Self; Self::COUNT] = [
         Self::Start,
         Self::Advertise,
@@ -34,6 +36,7 @@ impl TimerReason {
         Self::Announce,
         Self::AnnounceLowerPriority,
         Self::AnnounceRefresh,
+        Self::SplitBrain,
     ];
 }
 
@@ -47,6 +50,7 @@ impl fmt::Display for TimerReason {
             Self::Announce => "second block of announcements",
             Self::AnnounceLowerPriority => "second announcement after a lower priority",
             Self::AnnounceRefresh => "refresh of announcements",
+            Self::SplitBrain => "end of a split brain",
         })
     }
 }

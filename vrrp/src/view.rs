@@ -23,14 +23,22 @@ pub struct Transition {
 }
 
 /// Another master, heard while being master: the network was divided, or a peer does not accept our adverts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rival {
     /// Who it is.
     pub address: IpAddr,
     /// Its priority.
     pub priority: u8,
+    /// Why its latest advert was refused; `None` where it counted.
+    pub refused: Option<Rejection>,
+    /// When it was heard first.
+    pub since: Instant,
     /// When it was heard last.
     pub at: Instant,
+    /// Its adverts so far.
+    pub adverts: u32,
+    /// Whether it was told of as a split brain.
+    pub told: bool,
 }
 
 /// Everything about one router.
@@ -60,6 +68,8 @@ pub struct RouterView {
     pub waiting_for: Option<TrackerName>,
     /// Address that adverts come from.
     pub source: Option<IpAddr>,
+    /// Address that adverts of the other family come from, with `dual_stack`.
+    pub second_source: Option<IpAddr>,
     /// The master that was heard last, with its priority; `None` while being master or before hearing any.
     pub master: Option<(IpAddr, u8)>,
     /// The lesser master that was heard last since MASTER was entered.

@@ -132,7 +132,8 @@ impl Builder<'_> {
     }
 
     fn settle_addresses(&mut self, name: &str, span: Span, draft: &mut InstanceDraft, family: Family, needs_one: bool) {
-        let fits = |a: &VirtualAddress| a.address.is_ipv4() == (family == Family::V4);
+        let both = draft.network.dual_stack;
+        let fits = |a: &VirtualAddress| both || a.address.is_ipv4() == (family == Family::V4);
         for stranger in draft.addresses.iter().filter(|a| !fits(a)) {
             let text = format!("({name}) {} is not of the family of the first address", stranger.address);
             let found = Diagnostic::error("mixed-families", text).at(stranger.span);

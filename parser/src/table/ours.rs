@@ -17,9 +17,9 @@ keywords! { FULL_NAT {
 } }
 
 keywords! { INSTANCE_EXTRAS {
-    k("dual_stack", Flag, "-", "off", "addresses of both families, adverts of both", 3).ours().accepted();
-    k("split_brain_notify", Script, "SCRIPT [USER [GROUP]]", "none", "run when two masters are seen; extra args: INSTANCE name PEER", 3).ours().accepted();
-    k("split_brain_heal", Switch, "[BOOL]", "off", "announces the addresses again when two masters became one", 3).ours().accepted();
+    k("dual_stack", Flag, "-", "off", "addresses of both families, adverts of both", 3).ours();
+    k("split_brain_notify", Script, "SCRIPT [USER [GROUP]]", "none", "run when two masters are seen; extra args: INSTANCE name PEER", 3).ours();
+    k("split_brain_heal", Switch, "[BOOL]", "off", "announces the addresses again when two masters became one", 3).ours();
 } }
 
 keywords! { HTTP_EXTRAS {

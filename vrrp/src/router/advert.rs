@@ -1,15 +1,15 @@
 //! Adverts in and out.
 
 use super::freshness::Freshness;
+use super::rivals::shows_a_master;
 use super::{Router, SHORTEST_INTERVAL, Turn, Wish, later};
-use crate::config::{Authentication, AuthenticatorMode, Version};
+use crate::config::{Authentication, AuthenticatorMode, Family, Version};
 use crate::effect::{Effect, State, TransitionReason};
 use crate::node::Datagram;
 use crate::packet::{self, Advert, AdvertSpec, Expectation, PROTOCOL_AH, PROTOCOL_VRRP, Rejection, Seal};
 use crate::priority::OWNER;
 use crate::report::ReportKind;
 use crate::timer::TimerReason;
-use crate::view::Rival;
 use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy)]
 struct Heard {
     from: IpAddr,
+    /// In the companion's family.
+    second: bool,
     priority: u8,
     interval: Duration,
 }
@@ -35,6 +37,10 @@ impl Router {
             }
             Ok(heard) => self.heard(&heard, turn),
             Err(rejection) => {
+                if self.state == State::Master && shows_a_master(&rejection) {
+                    let priority = datagram.message().get(2).copied().unwrap_or(0);
+                    self.meet(datagram.source, priority, Some(rejection), turn);
+                }
                 self.reject(rejection, turn);
                 Wish::Nothing
             }
@@ -43,15 +49,17 @@ impl Router {
 
     /// Our own adverts that come back, and those of the other kind (unicast or multicast), are none of our business.
     fn concerns(&self, datagram: &Datagram<'_>) -> bool {
+        let family = Family::of(&datagram.source);
+        let Some(half) = self.config.half(family) else { return false };
         let with_ah = datagram.protocol == PROTOCOL_AH;
-        self.source != Some(datagram.source)
-            && datagram.destination.is_multicast() != self.config.is_unicast()
-            && with_ah == self.ah_key().is_some()
+        self.source_of(family) != Some(datagram.source)
+            && datagram.destination.is_multicast() != half.is_unicast()
+            && with_ah == self.ah_key(family).is_some()
     }
 
-    fn ah_key(&self) -> Option<[u8; 8]> {
+    fn ah_key(&self, family: Family) -> Option<[u8; 8]> {
         match (self.config.version, &self.config.authentication) {
-            (Version::V2, Authentication::Ah(key)) => Some(*key),
+            (Version::V2, Authentication::Ah(key)) if family == self.config.family => Some(*key),
             _ => None,
         }
     }
@@ -59,9 +67,11 @@ impl Router {
     /// What an advert that passes all checks says.
     fn check(&mut self, datagram: &Datagram<'_>, clock: Duration) -> Result<Heard, Rejection> {
         let (advert, sequence) = self.parse(datagram)?;
-        let from_known_master = self.master.is_some_and(|(address, _)| address == datagram.source);
+        let family = Family::of(&datagram.source);
+        let second = family != self.config.family;
+        let from_known_master = self.known_master(second) == Some(datagram.source);
         advert.check(&Expectation {
-            config: &self.config,
+            config: self.config.half(family).unwrap_or(&self.config),
             source: datagram.source,
             destination: datagram.destination,
             ttl: datagram.ttl,
@@ -70,12 +80,16 @@ impl Router {
         self.authenticate(&advert, datagram.source, clock)?;
         // keepalived takes no sequence number lower than one that it has seen, so that ours goes on from the highest.
         self.ah_sequence = self.ah_sequence.max(sequence);
-        Ok(Heard { from: datagram.source, priority: advert.priority(), interval: advert.interval() })
+        Ok(Heard { from: datagram.source, second, priority: advert.priority(), interval: advert.interval() })
+    }
+
+    fn known_master(&self, second: bool) -> Option<IpAddr> {
+        if second { self.second_master } else { self.master.map(|(address, _)| address) }
     }
 
     fn parse<'a>(&self, datagram: &Datagram<'a>) -> Result<(Advert<'a>, u32), Rejection> {
-        let family = self.config.family;
-        if let Some(key) = self.ah_key() {
+        let family = Family::of(&datagram.source);
+        if let Some(key) = self.ah_key(family) {
             let (message, sequence) = packet::open(key, datagram.ip_header, datagram.payload)?;
             return Ok((Advert::parse(message, family, true)?, sequence));
         }
@@ -115,7 +129,7 @@ impl Router {
         match (self.state, heard.priority) {
             (State::Master, 0) => self.resigned_to_master(turn),
             (State::Master, _) => self.heard_as_master(heard, turn),
-            (_, 0) => self.resigned_to_backup(heard.from, turn),
+            (_, 0) => self.resigned_to_backup(heard, turn),
             _ => self.heard_as_backup(heard, turn),
         }
     }
@@ -130,22 +144,22 @@ impl Router {
     /// RFC 9568 section 6.4.2: the master down timer becomes the skew time, unless another master has spoken since.
     ///
     /// At intervals of some milliseconds a new master's first advert may overtake the old one's farewell.
-    fn resigned_to_backup(&mut self, from: IpAddr, turn: &mut Turn<'_>) -> Wish {
+    fn resigned_to_backup(&mut self, heard: &Heard, turn: &mut Turn<'_>) -> Wish {
         self.report(ReportKind::PriorityZeroAsBackup, turn);
-        if !self.hears_another_master(from, turn.now) {
+        if !self.hears_another_master(heard, turn.now) {
             self.arm(TimerReason::Skew, turn.now);
         }
         Wish::Nothing
     }
 
-    fn hears_another_master(&self, from: IpAddr, now: Instant) -> bool {
-        let another = self.master.is_some_and(|(master, _)| master != from);
+    fn hears_another_master(&self, heard: &Heard, now: Instant) -> bool {
+        let another = self.known_master(heard.second).is_some_and(|master| master != heard.from);
         let heard = self.armed.filter(|armed| armed.reason == TimerReason::MasterDown);
         another && heard.is_some_and(|armed| now < later(armed.since, self.master_interval))
     }
 
     fn heard_as_backup(&mut self, heard: &Heard, turn: &mut Turn<'_>) -> Wish {
-        let Heard { from, priority, interval } = *heard;
+        let Heard { from, second, priority, interval } = *heard;
         let lower = priority < self.priority.effective();
         if lower && self.config.preempt && !self.delays_preemption(turn) {
             self.report(ReportKind::LowerPriorityAsBackup { from, theirs: priority }, turn);
@@ -155,8 +169,12 @@ impl Router {
             self.preempt_at = None;
         }
         self.wants_master = false;
-        self.master = Some((from, priority));
-        self.adopt_interval(interval, turn);
+        if second {
+            self.second_master = Some(from);
+        } else {
+            self.master = Some((from, priority));
+            self.adopt_interval(interval, turn);
+        }
         self.arm(TimerReason::MasterDown, turn.now);
         Wish::Nothing
     }
@@ -187,8 +205,12 @@ impl Router {
 
     /// RFC 9568 section 6.4.3: the better one of two masters stays.
     fn heard_as_master(&mut self, heard: &Heard, turn: &mut Turn<'_>) -> Wish {
-        let Heard { from, priority, interval } = *heard;
+        let Heard { from, second, priority, interval } = *heard;
         let ours = self.priority.effective();
+        if second && priority == ours {
+            // Equals are told apart by one family alone: the other might say the opposite.
+            return Wish::Nothing;
+        }
         let (reason, report) = match (priority.cmp(&ours), self.source.map(|own| from.cmp(&own))) {
             (Ordering::Greater, _) => (
                 TransitionReason::HigherPriority { from, priority },
@@ -198,7 +220,7 @@ impl Router {
                 (TransitionReason::HigherAddress { from }, ReportKind::HigherAddress { from, priority })
             }
             _ => {
-                self.lesser_master(priority, from, turn);
+                self.lesser_master(heard, turn);
                 return Wish::GroupAnnounce;
             }
         };
@@ -206,12 +228,17 @@ impl Router {
         if self.config.higher_prio_send_advert {
             self.advertise(ours, turn);
         }
-        self.adopt_interval(interval, turn);
+        if !second {
+            self.adopt_interval(interval, turn);
+        }
         Wish::Backup(reason)
     }
 
-    fn lesser_master(&mut self, priority: u8, from: IpAddr, turn: &mut Turn<'_>) {
-        self.rival = Some(Rival { address: from, priority, at: turn.now });
+    fn lesser_master(&mut self, heard: &Heard, turn: &mut Turn<'_>) {
+        let Heard { from, second, priority, .. } = *heard;
+        if !second {
+            self.meet(from, priority, None, turn);
+        }
         let election = !self.config.lower_prio_no_advert;
         let ours = self.priority.effective();
         self.report(ReportKind::LowerPriorityAsMaster { from, theirs: priority, ours, election }, turn);
@@ -234,30 +261,54 @@ impl Router {
         }
     }
 
-    /// Sends one advert to every destination.
+    /// Sends one advert to every destination, of both families with `dual_stack`.
     pub(super) fn advertise(&mut self, priority: u8, turn: &mut Turn<'_>) {
-        let Some(source) = self.source else { return };
+        if self.source.is_none() {
+            return;
+        }
         self.statistics.priority_zero_sent += u64::from(priority == 0);
-        let trailer = self.trailer(priority, source, turn.clock);
-        for index in 0..self.config.unicast_peers.len().max(1) {
-            let destination = self.config.unicast_peers.get(index).copied().unwrap_or(self.config.multicast_group);
-            self.advertise_to(priority, source, destination, &trailer, turn);
+        let own = self.config.family;
+        let companion = self.config.companion.as_ref().map(|half| half.family);
+        for family in std::iter::once(own).chain(companion) {
+            self.advertise_in(family, priority, turn);
+        }
+    }
+
+    fn advertise_in(&mut self, family: Family, priority: u8, turn: &mut Turn<'_>) {
+        let Some(source) = self.source_of(family) else { return };
+        let trailer = self.trailer(family, priority, source, turn.clock);
+        let peers = self.config.half(family).map_or(0, |half| half.unicast_peers.len());
+        for index in 0..peers.max(1) {
+            self.advertise_to(family, index, priority, source, &trailer, turn);
         }
     }
 
     /// The HMAC trailer of one advert, the same for every destination; empty without `auth_hmac`.
-    fn trailer(&mut self, priority: u8, source: IpAddr, clock: Duration) -> Vec<u8> {
+    fn trailer(&mut self, family: Family, priority: u8, source: IpAddr, clock: Duration) -> Vec<u8> {
         let authenticator = self.config.authenticator.as_ref();
         let signs = authenticator.filter(|authenticator| authenticator.mode != AuthenticatorMode::ReceiveOnly);
         let Some(authenticator) = signs else { return Vec::new() };
-        let message = AdvertSpec::of(&self.config, priority).without_checksum();
+        let Some(half) = self.config.half(family) else { return Vec::new() };
+        let message = AdvertSpec::of(half, priority).without_checksum();
         let sequence = self.freshness.next(authenticator, clock);
         packet::sign(authenticator, &source, &message, sequence).map(Vec::from).unwrap_or_default()
     }
 
-    fn advertise_to(&mut self, priority: u8, source: IpAddr, destination: IpAddr, trailer: &[u8], turn: &mut Turn<'_>) {
-        let covered = if self.config.old_unicast_checksum { self.config.multicast_group } else { destination };
-        let message = AdvertSpec::of(&self.config, priority).encode_with(&source, &covered, trailer);
+    /// To the unicast peer of this index, or to the group where there is none.
+    fn advertise_to(
+        &mut self,
+        family: Family,
+        index: usize,
+        priority: u8,
+        source: IpAddr,
+        trailer: &[u8],
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(half) = self.config.half(family) else { return };
+        let destination = half.unicast_peers.get(index).copied().unwrap_or(half.multicast_group);
+        let covered = if half.old_unicast_checksum { half.multicast_group } else { destination };
+        let message = AdvertSpec::of(half, priority).encode_with(&source, &covered, trailer);
+        let ttl = half.ttl();
         self.identification = self.identification.checked_add(1).unwrap_or(1);
         let (protocol, payload) = self.sealed(message, source, destination);
         self.statistics.adverts_sent += 1;
@@ -266,7 +317,7 @@ impl Router {
             link: self.config.link,
             source,
             destination,
-            ttl: self.config.ttl(),
+            ttl,
             protocol,
             identification: self.identification,
             payload,
@@ -274,7 +325,8 @@ impl Router {
     }
 
     fn sealed(&mut self, message: Vec<u8>, source: IpAddr, destination: IpAddr) -> (u8, Vec<u8>) {
-        let (Some(key), IpAddr::V4(source), IpAddr::V4(destination)) = (self.ah_key(), source, destination) else {
+        let key = self.ah_key(Family::of(&source));
+        let (Some(key), IpAddr::V4(source), IpAddr::V4(destination)) = (key, source, destination) else {
             return (PROTOCOL_VRRP, message);
         };
         self.ah_sequence = self.ah_sequence.wrapping_add(1);

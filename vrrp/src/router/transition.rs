@@ -41,6 +41,7 @@ impl Router {
         self.timers.clear();
         self.armed = None;
         self.master = None;
+        self.second_master = None;
         self.preempt_at = None;
         self.master_interval = to;
         self.advertise_now(turn);
@@ -104,6 +105,7 @@ impl Router {
         self.timers.clear();
         self.armed = None;
         self.master = None;
+        self.second_master = None;
         self.rival = None;
         self.preempt_at = None;
         self.wants_master = false;

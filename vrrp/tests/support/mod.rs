@@ -104,6 +104,7 @@ impl Lab {
             Effect::GroupTransition { group, to } => format!("> notify {group} {to}"),
             Effect::MasterReceivedLowerPriority { router } => format!("> lower {}", router.0),
             Effect::PriorityChanged { router, priority, .. } => format!("> priority {} {priority}", router.0),
+            Effect::SplitBrain { router, rival, over } => format!("> split {} {rival} over {over}", router.0),
             Effect::UnknownVrid { vrid, from, .. } => format!("> unknown vrid {vrid} from {from}"),
             Effect::Report(report) => report.to_string(),
         }
