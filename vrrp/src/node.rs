@@ -315,7 +315,7 @@ impl Node {
         let of_group = group.into_iter().flat_map(|group| &group.trackers).map(|tracker| Vote::new(tracker, true));
         let mut votes: Vec<Vote> = own.iter().map(|tracker| Vote::new(tracker, false)).chain(of_group).collect();
         for vote in &mut votes {
-            vote.status = self.statuses.get(&vote.tracker).copied().unwrap_or_default();
+            vote.set(self.statuses.get(&vote.tracker).copied().unwrap_or_default());
         }
         votes
     }

@@ -21,6 +21,8 @@ pub struct Vote {
     pub status: TrackerStatus,
     /// Whether it votes through the sync group.
     pub from_group: bool,
+    /// What it adds to the base priority: that of its latest verdict that was no fault.
+    adjustment: i32,
 }
 
 /// What a vote amounts to.
@@ -44,6 +46,7 @@ impl Vote {
             reverse: config.reverse,
             status: TrackerStatus::Unknown,
             from_group,
+            adjustment: 0,
         }
     }
 
@@ -75,6 +78,14 @@ impl Vote {
         if product < -LIMIT { Ballot::Fault } else { Ballot::Adjust(product.min(LIMIT)) }
     }
 
+    /// Takes a verdict; a fault leaves the priority as it was.
+    pub fn set(&mut self, status: TrackerStatus) {
+        self.status = status;
+        if let Ballot::Adjust(by) = self.ballot() {
+            self.adjustment = by;
+        }
+    }
+
     fn signed(&self, number: i32) -> i32 {
         if self.reverse { number.saturating_neg() } else { number }
     }
@@ -89,9 +100,10 @@ pub struct Priority {
 }
 
 impl Priority {
-    /// A priority with the given voters.
+    /// A priority with the given voters. Nobody's weight counts for the owner of the addresses.
     #[must_use]
-    pub fn new(base: u8, votes: Vec<Vote>) -> Self {
+    pub fn new(base: u8, mut votes: Vec<Vote>) -> Self {
+        votes.retain(|vote| base != OWNER || vote.weight == 0);
         let mut priority = Self { base, votes, effective: base };
         priority.count();
         priority
@@ -120,7 +132,7 @@ impl Priority {
         let mut changed = false;
         for vote in self.votes.iter_mut().filter(|vote| vote.tracker == *tracker) {
             changed |= vote.status != status;
-            vote.status = status;
+            vote.set(status);
         }
         self.count();
         changed
@@ -152,11 +164,43 @@ impl Priority {
     }
 
     fn sum(&self) -> u8 {
-        let adjustments = self.votes.iter().map(|vote| match vote.ballot() {
-            Ballot::Adjust(by) => i64::from(by),
-            Ballot::Fault | Ballot::Pending => 0,
-        });
+        let adjustments = self.votes.iter().map(|vote| i64::from(vote.adjustment));
         let total = i64::from(self.base) + adjustments.sum::<i64>();
         u8::try_from(total.clamp(1, 254)).unwrap_or(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn priority(base: u8, weight: i32) -> (Priority, TrackerName) {
+        let tracker = TrackerName::File("load".to_owned());
+        let config = TrackerConfig { tracker: tracker.clone(), weight, reverse: false };
+        (Priority::new(base, vec![Vote::new(&config, false)]), tracker)
+    }
+
+    #[test]
+    fn a_fault_leaves_the_priority_as_it_was() {
+        let (mut priority, tracker) = priority(90, 3);
+        priority.set(&tracker, TrackerStatus::Value(10));
+        priority.set(&tracker, TrackerStatus::Value(-200));
+        assert_eq!((priority.effective(), priority.fault()), (120, Some(&tracker)));
+        priority.set(&tracker, TrackerStatus::Value(5));
+        assert_eq!((priority.effective(), priority.fault()), (105, None));
+    }
+
+    #[test]
+    fn no_weight_moves_the_owner() {
+        let (mut priority, tracker) = priority(OWNER, 2);
+        priority.set(&tracker, TrackerStatus::Value(-200));
+        assert_eq!((priority.effective(), priority.fault()), (OWNER, None));
+    }
+
+    #[test]
+    fn a_plain_tracker_faults_the_owner_too() {
+        let (mut priority, tracker) = priority(OWNER, 0);
+        priority.set(&tracker, TrackerStatus::Value(1));
+        assert_eq!(priority.fault(), Some(&tracker));
     }
 }

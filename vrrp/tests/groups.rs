@@ -274,7 +274,9 @@ fn a_changed_priority_moves_the_deadline_and_goes_out_with_the_next_advert() {
 fn votes_are_clamped_summed_and_turned() {
     let vote = |weight, reverse, status| {
         let config = TrackerConfig { tracker: script(), weight, reverse };
-        priority::Vote { status, ..priority::Vote::new(&config, false) }
+        let mut vote = priority::Vote::new(&config, false);
+        vote.set(status);
+        vote
     };
     use TrackerStatus::{Down, Unknown, Up, Value};
     let cases = [
