@@ -7,6 +7,7 @@ use standfast_checkers::{
     CheckEvent, CheckerId, CheckerSpec, ConnectSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, JudgeSettings,
     ProbeSpec, Runner, RunnerOptions,
 };
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
@@ -64,9 +65,12 @@ async fn measure(http: bool, checkers: u64, seconds: u64) -> Outcome<()> {
     let before = statistics.attempts();
     sleep(Duration::from_secs(seconds)).await;
     let attempts = statistics.attempts() - before;
-    let (spent, elapsed) = (cpu_time()? - cpu, begun.elapsed());
-    println!("attempts      {attempts} in {elapsed:.1?}, {} verdicts of down", downs(&mut events));
-    println!("cpu           {:.1} us an attempt", spent * 1e6 / attempts as f64);
+    let (after, elapsed) = (cpu_time()?, begun.elapsed());
+    let [user, system] = [after[0] - cpu[0], after[1] - cpu[1]].map(|spent| spent * 1e6 / attempts as f64);
+    let mut down = downs(&mut events);
+    println!("attempts      {attempts} in {elapsed:.1?}, {} checkers down", down.len());
+    println!("cpu           {:.1} us an attempt: {user:.1} here, {system:.1} in the kernel", user + system);
+    println!("under way     {} attempts at most", statistics.peak());
     println!(
         "lateness      p50 {:?}, p99 {:?}, p99.9 {:?}",
         statistics.lateness(0.5),
@@ -76,10 +80,8 @@ async fn measure(http: bool, checkers: u64, seconds: u64) -> Outcome<()> {
     child.kill()?;
     let killed = Instant::now();
     child.wait()?;
-    let mut down = 0;
-    while down < checkers {
-        let event = events.recv().await.ok_or("the runner has ended")?;
-        down += u64::from(matches!(event, CheckEvent::Down { .. }));
+    while (down.len() as u64) < checkers {
+        take(&events.recv().await.ok_or("the runner has ended")?, &mut down);
     }
     println!("detection     all {checkers} down {:?} after the server's end", killed.elapsed());
     runner.stop().await;
@@ -139,15 +141,27 @@ fn drain(events: &mut UnboundedReceiver<CheckEvent>) {
     while events.try_recv().is_ok() {}
 }
 
-fn downs(events: &mut UnboundedReceiver<CheckEvent>) -> usize {
-    std::iter::from_fn(|| events.try_recv().ok()).filter(|event| matches!(event, CheckEvent::Down { .. })).count()
+fn downs(events: &mut UnboundedReceiver<CheckEvent>) -> BTreeSet<CheckerId> {
+    let mut down = BTreeSet::new();
+    while let Ok(event) = events.try_recv() {
+        take(&event, &mut down);
+    }
+    down
+}
+
+fn take(event: &CheckEvent, down: &mut BTreeSet<CheckerId>) {
+    match event {
+        CheckEvent::Down { id, .. } => drop(down.insert(*id)),
+        CheckEvent::Up { id, .. } => drop(down.remove(id)),
+        _ => {}
+    }
 }
 
 /// Seconds of user and system time of this process.
-fn cpu_time() -> Outcome<f64> {
+fn cpu_time() -> Outcome<[f64; 2]> {
     let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF)?;
     let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
+    Ok([seconds(usage.user_time()), seconds(usage.system_time())])
 }
 
 /// Resident bytes of this process.

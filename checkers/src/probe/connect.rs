@@ -72,8 +72,7 @@ fn tcp_socket(spec: &ConnectSpec) -> io::Result<TcpSocket> {
 
 /// A non-blocking socket with mark and device, not yet bound.
 pub(super) fn socket(spec: &ConnectSpec, kind: Type, protocol: Protocol) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(spec.target), kind, Some(protocol))?;
-    socket.set_nonblocking(true)?;
+    let socket = Socket::new(Domain::for_address(spec.target), kind.nonblocking(), Some(protocol))?;
     if let Some(mark) = spec.fwmark {
         socket.set_mark(mark)?;
     }

@@ -189,6 +189,7 @@ impl Schedule {
             if let Some((at, id)) = self.due.pop_first() {
                 self.statistics.count(now.saturating_duration_since(at));
                 self.begin(id, now);
+                self.statistics.under_way(self.running.len());
             }
         }
     }

@@ -8,6 +8,7 @@ const BUCKETS: usize = 32;
 #[derive(Debug, Default)]
 pub struct Statistics {
     attempts: AtomicU64,
+    peak: AtomicU64,
     lateness: [AtomicU64; BUCKETS],
 }
 
@@ -15,6 +16,11 @@ impl Statistics {
     /// Attempts that were begun.
     pub fn attempts(&self) -> u64 {
         self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// The most attempts that were under way at once.
+    pub fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
     }
 
     /// The lateness that `share` (0 to 1) of the attempts did not exceed, rounded up to the next power of two of a microsecond.
@@ -29,6 +35,10 @@ impl Statistics {
             }
         }
         Duration::from_micros(1 << (BUCKETS - 1))
+    }
+
+    pub(super) fn under_way(&self, attempts: usize) {
+        self.peak.fetch_max(attempts as u64, Ordering::Relaxed);
     }
 
     pub(super) fn count(&self, lateness: Duration) {
