@@ -76,7 +76,7 @@ impl Wrapping {
     pub(super) fn wrap(&self, bytes: &mut [u8], virtio: &Virtio, mtu: usize) -> Wrapped {
         let mtu = self.passage.path_mtu.map_or(mtu, |path| mtu.min(usize::from(path)));
         let room = mtu.saturating_sub(self.passage.tunnel.overhead(self.server));
-        match fit(bytes, virtio, room) {
+        match fit(bytes, virtio, room, false) {
             Fit::TooBig => Wrapped::TooBig(u16::try_from(room).unwrap_or(u16::MAX)),
             Fit::Fits if !virtio.superpacket => {
                 complete_checksum(bytes, virtio);

@@ -15,7 +15,7 @@ use super::hops::{Hop, Hops};
 use super::parking::Parking;
 use super::ring::VIRTIO_LEN;
 use super::routes::{Held, Routes};
-use super::size::{Fit, PREFIX, Virtio, fit, fragment, resegment};
+use super::size::{Fit, PREFIX, Virtio, fit, fragment, fragment_v6, resegment};
 use super::territory::{Territory, destination};
 use super::topology::{Mac, NextHop};
 
@@ -99,6 +99,8 @@ pub(super) struct Engine {
     parking: Parking,
     /// The largest packet that may be sent in one piece, beside what the link allows: the size of the fragments that a packet came in.
     size_limit: usize,
+    /// The identification of the fragments that it came in.
+    fragments_of: Option<u32>,
     /// IP identification of the next tunnel packet that may be fragmented.
     identification: u16,
 }
@@ -117,6 +119,7 @@ impl Engine {
             fragments: Fragments::default(),
             parking: Parking::default(),
             size_limit: usize::MAX,
+            fragments_of: None,
             identification: 0,
         }
     }
@@ -141,11 +144,14 @@ impl Engine {
         if !self.territory.touches(packet) {
             return Action::Discard;
         }
-        let Some(Whole { bytes: mut whole, largest }) = self.fragments.add(bytes, now) else { return Action::Discard };
+        let Some(whole) = self.fragments.add(bytes, now) else { return Action::Discard };
+        let Whole { bytes: mut whole, largest, identification } = whole;
         let Some(virtio) = Virtio::parse(&whole) else { return Action::Discard };
         self.size_limit = largest;
+        self.fragments_of = Some(identification);
         let action = self.receive_whole(&mut whole, &virtio, ingress, now);
         self.size_limit = usize::MAX;
+        self.fragments_of = None;
         match action {
             Action::Discard => Action::Discard,
             action => action.made_of(whole),
@@ -300,7 +306,7 @@ impl Engine {
         virtio.shorten_headers(bytes);
         address_frame(bytes, egress.target, egress.sender);
         let mtu = egress.mtu.min(self.size_limit);
-        match fit(bytes, &virtio, mtu) {
+        match fit(bytes, &virtio, mtu, self.fragments_of.is_some()) {
             Fit::Fits => Action::Send(egress.interface),
             Fit::TooBig => {
                 self.counters.too_big += 1;
@@ -309,7 +315,12 @@ impl Engine {
             }
             Fit::Fragment => {
                 self.counters.fragmented += 1;
-                Action::Instead(fragment(bytes, &virtio, mtu), egress.interface)
+                let v6 = bytes.get(PREFIX).is_some_and(|b| b >> 4 == 6);
+                let frames = match self.fragments_of {
+                    Some(identification) if v6 => fragment_v6(bytes, &virtio, mtu, identification),
+                    _ => fragment(bytes, &virtio, mtu),
+                };
+                Action::Instead(frames, egress.interface)
             }
             Fit::Resegment(payload) => {
                 resegment(bytes, payload);

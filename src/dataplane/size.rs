@@ -5,6 +5,14 @@ use super::ring::VIRTIO_LEN;
 /// Bytes before the IP header: virtio-net and Ethernet.
 pub(super) const PREFIX: usize = VIRTIO_LEN + 14;
 
+/// Bytes of the fixed IPv6 header.
+pub(super) const V6_HEADER: usize = 40;
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const OPTIONS: u8 = 60;
+const EXTENSIONS: usize = 8;
+
 const NEEDS_CHECKSUM: u8 = 1;
 /// Kinds of superpackets (`VIRTIO_NET_HDR_GSO_*`); those of TCP may have this bit too.
 const ECN: u8 = 0x80;
@@ -90,14 +98,16 @@ pub(super) enum Fit {
     Resegment(u16),
 }
 
-/// Judges a frame (virtio-net header first) against the largest IP packet of a link.
-pub(super) fn fit(bytes: &[u8], virtio: &Virtio, mtu: usize) -> Fit {
+/// Judges a frame (virtio-net header first) against the largest IP packet of a link. What came in fragments may leave in
+/// fragments.
+pub(super) fn fit(bytes: &[u8], virtio: &Virtio, mtu: usize, came_in_fragments: bool) -> Fit {
     let length = bytes.len().saturating_sub(PREFIX);
     if length <= mtu {
         return Fit::Fits;
     }
-    let may_split = half(bytes, PREFIX + 6).is_some_and(|f| f & DONT_FRAGMENT == 0)
-        && bytes.get(PREFIX).is_some_and(|b| b >> 4 == 4);
+    let may_split = came_in_fragments
+        || half(bytes, PREFIX + 6).is_some_and(|f| f & DONT_FRAGMENT == 0)
+            && bytes.get(PREFIX).is_some_and(|b| b >> 4 == 4);
     if !virtio.superpacket {
         return if may_split { Fit::Fragment } else { Fit::TooBig };
     }
@@ -135,6 +145,59 @@ pub(super) fn fragment(bytes: &mut [u8], virtio: &Virtio, mtu: usize) -> Vec<Vec
         let ethernet = prefix.get(VIRTIO_LEN..).unwrap_or_default();
         let mut frame = [&[0; VIRTIO_LEN], ethernet, header, data].concat();
         seal_header(&mut frame, header_length, (header_length + data.len()) as u16, more | offset);
+        frame
+    };
+    payload.chunks(room).enumerate().map(piece).collect()
+}
+
+/// Where an IPv6 packet has its fragment header, or would have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FragmentHeader {
+    /// Where it begins.
+    pub(super) at: usize,
+    /// Where the header before it names it.
+    pub(super) named_at: usize,
+    /// It is there.
+    pub(super) present: bool,
+}
+
+/// Finds it behind the headers that every fragment repeats. None if there are too many or they make no sense.
+pub(super) fn fragment_header(packet: &[u8]) -> Option<FragmentHeader> {
+    let mut found = FragmentHeader { at: V6_HEADER, named_at: 6, present: false };
+    for _ in 0..EXTENSIONS {
+        match *packet.get(found.named_at)? {
+            FRAGMENT => return packet.get(found.at + 7).map(|_| FragmentHeader { present: true, ..found }),
+            HOP_BY_HOP | ROUTING | OPTIONS => {
+                let length = usize::from(*packet.get(found.at + 1)?) * 8 + 8;
+                found = FragmentHeader { at: found.at + length, named_at: found.at, present: false };
+            }
+            _ => return (found.at <= packet.len()).then_some(found),
+        }
+    }
+    None
+}
+
+/// Splits an IPv6 packet that came in fragments of this identification into frames whose packets fit the link.
+pub(super) fn fragment_v6(bytes: &mut [u8], virtio: &Virtio, mtu: usize, identification: u32) -> Vec<Vec<u8>> {
+    complete_checksum(bytes, virtio);
+    let Some((prefix, packet)) = bytes.split_at_checked(PREFIX) else { return Vec::new() };
+    let Some(place) = fragment_header(packet).filter(|place| !place.present) else { return Vec::new() };
+    let Some((headers, payload)) = packet.split_at_checked(place.at) else { return Vec::new() };
+    let room = mtu.saturating_sub(place.at + 8) & !7;
+    if room == 0 {
+        return Vec::new();
+    }
+    let count = payload.len().div_ceil(room);
+    let protocol = headers.get(place.named_at).copied().unwrap_or_default();
+    let piece = |(i, data): (usize, &[u8])| {
+        let field = ((i * room) as u16 | u16::from(i + 1 < count)).to_be_bytes();
+        let id = identification.to_be_bytes();
+        let ethernet = prefix.get(VIRTIO_LEN..).unwrap_or_default();
+        let mut frame = [&[0; VIRTIO_LEN], ethernet, headers, &[protocol, 0], &field, &id, data].concat();
+        if let Some(named) = frame.get_mut(PREFIX + place.named_at) {
+            *named = FRAGMENT;
+        }
+        put(&mut frame, PREFIX + 4, (place.at + 8 - V6_HEADER + data.len()) as u16);
         frame
     };
     payload.chunks(room).enumerate().map(piece).collect()
@@ -215,8 +278,8 @@ mod tests {
     fn fragments_put_together_are_the_packet_with_its_checksum_complete() {
         let mut frame = datagram(1400, 0);
         let virtio = Virtio::parse(&frame).unwrap();
-        assert_eq!(fit(&frame, &virtio, 1428), Fit::Fits);
-        assert_eq!(fit(&frame, &virtio, 600), Fit::Fragment);
+        assert_eq!(fit(&frame, &virtio, 1428, false), Fit::Fits);
+        assert_eq!(fit(&frame, &virtio, 600, false), Fit::Fragment);
         let fragments = fragment(&mut frame, &virtio, 600);
         assert_eq!(fragments.len(), 3);
         let mut whole = Vec::new();
@@ -235,7 +298,7 @@ mod tests {
     #[test]
     fn what_must_not_be_fragmented_is_too_big() {
         let frame = datagram(1400, DONT_FRAGMENT);
-        assert_eq!(fit(&frame, &Virtio::parse(&frame).unwrap(), 1000), Fit::TooBig);
+        assert_eq!(fit(&frame, &Virtio::parse(&frame).unwrap(), 1000, false), Fit::TooBig);
     }
 
     #[test]
@@ -247,7 +310,7 @@ mod tests {
             frame[PREFIX + 20 + 12] = 5 << 4;
             frame
         };
-        let judge = |frame: &[u8], mtu| fit(frame, &Virtio::parse(frame).unwrap(), mtu);
+        let judge = |frame: &[u8], mtu| fit(frame, &Virtio::parse(frame).unwrap(), mtu, false);
         assert_eq!(judge(&superpacket(DONT_FRAGMENT), 1440), Fit::Fits);
         assert_eq!(judge(&superpacket(DONT_FRAGMENT), 1439), Fit::TooBig);
         assert_eq!(judge(&superpacket(0), 1000), Fit::Resegment(960));
@@ -259,7 +322,7 @@ mod tests {
         let virtio = Virtio::parse(&whole).unwrap();
         for length in 0..whole.len() {
             let mut cut = whole[..length].to_vec();
-            fit(&cut, &virtio, 68);
+            fit(&cut, &virtio, 68, false);
             virtio.shorten_headers(&mut cut);
             fragment(&mut cut, &virtio, 68);
         }

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         an_interface_that_comes_later_is_claimed,
         a_smaller_link_behind_is_respected,
         large_datagrams_pass_in_fragments,
+        large_datagrams_of_ipv6_pass_in_fragments,
         a_refused_command_changes_nothing,
         a_removed_service_goes_back_to_the_host,
     ];
@@ -420,6 +421,19 @@ fn large_datagrams_pass_in_fragments() {
     let snapshot = site.snapshot();
     assert_eq!((snapshot.engine.to_server, snapshot.engine.to_client), (1, 1));
     assert_eq!(snapshot.driver.fragmented, 2);
+}
+
+fn large_datagrams_of_ipv6_pass_in_fragments() {
+    let site = Site::new();
+    site.answer_through_director();
+    serve_udp(&site.servers[0], "[::]:8080", "web1");
+    let id = service(Protocol::Udp, VIP6, 80);
+    site.apply(vec![add_service(id), add_server(id, "fd01::1", 8080, Forwarding::Nat)]);
+    let question = site::pattern(9000);
+    let answer = ask_udp(&site.client, "[fd00::100]:80", &question).unwrap();
+    assert!(answer.strip_prefix(b"web1").is_some_and(|echo| echo == question));
+    let snapshot = site.snapshot();
+    assert_eq!((snapshot.engine.to_server, snapshot.engine.to_client, snapshot.driver.fragmented), (1, 1, 2));
 }
 
 fn a_refused_command_changes_nothing() {

@@ -205,3 +205,28 @@ proptest! {
         prop_assert!(hostile.director.poll_timeout() <= Some(hostile.now + Duration::from_secs(2)));
     }
 }
+
+/// Input of the fuzz target: templates of packets among noise.
+fn fuzz_input() -> impl Strategy<Value = Vec<u8>> {
+    let noise = proptest::collection::vec(any::<u8>(), 0..60);
+    let packet = (0..TEMPLATES.len(), any::<u8>(), proptest::collection::vec((0usize..90, any::<u8>()), 0..3));
+    let packet = packet.prop_map(|(template, step, mutations)| {
+        let mut packet = build::packet(TEMPLATES[template]);
+        for (at, value) in mutations {
+            packet.get_mut(at).into_iter().for_each(|byte| *byte ^= value);
+        }
+        mend_header(&mut packet);
+        let [high, low] = (packet.len() as u16).to_be_bytes();
+        [vec![step | 4, high, low], packet].concat()
+    });
+    proptest::collection::vec(prop_oneof![1 => noise, 6 => packet], 0..60).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn the_fuzz_target_holds(bytes in fuzz_input()) {
+        crate::fuzz::director(&bytes);
+    }
+}

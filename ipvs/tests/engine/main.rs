@@ -7,6 +7,9 @@ mod captures;
 #[cfg(test)]
 mod full_nat;
 #[cfg(test)]
+#[path = "../../../fuzz/director.rs"]
+mod fuzz;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod packets;

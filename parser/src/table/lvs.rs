@@ -17,16 +17,16 @@ keywords! { VIRTUAL_SERVER_OWN {
     k("lvs_sched", Word, "SCHED", "wlc", "same as lb_algo", 2);
     k("hashed", Flag, "-", "on", "historic flag, no effect but gives an odd error \"only applies to sh scheduler\"", 3).accepted();
     k("ops", Flag, "-", "off", "one packet scheduling, UDP only", 2);
-    k("flag-1", Flag, "-", "off", "scheduler flag 1", 3).accepted();
-    k("flag-2", Flag, "-", "off", "scheduler flag 2", 3).accepted();
+    k("flag-1", Flag, "-", "off", "scheduler flag 1", 3);
+    k("flag-2", Flag, "-", "off", "scheduler flag 2", 3);
     k("flag-3", Flag, "-", "off", "scheduler flag 3", 3).accepted();
-    k("sh-port", Flag, "-", "off", "sh flag; lb_algo must come first", 3).accepted();
-    k("sh-fallback", Flag, "-", "off", "sh flag", 2).accepted();
-    k("mh-port", Flag, "-", "off", "mh flag", 2).accepted();
-    k("mh-fallback", Flag, "-", "off", "mh flag", 2).accepted();
+    k("sh-port", Flag, "-", "off", "sh flag; lb_algo must come first", 3);
+    k("sh-fallback", Flag, "-", "off", "sh flag", 2);
+    k("mh-port", Flag, "-", "off", "mh flag", 2);
+    k("mh-fallback", Flag, "-", "off", "mh flag", 2);
     k("lb_kind", Words, "NAT / DR / TUN [type ipip/gue port N/gre] [nocsum/csum/remcsum] (upper case)", "NAT (reported when absent)", "forwarding method", 1);
     k("lvs_method", Words, "as lb_kind", "NAT", "same as lb_kind", 2);
-    k("persistence_engine", Word, "NAME", "none", "e.g. sip", 3).accepted();
+    k("persistence_engine", Word, "NAME", "none", "e.g. sip", 3);
     k("persistence_timeout", optional_integer(1, 2_678_400), "[SECS 1..2678400]", "off; 360 if no value", "literal 0 is reported invalid, persistence stays off", 1);
     k("persistence_granularity", Word, "NETMASK (v4 dotted, v6 length)", "/32", "implies persistence 360", 2);
     k("protocol", Word, "TCP / UDP / SCTP (any case)", "UDP (reported when absent)", "must be absent for fwmark (reported)", 1);
@@ -53,8 +53,8 @@ pub(crate) static VIRTUAL_SERVER: Block = Block::new("/virtual_server", &[VIRTUA
 keywords! { FORWARDING_OWN {
     k("NAT", Flag, "-", "-", "addresses are translated", 1);
     k("DR", Flag, "-", "-", "direct routing", 1);
-    k("TUN", Flag, "-", "-", "tunnelling", 2).accepted();
-    k("FULLNAT", Flag, "-", "-", "both addresses are translated", 3).ours().accepted();
+    k("TUN", Flag, "-", "-", "tunnelling", 2);
+    k("FULLNAT", Flag, "-", "-", "both addresses are translated", 3).ours();
     k("type", Word, "ipip / gre / gue", "ipip", "of TUN; gue needs port", 3);
     k("port", Word, "N", "-", "UDP port of gue", 3);
     k("nocsum", Flag, "-", "on", "", 3);
