@@ -81,3 +81,10 @@ pub fn enter_network_namespace(name: &str) -> io::Result<()> {
     let file = File::open(Path::new("/run/netns").join(name))?;
     Ok(setns(file.as_fd(), CloneFlags::CLONE_NEWNET)?)
 }
+/// Gives the process another name, as ps(1) shows it.
+pub fn set_process_name(name: &str) {
+    let Ok(name) = std::ffi::CString::new(name) else { return };
+    if let Err(error) = nix::sys::prctl::set_name(&name) {
+        tracing::warn!("Cannot change the name of the process: {}", error.desc());
+    }
+}

@@ -1,13 +1,17 @@
 //! Real-time priority and locked memory for the threads that must not be late.
 
 use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::unistd::Pid;
 
 /// How the VRRP and netlink threads are scheduled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scheduling {
     /// Before or among other threads.
     pub priority: Priority,
+    /// `vrrp_cpu_affinity`: the processors that may run the thread; `None` is all.
+    pub affinity: Option<CpuSet>,
     /// `vrrp_no_swap`: keeps the whole process in memory.
     pub lock_memory: bool,
 }
@@ -43,7 +47,7 @@ impl Scheduling {
             Priority::Realtime(priority) => Priority::Realtime(priority.saturating_sub(1).max(1)),
             priority => priority,
         };
-        Self { priority, lock_memory: false }
+        Self { priority, lock_memory: false, ..self }
     }
     /// Applies the settings to the calling thread; what the kernel refuses is logged and otherwise ignored.
     pub fn apply(self) {
@@ -52,6 +56,9 @@ impl Scheduling {
             Priority::Yielding => be_preferred(AUTOMATIC - 1),
             Priority::Realtime(priority) => log_refusal("real-time priority", set_realtime(priority)),
             Priority::Nice(nice) => log_refusal("process priority", set_nice(nice)),
+        }
+        if let Some(affinity) = self.affinity {
+            log_refusal("processor affinity", sched_setaffinity(Pid::from_raw(0), &affinity));
         }
         if self.lock_memory {
             log_refusal("locked memory", mlockall(lock_what_is_used()));

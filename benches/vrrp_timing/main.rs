@@ -1,18 +1,23 @@
 //! How late VRRP is: takeovers after the protocol's own moment, the pace of adverts, advert to first gratuitous ARP; ours and
 //! the distribution's keepalived side by side, idle and with every core busy.
 //!
-//! `cargo bench --bench vrrp_timing [-- ROUNDS]`. "Ordinary" is ours without real-time priority.
+//! `cargo bench --bench vrrp_timing [-- [ROUNDS] [lateness] [outage] [false-masters] [--full]]`: some parts or all, quick or in
+//! full (`--full`: more rounds, and 300 rounds of a second each in search of false masters with every core busy). "Ordinary" is
+//! ours without real-time priority.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first surprise")]
 #![expect(clippy::panic, reason = "a benchmark ends at the first surprise")]
 #![expect(dead_code, reason = "shares the kit of the tests, which use more of it")]
 
+#[path = "../../tests/common/mod.rs"]
+mod common;
 #[path = "../../tests/vrrp/director.rs"]
 mod director;
 mod load;
 #[path = "../../tests/vrrp/logs.rs"]
 mod logs;
 mod master;
+mod outage;
 #[path = "../../tests/vrrp/wire.rs"]
 mod wire;
 
@@ -25,14 +30,37 @@ use std::process::ExitCode;
 use std::time::Duration;
 use wire::{Capture, Frame};
 
-const DEFAULT_ROUNDS: usize = 100;
+/// Rounds of lateness, of each outage, and seconds in search of false masters: quick and in full.
+const QUICK: (usize, usize, usize) = (20, 1, 10);
+const FULL: (usize, usize, usize) = (200, 5, 300);
+const SHORT: Duration = Duration::from_millis(10);
 
 fn main() -> ExitCode {
     if let Err(reason) = sandbox::enter().and_then(|_| require_tools(&["ip", "keepalived"])) {
         eprintln!("cannot measure here: {reason}");
         return ExitCode::FAILURE;
     }
-    let rounds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(DEFAULT_ROUNDS);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let given = |word: &str| arguments.iter().any(|argument| argument == word);
+    let (mut lateness, mut outages, seconds) = if given("--full") { FULL } else { QUICK };
+    if let Some(rounds) = arguments.iter().find_map(|argument| argument.parse().ok()) {
+        (lateness, outages) = (rounds, rounds);
+    }
+    let parts = ["lateness", "outage", "false-masters"];
+    let wanted = |part: &str| given(part) || !parts.iter().any(|part| given(part));
+    if wanted("lateness") {
+        measure_lateness(lateness);
+    }
+    if wanted("outage") {
+        outage::measure(outages);
+    }
+    if wanted("false-masters") {
+        count_false_masters(seconds);
+    }
+    ExitCode::SUCCESS
+}
+
+fn measure_lateness(rounds: usize) {
     println!("{:<58} {:>5} {:>8} {:>8} {:>8} {:>8}", "milliseconds", "n", "median", "p99", "p99.9", "max");
     for busy in [false, true] {
         for kind in [Kind::Standfast, Kind::Ordinary, Kind::Keepalived] {
@@ -40,7 +68,20 @@ fn main() -> ExitCode {
             measure(kind, if busy { "busy" } else { "idle" }, rounds);
         }
     }
-    ExitCode::SUCCESS
+}
+
+/// A round is a second at 10 ms adverts, with every core busy; programs take turns.
+fn count_false_masters(rounds: usize) {
+    const TURN: usize = 10;
+    let (mut ours, mut theirs) = (0, 0);
+    let _load = Load::start();
+    for _ in 0..rounds.div_ceil(TURN) {
+        ours += false_masters(Kind::Standfast, SHORT, TURN * 100);
+        theirs += false_masters(Kind::Keepalived, SHORT, TURN * 100);
+    }
+    println!(
+        "false adverts in {rounds} rounds of a second at 10 ms, all cores busy: Standfast {ours}, keepalived {theirs}"
+    );
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -85,8 +126,6 @@ fn measure(kind: Kind, circumstances: &str, rounds: usize) {
         print(&title(&format!("advert to first GARP, adverts {name}")), garps);
         print(&title(&format!("error of the interval, adverts {name}")), pace(kind, interval, rounds * 10));
     }
-    let false_masters = false_masters(kind, Duration::from_millis(10), rounds * 30);
-    println!("{:<58} {false_masters}", title(&format!("false masters in {} adverts of 10 ms", rounds * 30)));
 }
 
 /// Lateness of takeovers after the last advert of a master that falls silent, and after one that resigns; advert to GARP.
@@ -136,7 +175,8 @@ fn false_masters(kind: Kind, interval: Duration, adverts: usize) -> usize {
     let capture = Capture::start(&lan.client);
     let _backup = start(kind, &lan, interval);
     await_master(&capture);
-    let _master = ours(kind, &lan.two, 200, interval);
+    // The same master for both: what is counted is a backup that does not hear it in time.
+    let _master = ours(Kind::Standfast, &lan.two, 200, interval);
     capture.await_some(1, Duration::from_secs(10), |frame| frame.advert(2).is_some());
     std::thread::sleep(Duration::from_millis(200));
     capture.forget();

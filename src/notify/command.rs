@@ -80,6 +80,7 @@ impl Problem {
 pub struct ScriptPolicy {
     default_account: Option<Account>,
     security: bool,
+    keep_symlinks: bool,
     outsider: Option<u32>,
     notes: Vec<String>,
     run_by_root: bool,
@@ -95,6 +96,7 @@ impl ScriptPolicy {
         let mut policy = Self {
             default_account: None,
             security,
+            keep_symlinks: globals.use_symlink_paths,
             outsider: users::outsider(),
             notes: Vec::new(),
             run_by_root: false,
@@ -163,8 +165,11 @@ impl ScriptPolicy {
             let argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), script.argv.join(" ")];
             return Ok(Command { argv, account, text });
         }
-        let path = self.locate(program)?;
-        self.check_permissions(program, &path, account)?;
+        let found = self.locate(program)?;
+        let inaccessible = |error: std::io::Error| Problem::NotAccessible(program.clone(), reason(&error));
+        let real = found.canonicalize().map_err(inaccessible)?;
+        self.check_permissions(program, &real, account)?;
+        let path = if self.keep_symlinks { found } else { real };
         self.run_by_root |= account.uid == 0;
         let argv = std::iter::once(path.to_string_lossy().into_owned()).chain(arguments.iter().cloned()).collect();
         Ok(Command { argv, account, text })
@@ -177,11 +182,11 @@ impl ScriptPolicy {
         }
     }
 
-    /// The real path of a program; a bare name is searched in PATH.
+    /// The path of a program; a bare name is searched in PATH.
     fn locate(&mut self, program: &str) -> Result<PathBuf, Problem> {
         let inaccessible = |reason: String| Problem::NotAccessible(program.to_owned(), reason);
         if program.contains('/') {
-            return Path::new(program).canonicalize().map_err(|error| inaccessible(reason(&error)));
+            return Ok(PathBuf::from(program));
         }
         let search = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_SEARCH_PATH.into());
         let found =
@@ -191,7 +196,7 @@ impl ScriptPolicy {
         self.notes.push(format!(
             "WARNING - script `{program}` resolved by path search to `{shown}`. Please specify full path."
         ));
-        path.canonicalize().map_err(|error| inaccessible(reason(&error)))
+        Ok(path)
     }
 
     fn check_permissions(&mut self, program: &str, path: &Path, account: Account) -> Result<(), Problem> {

@@ -217,6 +217,16 @@ impl Notifier {
         }
     }
 
+    /// Writes the state of an instance to the FIFOs, and tells nobody else.
+    pub fn record_instance(&mut self, name: &str, state: State, priority: u8) {
+        self.record(Audience::Vrrp, &format!("INSTANCE \"{name}\" {} {priority}\n", state.word()));
+    }
+
+    /// Writes the state of a group to the FIFOs, and tells nobody else.
+    pub fn record_group(&mut self, name: &str, state: State) {
+        self.record(Audience::Vrrp, &format!("GROUP \"{name}\" {} 0\n", state.word()));
+    }
+
     /// Gives what is under way a last chance: running scripts and waiting mails, `patience` at most for both together.
     pub async fn finish(self, patience: Duration) {
         let Self { launcher, postman, .. } = self;
@@ -229,7 +239,7 @@ impl Notifier {
             let arguments = ["INSTANCE", name, state.word(), &priority.to_string()];
             run_state_scripts(&self.launcher, scripts, state, arguments);
         }
-        self.record(Audience::Vrrp, &format!("INSTANCE \"{name}\" {} {priority}\n", state.word()));
+        self.record_instance(name, state, priority);
         let wanted = self.book.instances.get(name).is_some_and(|scripts| scripts.smtp_alert);
         self.mail_state(wanted, "Instance", name, state, instance_body(state));
     }
@@ -239,7 +249,7 @@ impl Notifier {
         if let Some(scripts) = self.book.groups.get(name) {
             run_state_scripts(&self.launcher, scripts, state, ["GROUP", name, state.word(), "0"]);
         }
-        self.record(Audience::Vrrp, &format!("GROUP \"{name}\" {} 0\n", state.word()));
+        self.record_group(name, state);
         let wanted = self.book.groups.get(name).is_some_and(|scripts| scripts.smtp_alert);
         self.mail_state(wanted, "Group", name, state, group_body(state));
     }
@@ -320,7 +330,11 @@ fn replace(slot: &mut Option<Fifo>, wanted: Option<&FifoConfig>, book: &Book, la
         return;
     }
     *slot = None;
-    match Fifo::open(path, Account::own()) {
+    let owner = match wanted.user.as_ref().map(Account::resolve).transpose() {
+        Ok(owner) => owner.unwrap_or_else(Account::own),
+        Err(error) => return warn!("Cannot use notify FIFO {}: {error}", wanted.path),
+    };
+    match Fifo::open(path, owner) {
         Ok(fifo) => *slot = Some(fifo),
         Err(error) => return warn!("Cannot use notify FIFO {}: {error}", wanted.path),
     }

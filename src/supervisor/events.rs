@@ -46,7 +46,7 @@ impl Translator {
     }
 }
 
-fn told(state: VrrpState) -> Option<State> {
+pub(super) fn told(state: VrrpState) -> Option<State> {
     match state {
         VrrpState::Init => None,
         VrrpState::Backup => Some(State::Backup),

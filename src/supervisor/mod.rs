@@ -7,6 +7,7 @@ mod addresses;
 mod calls;
 mod dumps;
 mod events;
+mod life_scripts;
 mod ready;
 mod services;
 mod sessions;
@@ -100,6 +101,10 @@ async fn live(options: &Options, loaded: Loaded, mut pid_files: PidFiles) -> Exi
             warn!("{error}");
         }
     }
+    if let Some(name) = loaded.config.globals.process_name.as_deref() {
+        crate::daemonize::set_process_name(name);
+    }
+    life_scripts::start(&loaded.config.globals).await;
     match Supervisor::start(options, loaded, pid_files) {
         Ok(supervisor) => supervisor.live(signals).await,
         Err(exit) => exit,
@@ -242,20 +247,39 @@ impl<'a> Supervisor<'a> {
         crate::logging::reopen();
         match configuration::load(self.options, Namespace::Inside) {
             Ok(loaded) => {
-                self.reload_with(loaded);
+                if self.reload_with(loaded) && self.config.globals.fifo_states_on_reload {
+                    self.record_states().await;
+                }
             }
             Err(_) => error!("The configuration is not applied; what runs goes on unchanged"),
         }
         ready::tell("READY=1");
     }
 
-    fn reload_with(&mut self, loaded: Loaded) {
+    /// `fifo_write_vrrp_states_on_reload`: a reader that has started anew with the configuration learns where everything stands.
+    async fn record_states(&mut self) {
+        let Some(routers) = &self.routers else { return };
+        let views = routers.views().await;
+        for router in &views.routers {
+            if let Some(state) = events::told(router.state) {
+                self.notifier.record_instance(&router.name, state, router.effective_priority);
+            }
+        }
+        for group in &views.groups {
+            if let Some(state) = events::told(group.state) {
+                self.notifier.record_group(&group.name, state);
+            }
+        }
+    }
+
+    /// Whether it was applied.
+    fn reload_with(&mut self, loaded: Loaded) -> bool {
         let faults = configuration::faults_of_form(&loaded);
         let prepared = self.machine.prepare(loaded.config);
         prepared.log();
         if let Err(reason) = self.acceptable(&prepared, &faults) {
             error!("{reason}; what runs goes on unchanged");
-            return;
+            return false;
         }
         self.faults = faults;
         self.notifier.reconfigure(&prepared.config, prepared.book.clone(), &self.machine.host);
@@ -263,6 +287,7 @@ impl<'a> Supervisor<'a> {
             Ok(()) => info!("Reload complete"),
             Err(_) => error!("A part of the configuration could not be started, see above"),
         }
+        true
     }
 
     /// What a start would refuse is refused before anything is touched.
@@ -408,5 +433,6 @@ impl<'a> Supervisor<'a> {
             self.health_event(event);
         }
         self.notifier.finish(NOTIFY_PATIENCE).await;
+        life_scripts::stop(&self.config.globals).await;
     }
 }

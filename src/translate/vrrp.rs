@@ -3,6 +3,7 @@
 use super::vmac::Vmacs;
 use crate::netlink::{AddressSpec, Belongings, FirewallOptions, Pace, PaceGroup, RouteSpec, RuleSpec};
 use crate::vrrp::{Delay, Priority, RouterSetup, Scheduling, VrrpSetup};
+use nix::sched::CpuSet;
 use standfast_parser::model::{
     self, AuthHmac, Config, Garp, Globals, HmacMode, HmacSecret, InitialState, SyncGroup, TrackedInterface,
     TrackedScript, TrackedWeight, UnicastPeer, VrrpInstance,
@@ -97,7 +98,15 @@ fn scheduling(globals: &Globals) -> Scheduling {
         (None, Some(nice)) => Priority::Nice(nice),
         (None, None) => Priority::Automatic,
     };
-    Scheduling { priority, lock_memory: globals.vrrp_process.no_swap }
+    let affinity = affinity(&globals.vrrp_process.cpu_affinity);
+    Scheduling { priority, affinity, lock_memory: globals.vrrp_process.no_swap }
+}
+
+/// Numbers that no machine has are left out.
+fn affinity(processors: &[u32]) -> Option<CpuSet> {
+    let mut set = CpuSet::new();
+    let chosen = processors.iter().filter(|number| set.set(**number as usize).is_ok()).count();
+    (chosen > 0).then_some(set)
 }
 
 fn router_setup(config: &Config, vmacs: &Vmacs, instance: &VrrpInstance, scripts: &BTreeSet<String>) -> RouterSetup {
@@ -394,11 +403,20 @@ mod tests {
     }
 
     #[test]
+    fn affinity_names_processors() {
+        let of = |globals: &str| with_instance(globals, "").scheduling.affinity;
+        let is_set = |set: CpuSet, number| set.is_set(number).unwrap_or(false);
+        let set = of("vrrp_cpu_affinity 1 3").expect("a set");
+        assert_eq!([0, 1, 2, 3].map(|number| is_set(set, number)), [false, true, false, true]);
+        assert_eq!((of(""), of("vrrp_cpu_affinity 100000")), (None, None));
+    }
+
+    #[test]
     fn real_time_goes_before_nice() {
         let of = |globals: &str| with_instance(globals, "").scheduling;
         assert_eq!(of(""), Scheduling::default());
         assert_eq!(of("vrrp_priority -5").priority, Priority::Nice(-5));
         let both = of("vrrp_priority -5\nvrrp_rt_priority 50\nvrrp_no_swap");
-        assert_eq!(both, Scheduling { priority: Priority::Realtime(50), lock_memory: true });
+        assert_eq!(both, Scheduling { priority: Priority::Realtime(50), lock_memory: true, ..Scheduling::default() });
     }
 }

@@ -59,6 +59,13 @@ impl Daemon {
         self
     }
 
+    /// A program by its path in place of the one under test.
+    pub fn with_path(mut self, path: PathBuf) -> Daemon {
+        self.program = path;
+        self.arguments.clear();
+        self
+    }
+
     /// More arguments, split at blanks.
     pub fn with_arguments(mut self, arguments: &str) -> Daemon {
         self.arguments.extend(arguments.split_whitespace().map(str::to_owned));

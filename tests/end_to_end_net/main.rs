@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod firewall;
+mod life;
 mod links;
 mod routes;
 mod vmac;
@@ -16,7 +17,8 @@ use standfast_labkit::{Host, Lab};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let tests = [routes::tests(), firewall::tests(), links::tests(), vmac::tests()].into_iter().flatten();
+    let tests =
+        [routes::tests(), firewall::tests(), links::tests(), vmac::tests(), life::tests()].into_iter().flatten();
     harness::main(tests)
 }
 

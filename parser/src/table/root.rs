@@ -5,7 +5,7 @@ use super::shape::*;
 use super::{Block, Keyword, k, keywords};
 
 keywords! { ROOT_OWN {
-    k("linkbeat_use_polling", Flag, "-", "off", "poll all interfaces' link state (MII/ETHTOOL/IOCTL) instead of netlink", 3).accepted();
+    k("linkbeat_use_polling", Flag, "-", "off", "poll all interfaces' link state (MII/ETHTOOL/IOCTL) instead of netlink", 3).never("the kernel reports the state of every link; nothing is polled");
     k("net_namespace", OptionalWord, "NAME", "none", "run whole daemon in network namespace NAME (also implies pid dir /run/keepalived; not changeable on reload)", 2);
     k("net_namespace_ipvs", OptionalWord, "[NAME]", "same ns", "put IPVS config in another netns (no NAME = default ns)", 3).accepted();
     k("namespace_with_ipsets", Flag, "-", "off", "allow ipsets together with net_namespace on old kernels", 3).never("addresses are dropped by nftables sets; ipsets are not used");
@@ -19,7 +19,7 @@ keywords! { ROOT_OWN {
     k("static_rules", Entries, "{ values }", "-", "permanent ip rules", 2);
     k("vrrp_sync_group", Nested, "NAME { block }", "-", "instances that change state together", 1);
     k("garp_group", Nested, "{ block }", "-", "rate limiting of gratuitous ARP/NA per interface(s)", 2);
-    k("linkbeat_interfaces", Entries, "{ values }", "-", "interfaces using polled link detection: IFNAME [MII/ETHTOOL/IOCTL]", 3).accepted();
+    k("linkbeat_interfaces", Entries, "{ values }", "-", "interfaces using polled link detection: IFNAME [MII/ETHTOOL/IOCTL]", 3).never("the kernel reports the state of every link; nothing is polled");
     k("vrrp_instance", Nested, "NAME { block }", "-", "a VRRP virtual router", 1);
     k("vrrp_script", Nested, "NAME { block }", "-", "periodic health script", 1).named();
     k("vrrp_track_process", Nested, "NAME { block }", "-", "process presence tracker (proc connector)", 2).named();

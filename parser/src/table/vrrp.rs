@@ -58,7 +58,7 @@ keywords! { VRRP_INSTANCE_OWN {
     k("virtual_ipaddress_excluded", Entries, "{ values }", "none", "VIPs not in adverts", 2);
     k("no_virtual_ipaddress", Flag, "-", "off", "no VIPs on purpose", 3).since_2_3().accepted();
     k("promote_secondaries", Flag, "-", "off", "sysctl on the interface", 2);
-    k("linkbeat_use_polling", Flag, "-", "off", "deprecated here", 3).deprecated("").accepted();
+    k("linkbeat_use_polling", Flag, "-", "off", "deprecated here", 3).deprecated("").never("the kernel reports the state of every link; nothing is polled");
     k("v3_checksum_as_v2", Switch, "[BOOL]", "global", "", 3).since_2_3();
     k("virtual_routes", Entries, "{ values }", "none", "routes while MASTER", 2);
     k("virtual_rules", Entries, "{ values }", "none", "rules while MASTER", 2);
@@ -94,7 +94,7 @@ keywords! { VRRP_INSTANCE_OWN {
     k("lower_prio_no_advert", Switch, "[BOOL]", "global", "", 3);
     k("higher_prio_send_advert", Switch, "[BOOL]", "global", "", 2);
     k("owner_ignore_adverts", Switch, "[BOOL]", "global", "", 3).since_2_3();
-    k("kernel_rx_buf_size", integer(0, 4294967295), "BYTES", "global policy", "rx buffer", 3).accepted();
+    k("kernel_rx_buf_size", integer(0, 4294967295), "BYTES", "global policy", "rx buffer", 3).never("the sockets have room for 256 KB of adverts");
     k("authentication", Nested, "{ block }", "none", "VRRPv2 auth; ignored with error for v3 and strict", 1);
     k("auth_hmac", Nested, "{ block }", "none", "keepalived HMAC extension", 3).since_2_3();
 } }
