@@ -51,6 +51,8 @@ const PRIVATE: &[&str] = &[
     "process event",
     "left behind by a daemon",
     "Tracked file",
+    "Split brain",
+    "is also used by",
 ];
 
 /// Lines that come again and again, at times that depend on the beginning of a second: each counts once, wherever it stands.

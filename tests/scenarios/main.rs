@@ -17,7 +17,7 @@ mod table;
 mod wire;
 
 use script::Scenario;
-use stage::{Program, play};
+use stage::{Cast, play};
 use standfast_labkit::harness;
 use std::process::ExitCode;
 
@@ -26,16 +26,20 @@ fn main() -> ExitCode {
     harness::main(table::tests(all).into_iter().map(|test| test.needs(&["keepalived", "bridge"])))
 }
 
-/// Plays a scenario twice and compares.
+/// Plays a scenario with keepalived and with us, or with both together, and compares.
 pub fn run(scenario: &Scenario) {
+    let casts: &[Cast] = if scenario.mixed { &[Cast::OursFirst, Cast::OursSecond] } else { &[Cast::Standfast] };
     let (theirs, ours) = std::thread::scope(|scope| {
-        let theirs = scope.spawn(|| play(scenario, Program::Keepalived));
-        let ours = scope.spawn(|| play(scenario, Program::Standfast));
-        (theirs.join().unwrap(), ours.join().unwrap())
+        let theirs = scope.spawn(|| play(scenario, Cast::Keepalived));
+        let ours: Vec<_> = casts.iter().map(|cast| scope.spawn(|| play(scenario, *cast))).collect();
+        (theirs.join().unwrap(), ours.into_iter().map(|play| play.join().unwrap()).collect::<Vec<_>>())
     });
-    if std::env::var_os("STANDFAST_SCENARIOS_SHOW").is_some() {
-        eprintln!("=== {}: keepalived\n{theirs}\n=== {}: ours\n{ours}", scenario.name, scenario.name);
+    for (cast, ours) in casts.iter().zip(&ours) {
+        let name = scenario.name;
+        if std::env::var_os("STANDFAST_SCENARIOS_SHOW").is_some() {
+            eprintln!("=== {name}: keepalived\n{theirs}\n=== {name}: {cast:?}\n{ours}");
+        }
+        let differences = compare::differences(&theirs, ours, scenario.known);
+        assert!(differences.is_empty(), "{name}, {cast:?}: (- keepalived, + ours)\n{}", differences.join("\n"));
     }
-    let differences = compare::differences(&theirs, &ours, scenario.known);
-    assert!(differences.is_empty(), "{}: (- keepalived, + ours)\n{}", scenario.name, differences.join("\n"));
 }

@@ -10,16 +10,24 @@ pub struct Scenario {
     pub steps: String,
     /// Parts of lines that differ on purpose: left out on both sides.
     pub known: &'static [&'static str],
+    /// Played with one of ours and one keepalived, either way round, instead of with two of ours.
+    pub mixed: bool,
 }
 
 impl Scenario {
     pub fn new(configurations: Vec<(&'static str, String)>, steps: impl Into<String>) -> Self {
-        Self { name: "", configurations, steps: steps.into(), known: &[] }
+        Self { name: "", configurations, steps: steps.into(), known: &[], mixed: false }
     }
 
     /// Leaves out lines with these parts, which `docs/vrrp-differences.md` explains.
     pub fn known(mut self, known: &'static [&'static str]) -> Self {
         self.known = known;
+        self
+    }
+
+    /// One director of ours, one of keepalived's.
+    pub fn mixed(mut self) -> Self {
+        self.mixed = true;
         self
     }
 

@@ -21,31 +21,47 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(10);
 const LEISURE: Duration = Duration::from_millis(1_600);
 
-#[derive(Clone, Copy)]
-pub enum Program {
+/// Who plays `d1` and the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cast {
     Keepalived,
     Standfast,
+    /// `d1` is ours, the others are keepalived's.
+    OursFirst,
+    /// `d1` is keepalived's, the others are ours.
+    OursSecond,
 }
 
-impl Program {
-    fn path(self) -> PathBuf {
+impl Cast {
+    fn is_ours(self, host: &str) -> bool {
         match self {
-            Self::Keepalived => standfast_labkit::find_tool("keepalived").unwrap(),
-            Self::Standfast => env!("CARGO_BIN_EXE_standfast").into(),
+            Self::Keepalived => false,
+            Self::Standfast => true,
+            Self::OursFirst => host == "d1",
+            Self::OursSecond => host != "d1",
+        }
+    }
+
+    fn program(self, host: &str) -> PathBuf {
+        match self.is_ours(host) {
+            false => standfast_labkit::find_tool("keepalived").unwrap(),
+            true => env!("CARGO_BIN_EXE_standfast").into(),
         }
     }
 
     fn mark(self) -> &'static str {
         match self {
-            Self::Keepalived => "k",
-            Self::Standfast => "s",
+            Self::Keepalived => "kk",
+            Self::Standfast => "ss",
+            Self::OursFirst => "sk",
+            Self::OursSecond => "ks",
         }
     }
 }
 
 struct Stage<'a> {
     scenario: &'a Scenario,
-    program: Program,
+    cast: Cast,
     lab: Lab,
     switch: Switch,
     hosts: BTreeMap<&'static str, (Host, String)>,
@@ -54,8 +70,8 @@ struct Stage<'a> {
     record: Record,
 }
 
-pub fn play(scenario: &Scenario, program: Program) -> Record {
-    let mut stage = Stage::new(scenario, program);
+pub fn play(scenario: &Scenario, cast: Cast) -> Record {
+    let mut stage = Stage::new(scenario, cast);
     let capture = Capture::start(&stage.hosts["c"].0);
     for step in scenario.steps() {
         stage.step(step);
@@ -66,14 +82,14 @@ pub fn play(scenario: &Scenario, program: Program) -> Record {
 }
 
 impl<'a> Stage<'a> {
-    fn new(scenario: &'a Scenario, program: Program) -> Self {
-        let lab = Lab::new(&format!("{}-{}", scenario.name, program.mark())).unwrap();
+    fn new(scenario: &'a Scenario, cast: Cast) -> Self {
+        let lab = Lab::new(&format!("{}-{}", scenario.name, cast.mark())).unwrap();
         let switch = lab.switch("lan").unwrap();
         let names = [("d1", 1), ("d2", 2), ("d3", 3), ("c", 100)];
         let hosts = names.map(|(name, last)| (name, plug(&lab, &switch, name, last)));
         let stage = Self {
             scenario,
-            program,
+            cast,
             lab,
             switch,
             hosts: hosts.into_iter().collect(),
@@ -155,7 +171,7 @@ impl<'a> Stage<'a> {
 
     fn start(&mut self, host: &str) {
         let at = &self.hosts[host].0;
-        let mut command = at.command(self.program.path());
+        let mut command = at.command(self.cast.program(host));
         command.args(["-n", "-l", "-D", "-P", "-f"]).arg(self.file(host, "keepalived.conf"));
         for (option, file) in [("-p", "pid"), ("-r", "vrrp.pid"), ("-c", "checkers.pid"), ("-b", "bfd.pid")] {
             command.arg(option).arg(self.file(host, file));
@@ -180,7 +196,7 @@ impl<'a> Stage<'a> {
         let read = |name| std::fs::read_to_string(self.file(host, name)).ok()?.trim().parse().ok();
         let children: Vec<i32> = ["vrrp.pid", "bfd.pid"].into_iter().filter_map(read).collect();
         let process = self.running.get_mut(host).unwrap();
-        if matches!(self.program, Program::Keepalived) {
+        if !self.cast.is_ours(host) {
             // None of them sees another die.
             let _ = process.signal(Signal::SIGSTOP);
             for child in children {

@@ -86,6 +86,8 @@ pub(crate) struct Router {
     source: Option<IpAddr>,
     /// Source of the companion's adverts.
     second_source: Option<IpAddr>,
+    /// The source that was lost, for the farewell alone.
+    lost_source: Option<IpAddr>,
     not_before: Instant,
     /// Whether it was there when the node started, and not added by a reload.
     is_first_start: bool,
@@ -123,6 +125,7 @@ impl Router {
             priority: Priority::new(config.priority, Vec::new()),
             source: config.source,
             second_source: None,
+            lost_source: None,
             not_before: now,
             is_first_start,
             held: false,
@@ -188,6 +191,7 @@ impl Router {
     /// The interface's addresses changed.
     pub(crate) fn set_sources(&mut self, sources: Sources) {
         let of = |half: &RouterConfig| half.source.or(sources.of(half.family));
+        self.lost_source = self.source.or(self.lost_source);
         (self.source, self.second_source) = (of(&self.config), self.config.companion.as_deref().and_then(of));
     }
 

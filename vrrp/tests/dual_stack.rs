@@ -1,5 +1,7 @@
 //! One instance with addresses of both families: two adverts, one state.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 mod support;
 
 use standfast_vrrp::*;

@@ -219,6 +219,21 @@ fn without_an_address_the_start_is_a_fault() {
 }
 
 #[test]
+fn a_master_that_loses_its_source_says_farewell_with_it() {
+    let mut lab = Lab::new(node_of(vec![vi("VI_1", 51, 150)]));
+    lab.run_to(4_000).take();
+    lab.node.set_source(LINK, Family::V4, None, lab.now);
+    let trace = lab.take();
+    assert_eq!(trace.iter().filter(|line| line.contains("prio 0 to 224.0.0.18")).count(), 2, "{trace:?}");
+    assert_eq!(lab.state(), State::Fault);
+    let source = |effect: &Effect| match effect {
+        Effect::Advertise { source, .. } => Some(*source),
+        _ => None,
+    };
+    assert_eq!(lab.effects.iter().filter_map(source).next_back(), Some(ip("10.77.0.1")));
+}
+
+#[test]
 fn an_interface_that_is_down_at_the_start_is_named() {
     let mut lab = Lab::new(node_of(vec![watching(vi("VI_1", 51, 150), interface("eth0"), 0)]));
     set(&mut lab, &interface("eth0"), TrackerStatus::Down);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use world::{Dice, Plan, World};
 
 /// Seeds of each property in an ordinary run.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 1_000;
 
 fn for_each_seed(check: impl Fn(u64) + std::panic::RefUnwindSafe) {
     let number = |name| std::env::var(name).ok().and_then(|text: String| text.parse::<u64>().ok());

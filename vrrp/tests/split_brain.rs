@@ -1,5 +1,7 @@
 //! Two masters: noticed, told once, healed.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 mod support;
 
 use standfast_vrrp::*;

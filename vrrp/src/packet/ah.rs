@@ -1,7 +1,7 @@
 //! The IP authentication header (RFC 2402) with HMAC-MD5-96 (RFC 2403), as keepalived fills it.
 //!
-//! The digest covers the IP header with TOS and checksum zero (TTL and identification count, other than RFC 2402 has it),
-//! the authentication header with a zero digest, and the VRRP message.
+//! The digest covers the IP header with TOS and checksum zero, the TTL zero in unicast adverts alone (TTL of multicast and
+//! identification count, other than RFC 2402 has it), the authentication header with a zero digest, and the VRRP message.
 
 use super::emit::ipv4_header;
 use super::rejection::Rejection;
@@ -69,6 +69,9 @@ fn digest(key: [u8; 8], ip: &[u8; IP_HEADER_LEN], head: &[u8], message: &[u8]) -
     ip[1] = 0;
     ip[10] = 0;
     ip[11] = 0;
+    if !Ipv4Addr::new(ip[16], ip[17], ip[18], ip[19]).is_multicast() {
+        ip[8] = 0;
+    }
     // A key shorter than the block is padded with zeros by HMAC itself (RFC 2104 section 2), so that 8 octets fit any key.
     let mut block = [0; 64];
     block[..key.len()].copy_from_slice(&key);

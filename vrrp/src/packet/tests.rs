@@ -199,6 +199,25 @@ fn authentication_headers_are_keepalived_s_octet_for_octet() {
     }
 }
 
+/// A unicast advert of keepalived 2.2.7 with priority 150 and the password `secret`.
+#[test]
+fn the_authentication_header_of_a_unicast_advert_covers_no_ttl() {
+    let header = hex("45 c0 00 40 00 01 00 00 ff 33 a6 2d 0a 4d 00 01 0a 4d 00 02");
+    let payload = hex("70 04 00 00 0a 4d 00 01 00 00 00 01 ea 3c be 6b ff 56 a9 ee 26 fe f0 4e \
+                       21 33 96 01 02 01 3b b5 0a 4d 00 c8 00 00 00 00 00 00 00 00");
+    let message = AdvertSpec::of(&ah_router(), 150).encode(&ip("10.77.0.1"), &ip("10.77.0.2"));
+    let spec = Seal {
+        key: *b"secret\0\0",
+        source: [10, 77, 0, 1].into(),
+        destination: [10, 77, 0, 2].into(),
+        identification: 1,
+        ttl: 255,
+        sequence: 1,
+    };
+    assert_eq!(seal(&spec, &message), payload);
+    assert_eq!(open(*b"secret\0\0", &header, &payload), Ok((message.as_slice(), 1)));
+}
+
 #[test]
 fn authentication_headers_are_opened_with_the_right_key_only() {
     for (number, header, payload) in AH_FRAMES {

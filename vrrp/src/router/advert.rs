@@ -263,7 +263,7 @@ impl Router {
 
     /// Sends one advert to every destination, of both families with `dual_stack`.
     pub(super) fn advertise(&mut self, priority: u8, turn: &mut Turn<'_>) {
-        if self.source.is_none() {
+        if self.source.is_none() && (priority != 0 || self.lost_source.is_none()) {
             return;
         }
         self.statistics.priority_zero_sent += u64::from(priority == 0);
@@ -275,7 +275,9 @@ impl Router {
     }
 
     fn advertise_in(&mut self, family: Family, priority: u8, turn: &mut Turn<'_>) {
-        let Some(source) = self.source_of(family) else { return };
+        // A farewell helps the others also where the address has just gone that adverts came from.
+        let lost = self.lost_source.filter(|_| priority == 0 && family == self.config.family);
+        let Some(source) = self.source_of(family).or(lost) else { return };
         let trailer = self.trailer(family, priority, source, turn.clock);
         let peers = self.config.half(family).map_or(0, |half| half.unicast_peers.len());
         for index in 0..peers.max(1) {
