@@ -142,3 +142,69 @@ async fn nothing_is_left_behind() {
     }
     settles(before).await;
 }
+
+/// Attempts of the long soak; another number comes from this variable.
+const SOAK: &str = "STANDFAST_SOAK";
+const MILLION: usize = 1_000_000;
+const ABREAST: usize = 64;
+
+/// Answers as an HTTP server would, on every loopback address: so many connections to one would use up its ports.
+async fn answering() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut buffer = [0; 1024];
+                // A TCP check says nothing and goes.
+                if stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {
+                    let answer = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                    let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await;
+                }
+            });
+        }
+    });
+    port
+}
+
+/// The nth probe of the soak: mostly connections, every tenth an HTTP request, every thousandth a program.
+fn nth(index: usize, port: u16) -> ProbeSpec {
+    let [_, a, b, _] = u32::try_from(index % 4096).unwrap().to_be_bytes().map(|byte| byte % 16);
+    let host = Ipv4Addr::new(127, 1 + a, 1 + b, u8::try_from(1 + index % 200).unwrap());
+    let connect = ConnectSpec::new(SocketAddr::from((host, port)), Duration::from_secs(5));
+    match index {
+        _ if index.is_multiple_of(1000) => misc("exit 0"),
+        _ if index.is_multiple_of(20) => http(connect, false, "/x/../direct"),
+        _ if index.is_multiple_of(10) => http(connect, false, "/library"),
+        _ => ProbeSpec::Tcp(connect),
+    }
+}
+
+#[tokio::test]
+#[ignore = "long: a million probes, minutes"]
+async fn a_million_probes_leave_nothing_behind() {
+    let total = std::env::var(SOAK).map_or(MILLION, |count| count.parse().unwrap());
+    let port = answering().await;
+    let mut running = tokio::task::JoinSet::new();
+    let mut failed = 0;
+    let mut before = None;
+    for index in 0..total {
+        if running.len() >= ABREAST {
+            let attempt: standfast_checkers::judge::Attempt = running.join_next().await.unwrap().unwrap();
+            failed += usize::from(matches!(attempt, standfast_checkers::judge::Attempt::Failed(_)));
+        }
+        if index == 10 * ABREAST {
+            while running.join_next().await.is_some() {}
+            sleep(Duration::from_millis(200)).await;
+            before = Some((descriptors(), children(), tasks()));
+        }
+        running.spawn(async move { attempt(&nth(index, port), 0).await });
+    }
+    while running.join_next().await.is_some() {}
+    settles(before.unwrap()).await;
+    println!(
+        "{total} probes, {failed} failed; descriptors, children, tasks: {:?} became {:?}",
+        before.unwrap(),
+        (descriptors(), children(), tasks())
+    );
+}

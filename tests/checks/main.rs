@@ -4,8 +4,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod options;
 mod pools;
 
+use options::{every_kind_leaves_as_it_is_told, every_kind_leaves_as_it_is_told_in_ipv6};
 use pools::{
     a_drained_server_finishes_its_connections, a_tracked_file_moves_the_weight_and_takes_a_server_out,
     checks_are_suspended_while_the_address_is_elsewhere, every_address_of_a_group_is_served,
@@ -22,5 +24,7 @@ fn main() -> ExitCode {
         a_drained_server_finishes_its_connections,
         readers_of_the_fifo_hear_of_servers_and_quorums,
         refused_connections_suspend_a_server_ahead_of_its_check,
+        every_kind_leaves_as_it_is_told,
+        every_kind_leaves_as_it_is_told_in_ipv6,
     ])
 }
