@@ -2,7 +2,9 @@
 
 use standfast_parser::diagnostic::{self, Style};
 use standfast_parser::model::Config;
-use standfast_parser::{Diagnostic, LoadError, Loader, NotActedOn, Options, Parsed, SourceMap, Verdict};
+use standfast_parser::{
+    Diagnostic, InterfaceMention, LoadError, Loader, NotActedOn, Options, Parsed, SourceMap, Verdict,
+};
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
@@ -23,6 +25,8 @@ pub struct Loaded {
     pub sources: SourceMap,
     /// Keywords that are accepted and have no effect yet.
     pub not_acted_on: Vec<NotActedOn>,
+    /// Interfaces that the files name.
+    pub interfaces: Vec<InterfaceMention>,
 }
 
 impl Loaded {
@@ -53,8 +57,9 @@ pub fn load(path: &Path, config_id: &str) -> Loaded {
         }),
         names: Box::new(crate::iproute::number),
     };
-    let Parsed { config, diagnostics, sources, not_acted_on, .. } = standfast_parser::parse(&Disk, path, &options);
-    Loaded { config, diagnostics, sources, not_acted_on }
+    let Parsed { config, diagnostics, sources, not_acted_on, interfaces, .. } =
+        standfast_parser::parse(&Disk, path, &options);
+    Loaded { config, diagnostics, sources, not_acted_on, interfaces }
 }
 
 /// Files of this machine.

@@ -39,7 +39,7 @@ pub fn read(options: &Options, namespace: Namespace) -> Loaded {
         loaded.diagnostics.push(Diagnostic::new(Severity::Fatal, Weight::Counts, "net-namespace", text));
         return loaded;
     }
-    let found = machine::check_interfaces(&loaded.config);
+    let found = machine::check_interfaces(&loaded.interfaces, &loaded.config);
     loaded.diagnostics.extend(found);
     loaded
 }

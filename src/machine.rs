@@ -10,9 +10,9 @@ use crate::translate;
 use crate::vrrp::VrrpSetup;
 use nix::net::if_::if_nametoindex;
 use standfast_parser::model::{Config, VrrpInstance};
-use standfast_parser::span::Span;
-use standfast_parser::{Diagnostic, Severity, Weight};
+use standfast_parser::{Diagnostic, InterfaceMention, Need, Severity, Weight};
 use standfast_vrrp::bfd::SessionConfig;
+use std::collections::BTreeSet;
 use tracing::warn;
 
 /// The full name of the host, or `localhost` where it has none.
@@ -29,44 +29,43 @@ pub fn short_host_name() -> String {
     name.split_once('.').map_or(name.clone(), |(short, _)| short.to_owned())
 }
 
-/// What the instances say about interfaces that do not exist here. Without `dynamic_interfaces`, keepalived does not start with
-/// an instance on such an interface.
+/// What there is to say about interfaces that are named and do not exist here. Without `dynamic_interfaces`, keepalived does not
+/// start with an instance on such an interface.
 #[must_use]
-pub fn check_interfaces(config: &Config) -> Vec<Diagnostic> {
+pub fn check_interfaces(mentions: &[InterfaceMention], config: &Config) -> Vec<Diagnostic> {
+    let own: BTreeSet<&str> = config.instances.iter().filter_map(own_interface).collect();
+    let missing = |mention: &&InterfaceMention| {
+        !own.contains(mention.name.as_str()) && if_nametoindex(mention.name.as_str()).is_err()
+    };
     let dynamic = config.globals.dynamic_interfaces;
-    config.instances.iter().flat_map(|instance| check_instance(instance, dynamic)).collect()
+    mentions.iter().filter(missing).filter_map(|mention| missing_interface(mention, dynamic)).collect()
 }
 
-fn check_instance(instance: &VrrpInstance, dynamic: bool) -> Vec<Diagnostic> {
-    let missing = |name: &str| if_nametoindex(name).is_err();
-    let mut found = Vec::new();
-    if let Some(interface) = instance.interface.as_deref().filter(|name| missing(name)) {
-        let text = format!("interface {interface} for vrrp_instance {} doesn't exist", instance.name);
-        found.push(if dynamic {
-            finding(Severity::Note, Weight::Silent, format!("{text}; it will be used when it comes"), instance.span)
-        } else {
-            let help = "create it first, or say `dynamic_interfaces` in global_defs";
-            Diagnostic { help: Some(help.to_owned()), ..finding(Severity::Fatal, Weight::Counts, text, instance.span) }
-        });
-    }
-    if dynamic {
-        return found;
-    }
-    for tracked in instance.track_interfaces.iter().filter(|tracked| missing(&tracked.name)) {
-        let text = format!("track_interface {} of vrrp_instance {} doesn't exist", tracked.name, instance.name);
-        found.push(finding(Severity::Error, Weight::Counts, text, instance.span));
-    }
-    for address in instance.addresses.iter().chain(&instance.excluded_addresses) {
-        if let Some(device) = address.dev.as_deref().filter(|name| missing(name)) {
-            let text = format!("interface {device} of address {} doesn't exist", address.address);
-            found.push(finding(Severity::Error, Weight::Counts, text, address.span));
+/// The interface that an instance makes.
+fn own_interface(instance: &VrrpInstance) -> Option<&str> {
+    let vmac = instance.vmac.as_ref().and_then(|vmac| vmac.name.as_deref());
+    vmac.or_else(|| instance.ipvlan.as_ref()?.name.as_deref())
+}
+
+fn missing_interface(mention: &InterfaceMention, dynamic: bool) -> Option<Diagnostic> {
+    let text = format!("interface {} for {} doesn't exist", mention.name, mention.role);
+    let found = match mention.need {
+        Need::Start if dynamic => {
+            finding(Severity::Note, Weight::Silent, format!("{text}; it will be used when it comes"))
         }
-    }
-    found
+        _ if dynamic => return None,
+        Need::Start => {
+            let help = "create it first, or say `dynamic_interfaces` in global_defs";
+            Diagnostic { help: Some(help.to_owned()), ..finding(Severity::Fatal, Weight::Counts, text) }
+        }
+        Need::Line => finding(Severity::Error, Weight::Counts, text),
+        Need::Fatal => finding(Severity::Error, Weight::Lesser, text),
+    };
+    Some(Diagnostic { span: Some(mention.span), ..found })
 }
 
-fn finding(severity: Severity, weight: Weight, message: String, span: Span) -> Diagnostic {
-    Diagnostic { span: Some(span), ..Diagnostic::new(severity, weight, "missing-interface", message) }
+fn finding(severity: Severity, weight: Weight, message: String) -> Diagnostic {
+    Diagnostic::new(severity, weight, "missing-interface", message)
 }
 
 /// A configuration turned into what each part is told.

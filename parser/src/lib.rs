@@ -11,6 +11,7 @@ mod expand;
 pub mod glob;
 mod lexer;
 pub mod loader;
+mod mention;
 pub mod model;
 pub mod names;
 pub mod print;
@@ -25,6 +26,7 @@ mod value;
 pub use build::NotActedOn;
 pub use diagnostic::{Diagnostic, Severity, Verdict, Weight};
 pub use loader::{LoadError, Loader, MemoryLoader};
+pub use mention::{InterfaceMention, Need};
 pub use source::SourceMap;
 
 use model::Config;
@@ -68,6 +70,8 @@ pub struct Parsed {
     pub sources: SourceMap,
     /// Keywords that are accepted and have no effect yet.
     pub not_acted_on: Vec<NotActedOn>,
+    /// Interfaces that are named, in the order of the file.
+    pub interfaces: Vec<InterfaceMention>,
     /// Words in the configuration after includes and definitions.
     pub words: usize,
 }
@@ -84,6 +88,13 @@ impl Parsed {
 #[must_use]
 pub fn parse(loader: &dyn Loader, entry: &Path, options: &Options) -> Parsed {
     let (tree, sources, diagnostics) = expand::Reader::new(loader, options).run(entry);
-    let (config, diagnostics, not_acted_on) = build::Builder::new(&tree, &sources, options, diagnostics).run();
-    Parsed { config, diagnostics: diagnostics.finish(), words: tree.word_count(), sources, not_acted_on }
+    let built = build::Builder::new(&tree, &sources, options, diagnostics).run();
+    Parsed {
+        config: built.config,
+        diagnostics: built.diagnostics.finish(),
+        words: tree.word_count(),
+        sources,
+        not_acted_on: built.not_acted_on,
+        interfaces: built.interfaces,
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::item::Argument;
 use super::{Builder, Item};
+use crate::Need;
 use crate::diagnostic::Diagnostic;
 use crate::model::{AddressOptions, VirtualAddress};
 use crate::table::{self, Range, Shape};
@@ -95,7 +96,10 @@ impl<'t> Builder<'t> {
 
     fn address_value(&mut self, found: &mut VirtualAddress, option: Argument<'t>, value: Argument<'t>) {
         match option.text {
-            "dev" => found.dev = Some(value.text.to_owned()),
+            "dev" => {
+                self.mention(&value, format!("address {}", found.address), Need::Line);
+                found.dev = Some(value.text.to_owned());
+            }
             "label" => found.label = self.label(value),
             "preferred_lft" => {
                 let read = self.lifetime(value);

@@ -49,6 +49,7 @@ impl Builder<'_> {
             self.report(found.help("it is ignored"));
             return None;
         }
+        let one_packet = self.one_packet(&frame, protocol, draft.one_packet);
         let (quorum, hysteresis) = self.quorum(&frame, span, &draft, &real_servers);
         // Marks and groups have no address of their own: their servers tell the family.
         let family = frame.address.or(real_servers.first().map(|server| server.address));
@@ -69,7 +70,7 @@ impl Builder<'_> {
             snmp_name: draft.snmp_name,
             persistence_timeout,
             persistence_granularity: draft.persistence_granularity.unwrap_or(full),
-            one_packet: draft.one_packet.is_some(),
+            one_packet,
             delay_loop: draft.common.delay_loop.unwrap_or(Duration::from_secs(60)),
             alpha: draft.common.alpha.unwrap_or(false),
             omega: draft.omega,
@@ -84,6 +85,15 @@ impl Builder<'_> {
             real_servers,
             span,
         })
+    }
+
+    fn one_packet(&mut self, frame: &Frame, protocol: Protocol, asked: Option<Span>) -> bool {
+        let Some(span) = asked.filter(|_| protocol != Protocol::Udp && !frame.fwmark) else {
+            return asked.is_some();
+        };
+        let text = format!("virtual server {}: `ops` is for UDP", frame.label);
+        self.report(Diagnostic::error("ops-without-udp", text).at(span).help("the line is ignored"));
+        false
     }
 
     fn checker_alert(&self) -> Option<bool> {

@@ -31,6 +31,7 @@ impl Builder<'_> {
         self.settle_tracking(name, &mut draft);
         self.check_unicast(name, &draft);
         self.check_group(name, &mut draft, family);
+        self.check_network(name, &mut draft, family);
         self.check_weights(name, &draft, priority);
         let virtual_router_id = self.required_id(name, span, &draft);
         self.required_interface(name, span, &draft)?;
@@ -62,15 +63,15 @@ impl Builder<'_> {
             excluded_addresses: draft.excluded,
             source: draft.source.or(network.ipvlan.as_ref().and_then(|ipvlan| ipvlan.address).map(|(a, _)| a)),
             unicast_peers: draft.peers,
-            unicast_ttl: draft.unicast_ttl,
+            unicast_ttl: draft.unicast_ttl.map(|(ttl, _)| ttl),
             check_unicast_src: draft.check_unicast_src || globals.vrrp_check_unicast_src,
             old_unicast_checksum: draft.old_unicast_checksum,
             timer_expired_backup: draft.timer_expired_backup.map(|(priority, _)| priority),
             vmac: network.vmac,
             vmac_addresses: network.vmac_addresses,
-            vmac_xmit_base: network.vmac_xmit_base,
+            vmac_xmit_base: network.vmac_xmit_base.is_some(),
             ipvlan: network.ipvlan,
-            vrf: network.vrf,
+            vrf: network.vrf.map(|(name, _)| name),
             routes: network.routes,
             rules: network.rules,
             promote_secondaries: network.promote_secondaries,
@@ -290,6 +291,34 @@ impl Builder<'_> {
         let text = format!("({name}) {group} is not of the family of the addresses");
         let found = Diagnostic::error("mixed-families", text).at(span);
         self.report(found.help("the global group is used"));
+    }
+
+    /// Keywords that mean nothing without another one.
+    fn check_network(&mut self, name: &str, draft: &mut InstanceDraft, family: Family) {
+        let multicast = draft.peers.is_empty();
+        if let Some((_, span)) = draft.unicast_ttl.take_if(|_| multicast) {
+            self.without_effect_here(span, format!("({name}) `unicast_ttl` needs unicast peers"));
+        }
+        let span = draft.source_span;
+        if draft.source.take_if(|source| family_of_address(*source) != family).is_some() {
+            self.without_effect_here(
+                span,
+                format!("({name}) the source address is not of the family of the addresses"),
+            );
+        }
+        let network = &mut draft.network;
+        let virtual_interface = network.vmac.is_some() || network.ipvlan.is_some();
+        if let Some(span) = network.vmac_xmit_base.take_if(|_| !virtual_interface) {
+            self.without_effect_here(span, format!("({name}) `vmac_xmit_base` needs `use_vmac`"));
+        }
+        let own = draft.interface.is_some() || multicast;
+        if let Some((_, span)) = draft.network.vrf.take_if(|_| own) {
+            self.without_effect_here(span, format!("({name}) `vrf` is for unicast without `interface`"));
+        }
+    }
+
+    fn without_effect_here(&mut self, span: Span, text: String) {
+        self.report(Diagnostic::error("without-effect", text).at(span).help("the line is ignored"));
     }
 
     fn required_id(&mut self, name: &str, span: Span, draft: &InstanceDraft) -> Option<u8> {

@@ -10,6 +10,9 @@ use crate::table::{self, Block};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+/// Records that DNS_CHECK can ask for.
+const RECORD_TYPES: [&str; 9] = ["A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA", "RRSIG", "DNSKEY"];
+
 /// What the keywords of a checker said.
 #[derive(Debug, Default)]
 pub(super) struct CheckerDraft {
@@ -97,7 +100,7 @@ impl<'t> Builder<'t> {
             }
             KindDraft::Dns { record, name } => {
                 match item.name() {
-                    "type" => *record = item.text_value(),
+                    "type" => *record = self.record_type(item).or(record.take()),
                     _ => *name = item.text_value(),
                 }
                 true
@@ -162,6 +165,17 @@ impl<'t> Builder<'t> {
             self.report(found.help("the line is ignored"));
         }
         bytes
+    }
+
+    fn record_type(&mut self, item: &Item<'t>) -> Option<String> {
+        let word = item.word()?;
+        if RECORD_TYPES.contains(&word.to_ascii_uppercase().as_str()) {
+            return Some(word.to_owned());
+        }
+        let text = format!("unknown type `{word}` of a DNS record");
+        let found = Diagnostic::error("unknown-record", text).at(item.argument_span());
+        self.report(found.help(format!("{} exist; the line is ignored", RECORD_TYPES.join(", "))));
+        None
     }
 
     fn file_keyword(&mut self, tracked: &mut Option<TrackedWeight>, item: &Item<'t>) {

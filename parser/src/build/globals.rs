@@ -49,7 +49,7 @@ impl<'t> Builder<'t> {
             "router_id" => self.config.globals.router_id = item.text_value(),
             "script_user" => self.config.globals.script_user = user_of(item),
             "enable_script_security" => self.config.globals.enable_script_security = true,
-            "dynamic_interfaces" => self.config.globals.dynamic_interfaces = true,
+            "dynamic_interfaces" => self.dynamic_interfaces(item),
             "default_interface" => self.config.globals.default_interface = item.text_value(),
             "lvs_timeouts" => self.lvs_timeouts(item),
             "reload_check_config" => self.config.globals.reload_check_config = true,
@@ -210,7 +210,20 @@ impl<'t> Builder<'t> {
         true
     }
 
+    fn dynamic_interfaces(&mut self, item: &Item<'t>) {
+        self.config.globals.dynamic_interfaces = true;
+        if let Some(other) = item.word().filter(|word| *word != "allow_if_changes") {
+            let text = format!("unknown option `{other}` of `dynamic_interfaces`");
+            let found = Diagnostic::error("unknown-option", text).at(item.argument_span());
+            self.report(found.help("`allow_if_changes` exists; the option is ignored"));
+        }
+    }
+
     fn lvs_timeouts(&mut self, item: &Item<'t>) {
+        if item.argument(0).is_none() {
+            let found = Diagnostic::error("missing-value", "`lvs_timeouts` needs a time").at(item.span());
+            self.report(found.help("write `tcp`, `tcpfin` or `udp` and seconds"));
+        }
         for pair in item.arguments().chunks(2) {
             let [name, value] = pair else {
                 let found = Diagnostic::error("missing-value", "a time-out needs a name and a value");

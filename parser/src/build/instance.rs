@@ -33,12 +33,13 @@ pub(super) struct InstanceDraft {
     pub(super) addresses: Vec<VirtualAddress>,
     pub(super) excluded: Vec<VirtualAddress>,
     pub(super) source: Option<IpAddr>,
+    pub(super) source_span: Span,
     pub(super) unicast_source: bool,
     /// Any unicast keyword.
     pub(super) unicast_keyword: Option<Span>,
     pub(super) peers: Vec<UnicastPeer>,
     peer_addresses: HashSet<IpAddr>,
-    pub(super) unicast_ttl: Option<u8>,
+    pub(super) unicast_ttl: Option<(u8, Span)>,
     pub(super) check_unicast_src: bool,
     pub(super) old_unicast_checksum: bool,
     pub(super) timer_expired_backup: Option<(u8, Span)>,
@@ -117,7 +118,7 @@ impl<'t> Builder<'t> {
     fn identity_of_instance(&mut self, draft: &mut InstanceDraft, item: &Item<'t>, name: &str) -> bool {
         match item.name() {
             "state" => self.state(draft, item, name),
-            "interface" => draft.interface = item.text_value(),
+            "interface" => draft.interface = self.interface_of(item, name).or(draft.interface.take()),
             "virtual_router_id" => draft.virtual_router_id = item.byte().or(draft.virtual_router_id),
             "version" => draft.version = item.byte().or(draft.version),
             "priority" => draft.priority = item.byte(),
@@ -198,13 +199,17 @@ impl<'t> Builder<'t> {
                 draft.unicast_keyword = Some(item.span());
                 self.unicast_peers(draft, item);
             }
-            "mcast_src_ip" => draft.source = item.address().or(draft.source),
+            "mcast_src_ip" => {
+                draft.source = item.address().or(draft.source);
+                draft.source_span = item.argument_span();
+            }
             "unicast_src_ip" => {
+                draft.source_span = item.argument_span();
                 draft.source = item.address().or(draft.source);
                 draft.unicast_source |= item.address().is_some();
                 draft.unicast_keyword = Some(item.span());
             }
-            "unicast_ttl" => draft.unicast_ttl = item.byte().or(draft.unicast_ttl),
+            "unicast_ttl" => draft.unicast_ttl = item.byte().map(|ttl| (ttl, item.span())).or(draft.unicast_ttl),
             "old_unicast_checksum" => self.old_unicast_checksum(draft, item),
             "track_interface" => self.track_interfaces(&mut draft.track_interfaces, item),
             "track_script" => self.track_scripts(&mut draft.track_scripts, item),
@@ -283,11 +288,9 @@ impl InstanceDraft {
         let garp = &mut self.garp;
         match item.name() {
             "garp_master_delay" => garp.delay = item.seconds().or(garp.delay),
-            "garp_master_repeat" => garp.repeat = item.unsigned().map(|v| v.max(1)).or(garp.repeat),
+            "garp_master_repeat" => garp.repeat = item.unsigned().or(garp.repeat),
             "garp_master_refresh" => garp.refresh = item.seconds().or(garp.refresh),
-            "garp_master_refresh_repeat" => {
-                garp.refresh_repeat = item.unsigned().map(|v| v.max(1)).or(garp.refresh_repeat);
-            }
+            "garp_master_refresh_repeat" => garp.refresh_repeat = item.unsigned().or(garp.refresh_repeat),
             "garp_lower_prio_delay" => garp.lower_prio_delay = item.seconds().or(garp.lower_prio_delay),
             "garp_lower_prio_repeat" => garp.lower_prio_repeat = item.unsigned().or(garp.lower_prio_repeat),
             _ => return false,
@@ -309,7 +312,10 @@ impl InstanceDraft {
             "higher_prio_send_advert" => self.higher_prio_send_advert = Some(item.switch()),
             "smtp_alert" => self.smtp_alert = Some(item.switch()),
             "notify_priority_changes" => self.notify_priority_changes = Some(item.switch()),
-            "check_unicast_src" => self.check_unicast_src = true,
+            "check_unicast_src" => {
+                self.check_unicast_src = true;
+                self.unicast_keyword = Some(item.span());
+            }
             "timer_expired_backup" | "thread_timer_expired" => {
                 self.timer_expired_backup = Some((item.byte().unwrap_or(254), item.span()));
             }

@@ -20,9 +20,9 @@ const LONGEST_NAME: usize = 15;
 pub(super) struct NetworkDraft {
     pub(super) vmac: Option<Vmac>,
     pub(super) vmac_addresses: bool,
-    pub(super) vmac_xmit_base: bool,
+    pub(super) vmac_xmit_base: Option<Span>,
     pub(super) ipvlan: Option<Ipvlan>,
-    pub(super) vrf: Option<String>,
+    pub(super) vrf: Option<(String, Span)>,
     pub(super) routes: Vec<Route>,
     pub(super) rules: Vec<Rule>,
     pub(super) promote_secondaries: bool,
@@ -46,7 +46,8 @@ impl<'t> Builder<'t> {
         match item.name() {
             "use_vmac" => self.use_vmac(draft, item),
             "use_ipvlan" => self.use_ipvlan(draft, item),
-            "vrf" => draft.vrf = item.text_value(),
+            "vrf" => draft.vrf = item.text_value().map(|name| (name, item.span())),
+            "vmac_xmit_base" => draft.vmac_xmit_base = Some(item.span()),
             "virtual_routes" => draft.routes.append(&mut self.routes(item, false)),
             "virtual_rules" => draft.rules.append(&mut self.rules(item, false)),
             "mcast_dst_ip" => self.multicast_destination(draft, item),
@@ -197,7 +198,6 @@ impl NetworkDraft {
     fn flag(&mut self, name: &str) -> bool {
         let slot = match name {
             "use_vmac_addr" => &mut self.vmac_addresses,
-            "vmac_xmit_base" => &mut self.vmac_xmit_base,
             "promote_secondaries" => &mut self.promote_secondaries,
             "track_src_ip" => &mut self.track_source,
             "unicast_fault_no_peer" => &mut self.unicast_fault_no_peer,

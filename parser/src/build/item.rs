@@ -6,7 +6,7 @@ use crate::model::Script;
 use crate::source::SourceMap;
 use crate::span::Span;
 use crate::suggest::nearest;
-use crate::table::{self, Block, Keyword, Range, Shape};
+use crate::table::{self, Block, Keyword, Missing, Range, Shape};
 use crate::tree::{NodeId, Word};
 use crate::value;
 use std::net::IpAddr;
@@ -193,8 +193,14 @@ impl<'t> Builder<'t> {
             return None;
         }
         let text = format!("`{}` needs an argument: {}", keyword.name, keyword.arguments);
-        let found = Diagnostic::fatal("missing-argument", text).at(word.span).weighing(Weight::Ends);
-        self.report(found.help("keepalived refuses to start here"));
+        let found = match keyword.missing {
+            Missing::Ends => Diagnostic::fatal("missing-argument", text).weighing(Weight::Ends),
+            Missing::Complains => Diagnostic::error("missing-argument", text),
+            Missing::Ignores => Diagnostic::trap("missing-argument", text),
+        };
+        let ends = keyword.missing == Missing::Ends;
+        let help = if ends { "keepalived refuses to start here" } else { "the line is ignored" };
+        self.report(found.at(word.span).help(help));
         None
     }
 
@@ -211,9 +217,14 @@ impl<'t> Builder<'t> {
     }
 
     fn lost_words(&mut self, keyword: &Keyword, arguments: &[Word]) {
-        let Some(lost) = keyword.shape.most().and_then(|most| arguments.get(most)) else {
+        let Some(lost) = keyword.most().and_then(|most| arguments.get(most)) else {
             return;
         };
+        if keyword.shape == Shape::Entries || keyword.counts_words() {
+            let text = format!("`{}` takes no further words", keyword.name);
+            let help = if keyword.shape == Shape::Entries { "they are ignored" } else { "keepalived ignores the line" };
+            return self.report(Diagnostic::error("extra-words", text).at(lost.span).help(help));
+        }
         let text = format!("`{}` does not read this", keyword.name);
         let help = "keepalived ignores it in silence; each statement needs a line of its own";
         self.report(Diagnostic::trap("lost-words", text).at(lost.span).help(help));

@@ -90,7 +90,7 @@ impl<'t> Builder<'t> {
 
     /// `lvs_sync_daemon_interface` of an instance, unless the globals say more.
     pub(super) fn old_sync_daemon(&mut self, item: &Item<'t>, instance: &str) {
-        let Some(interface) = item.text_value() else { return };
+        let Some(interface) = item.text_value().filter(|name| name.len() <= LONGEST_NAME) else { return };
         self.config.globals.sync_daemon.get_or_insert(SyncDaemon {
             interface,
             instance: Some(instance.to_owned()),

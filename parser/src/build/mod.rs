@@ -28,13 +28,13 @@ mod virtual_server;
 mod virtual_server_group;
 mod words;
 
-use crate::Options;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Config, Statement};
 use crate::source::SourceMap;
 use crate::span::Span;
 use crate::table::{self, Block, Effect, Keyword};
 use crate::tree::{Children, NodeId, Tree, Word};
+use crate::{InterfaceMention, Need, Options};
 use item::Argument;
 pub(crate) use item::{Item, Value};
 use std::collections::{HashMap, HashSet};
@@ -68,6 +68,14 @@ impl std::fmt::Display for NotActedOn {
     }
 }
 
+/// What was built.
+pub(crate) struct Built {
+    pub(crate) config: Config,
+    pub(crate) diagnostics: Diagnostics,
+    pub(crate) not_acted_on: Vec<NotActedOn>,
+    pub(crate) interfaces: Vec<InterfaceMention>,
+}
+
 /// Builds the model.
 pub(crate) struct Builder<'t> {
     pub(crate) tree: &'t Tree,
@@ -78,6 +86,7 @@ pub(crate) struct Builder<'t> {
     /// By block and name, in the order of the file.
     without_effect: Vec<(&'static Block, &'static Keyword, NotActedOn)>,
     drafts: globals::GlobalDrafts,
+    interfaces: Vec<InterfaceMention>,
     /// Members of each sync group as written.
     group_members: Vec<Vec<(&'t str, Span)>>,
     /// Where the instance being read tracks which interface.
@@ -101,6 +110,7 @@ impl<'t> Builder<'t> {
             config: Config::default(),
             without_effect: Vec::new(),
             drafts: globals::GlobalDrafts::default(),
+            interfaces: Vec::new(),
             group_members: Vec::new(),
             tracked_interface_spans: HashMap::new(),
             track_group_members: Vec::new(),
@@ -111,7 +121,7 @@ impl<'t> Builder<'t> {
     }
 
     /// Reads all statements: `global_defs` first, wherever they stand.
-    pub(crate) fn run(mut self) -> (Config, Diagnostics, Vec<NotActedOn>) {
+    pub(crate) fn run(mut self) -> Built {
         let roots: Vec<NodeId> = self.tree.roots().collect();
         for id in &roots {
             if self.keyword_text(*id) == "global_defs" {
@@ -127,8 +137,12 @@ impl<'t> Builder<'t> {
         self.resolve_track_groups();
         self.check_vrrp();
         self.check_services();
-        let without_effect = self.without_effect.into_iter().map(|(.., entry)| entry).collect();
-        (self.config, self.diagnostics, without_effect)
+        Built {
+            config: self.config,
+            diagnostics: self.diagnostics,
+            not_acted_on: self.without_effect.into_iter().map(|(.., entry)| entry).collect(),
+            interfaces: self.interfaces,
+        }
     }
 
     fn top_level(&mut self, id: NodeId) {
@@ -174,6 +188,19 @@ impl<'t> Builder<'t> {
     fn keep_root(&mut self, item: &Item<'t>) {
         let statement = self.keep(&table::ROOT, item);
         self.config.kept.push(statement);
+    }
+
+    /// Remembers that an interface is named.
+    fn mention(&mut self, name: &Argument<'t>, role: impl Into<String>, need: Need) {
+        let (name, role, span) = (name.text.to_owned(), role.into(), name.span);
+        self.interfaces.push(InterfaceMention { name, role, need, span });
+    }
+
+    /// The interface that is the argument of a keyword of an instance.
+    fn interface_of(&mut self, item: &Item<'t>, instance: &str) -> Option<String> {
+        let name = item.argument(0)?;
+        self.mention(&name, format!("vrrp_instance {instance}"), Need::Start);
+        Some(name.text.to_owned())
     }
 
     /// A statement as it stands, after a check of what stands below it.

@@ -93,7 +93,7 @@ impl<'t> Builder<'t> {
             "via" | "gw" => self.via(draft, word, words)?,
             "or" => self.or(draft, word, words)?,
             "from" => self.route_from(draft, words)?,
-            "dev" | "oif" => route.dev = Some(self.text_of(words)?),
+            "dev" | "oif" => route.dev = Some(self.device_of(words, "route")?),
             "vrf" => route.vrf = Some(self.text_of(words)?),
             "onlink" => route.onlink = true,
             "no_track" => route.track = false,
@@ -264,7 +264,7 @@ impl<'t> Builder<'t> {
                     let _ = words.take("inet") || words.take("inet6");
                     hop.via = Some(self.address_of(words, &mut draft.family)?);
                 }
-                "dev" => hop.dev = Some(self.text_of(words)?),
+                "dev" => hop.dev = Some(self.device_of(words, "route")?),
                 "weight" => hop.weight = Some(self.hop_weight(words)?),
                 "onlink" => hop.onlink = true,
                 "realms" => {

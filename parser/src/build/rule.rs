@@ -57,8 +57,8 @@ impl<'t> Builder<'t> {
                 let value = self.value(words)?;
                 rule.to = self.network(value, &mut draft.family)?;
             }
-            "dev" | "iif" => rule.input = Some(self.text_of(words)?),
-            "oif" => rule.output = Some(self.text_of(words)?),
+            "dev" | "iif" => rule.input = Some(self.device_of(words, "rule")?),
+            "oif" => rule.output = Some(self.device_of(words, "rule")?),
             "no_track" => rule.track = false,
             "track_group" if grouped => rule.track_group = self.track_group_name(words)?,
             "fwmark" => rule.fwmark = Some(self.mark(words)?),

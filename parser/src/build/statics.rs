@@ -3,6 +3,7 @@
 use super::item::Argument;
 use super::named::Kind;
 use super::{Builder, Item};
+use crate::Need;
 use crate::diagnostic::Diagnostic;
 use crate::model::{GarpGroup, InterfaceDelay, Linkbeat, LinkbeatInterface, TrackGroup};
 use crate::table::{self, Range};
@@ -45,7 +46,7 @@ impl<'t> Builder<'t> {
         }
         let span = item.argument_span();
         if members.is_empty() {
-            let found = Diagnostic::error("empty-block", format!("track_group `{name}` has no members")).at(span);
+            let found = Diagnostic::trap("empty-block", format!("track_group `{name}` has no members")).at(span);
             self.report(found.help("name instances in `group { }`"));
         }
         self.named.insert(Kind::TrackGroup, name, self.config.track_groups.len(), span);
@@ -60,7 +61,7 @@ impl<'t> Builder<'t> {
                 if self.named.index(Kind::Instance, name).is_none() {
                     let near = self.nearest_instance(name);
                     let text = format!("`{name}` of a track_group is no vrrp_instance");
-                    let found = Diagnostic::error("unknown-instance", text).at(span);
+                    let found = Diagnostic::trap("unknown-instance", text).at(span);
                     self.report(found.help("the member is ignored").suggest(near));
                     continue;
                 }
@@ -79,7 +80,12 @@ impl<'t> Builder<'t> {
             match child.name() {
                 "garp_interval" => group.garp_interval = child.seconds().unwrap_or_default(),
                 "gna_interval" => group.gna_interval = child.seconds().unwrap_or_default(),
-                "interface" => group.interfaces.extend(child.text_value()),
+                "interface" => {
+                    if let Some(name) = child.argument(0) {
+                        self.mention(&name, "a garp_group", Need::Line);
+                    }
+                    group.interfaces.extend(child.text_value());
+                }
                 _ => self.group_interfaces(&mut group, &child),
             }
             delayed |= child.name().ends_with("_interval") && child.seconds().is_some();
@@ -92,9 +98,11 @@ impl<'t> Builder<'t> {
     }
 
     fn group_interfaces(&mut self, group: &mut GarpGroup, item: &Item<'t>) {
-        let names = self.block_words(item).map(|(name, _)| name.to_owned());
         let before = group.interfaces.len();
-        group.interfaces.extend(names);
+        for (text, span) in self.block_words(item) {
+            self.mention(&Argument { text, span }, "a garp_group", Need::Line);
+            group.interfaces.push(text.to_owned());
+        }
         if group.interfaces.len() == before {
             let found = Diagnostic::error("empty-block", "this `interfaces` block is empty");
             self.report(found.at(item.span()));
@@ -105,6 +113,7 @@ impl<'t> Builder<'t> {
         for id in self.children(item.id) {
             let entry = self.entry(id);
             let Some((name, options)) = entry.split_first() else { continue };
+            self.mention(name, "linkbeat_interfaces", Need::Fatal);
             let kind = match options.first().map(|option| option.text) {
                 None => Linkbeat::Any,
                 Some("MII") => Linkbeat::Mii,
@@ -124,6 +133,9 @@ impl<'t> Builder<'t> {
     pub(super) fn interface_delays(&mut self, item: &Item<'t>) {
         for id in self.children(item.id) {
             let entry = self.entry(id);
+            if let Some(name) = entry.first() {
+                self.mention(name, "interface_up_down_delays", Need::Fatal);
+            }
             let delay = match entry.as_slice() {
                 [name, down] => self.link_delay(*down).map(|down| (name, down, Duration::ZERO)),
                 [name, down, up, ..] => {

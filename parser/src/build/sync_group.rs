@@ -50,6 +50,11 @@ impl<'t> Builder<'t> {
             return;
         }
         match item.name() {
+            "group" if !members.is_empty() => {
+                let text = format!("sync group `{}` has a list of members already", group.name);
+                let found = Diagnostic::error("given-twice", text).at(item.span());
+                self.report(found.help("this one is ignored"));
+            }
             "group" => members.extend(self.block_words(item)),
             "smtp_alert" => group.smtp_alert = item.switch(),
             "global_tracking" | "sync_group_tracking_weight" => group.global_tracking = true,

@@ -39,6 +39,7 @@ impl<'t> Builder<'t> {
 
     fn track_file_keyword(&mut self, file: &mut TrackFile, item: &Item<'t>) {
         match item.name() {
+            "file" if !file.file.is_empty() => self.given_already(item),
             "file" => file.file = item.text_value().unwrap_or_default(),
             "weight" => {
                 (file.weight, file.reverse) = self.tracker_weight(item, 254).unwrap_or((file.weight, file.reverse));
@@ -47,13 +48,19 @@ impl<'t> Builder<'t> {
                 for argument in &item.arguments() {
                     match (argument.text, argument.text.parse::<i64>()) {
                         ("overwrite", _) => file.overwrite = true,
-                        (_, Ok(value)) => file.init_file = Some(value),
+                        (_, Ok(value)) if i32::try_from(value).is_ok() => file.init_file = Some(value),
                         _ => self.unknown_word("init_file", *argument),
                     }
                 }
                 file.init_file.get_or_insert(0);
             }
         }
+    }
+
+    /// The first one counts.
+    fn given_already(&mut self, item: &Item<'t>) {
+        let found = Diagnostic::error("given-twice", format!("`{}` is given already", item.name())).at(item.span());
+        self.report(found.help("the line is ignored"));
     }
 
     fn unknown_word(&mut self, keyword: &str, argument: Argument<'t>) {
@@ -117,6 +124,7 @@ impl<'t> Builder<'t> {
 
     fn track_process_keyword(&mut self, process: &mut TrackProcess, item: &Item<'t>) {
         match item.name() {
+            "process" if !process.process.is_empty() => self.given_already(item),
             "process" => process.process = item.arguments().iter().map(|a| a.text.to_owned()).collect(),
             "param_match" => self.param_match(process, item),
             "weight" => {

@@ -3,6 +3,7 @@
 use super::item::Argument;
 use super::named::Kind;
 use super::{Builder, Item};
+use crate::Need;
 use crate::diagnostic::Diagnostic;
 use crate::model::{TrackedInterface, TrackedScript};
 use crate::span::Span;
@@ -32,6 +33,7 @@ impl<'t> Builder<'t> {
                 continue;
             };
             let weight = self.track_options("track_interface", options, 253).unwrap_or((0, false));
+            self.mention(name, "track_interface", Need::Line);
             if self.listed_twice(Kind::Interface, "interface", *name) {
                 continue;
             }

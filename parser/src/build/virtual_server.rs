@@ -305,7 +305,12 @@ impl<'t> Builder<'t> {
         if prefix.is_none() {
             let text = format!("`{word}` is not a mask of clients");
             let help = "a netmask such as 255.255.255.0 for IPv4, a length such as 64 for IPv6; the line is ignored";
-            self.report(Diagnostic::error("invalid-granularity", text).at(item.argument_span()).help(help));
+            let found = match word.parse::<Ipv4Addr>() {
+                // keepalived takes any address for a mask.
+                Ok(_) => Diagnostic::trap("invalid-granularity", text),
+                Err(_) => Diagnostic::error("invalid-granularity", text),
+            };
+            self.report(found.at(item.argument_span()).help(help));
         }
         draft.persistence_granularity = prefix.or(draft.persistence_granularity);
     }

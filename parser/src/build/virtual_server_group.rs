@@ -26,6 +26,10 @@ impl<'t> Builder<'t> {
             return self.report(found);
         }
         let span = item.argument_span();
+        if entries.is_empty() {
+            let found = Diagnostic::error("empty-group", format!("virtual_server_group `{name}` has no entries"));
+            return self.report(found.at(span).help("it is removed"));
+        }
         self.named.insert(Kind::ServerGroup, name, self.config.virtual_server_groups.len(), span);
         self.config.virtual_server_groups.push(VirtualServerGroup { name: name.to_owned(), entries, span });
     }

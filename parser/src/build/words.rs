@@ -3,6 +3,7 @@
 use super::Builder;
 use super::item::Argument;
 use super::named::Kind;
+use crate::Need;
 use crate::diagnostic::Diagnostic;
 use crate::model::Family;
 use crate::names::{self, NameTable};
@@ -71,6 +72,13 @@ impl<'t> Builder<'t> {
 
     pub(super) fn text_of(&mut self, words: &mut Words<'_, 't>) -> Read<String> {
         self.value(words).map(|value| value.text.to_owned())
+    }
+
+    /// An interface that a route or a rule needs.
+    pub(super) fn device_of(&mut self, words: &mut Words<'_, 't>, what: &str) -> Read<String> {
+        let value = self.value(words)?;
+        self.mention(&value, format!("a {what}"), Need::Line);
+        Ok(value.text.to_owned())
     }
 
     /// A number of base 8, 10 or 16 up to `most`.

@@ -49,6 +49,8 @@ impl Severity {
 pub enum Weight {
     /// keepalived is silent here: no effect on the exit code.
     Silent,
+    /// A fault of the machine that any other outranks: 4.
+    Lesser,
     /// keepalived reports it: exit code 5.
     Counts,
     /// Script security, or a configuration file that cannot be read: exit code 6.

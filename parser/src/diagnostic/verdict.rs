@@ -3,7 +3,7 @@ use super::{Diagnostic, Severity, Weight};
 /// Exit codes that a set of diagnostics asks for (behaviour note 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// Exit code of `--config-test`: 0, 2, 5 or 6.
+    /// Exit code of `--config-test`: 0, 2, 4, 5 or 6.
     pub test: u8,
     /// Exit code with which the daemon refuses to start; `None` when it runs.
     pub daemon: Option<u8>,
@@ -24,6 +24,7 @@ impl Verdict {
 fn test_code(heaviest: Option<Weight>) -> u8 {
     match heaviest {
         None | Some(Weight::Silent) => 0,
+        Some(Weight::Lesser) => 4,
         Some(Weight::Counts) => 5,
         Some(Weight::Outranks) => 6,
         Some(Weight::Ends) => 2,

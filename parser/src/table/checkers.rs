@@ -12,7 +12,7 @@ pub(crate) static TCP_CHECK: Block = Block::new("/virtual_server/real_server/TCP
 pub(crate) static PING_CHECK: Block = Block::new("/virtual_server/real_server/PING_CHECK", &[CONNECTION, JUDGEMENT]);
 
 keywords! { UDP_CHECK_OWN {
-    k("payload", Word, "HEX", "random", "bytes to send", 3);
+    k("payload", Word, "HEX", "random", "bytes to send", 3).mild();
     k("require_reply", OptionalWords, "[HEX with x wildcards]", "off", "reply must arrive (and match)", 3);
     k("min_reply_length", integer(0, 65535), "0..65535", "0", "", 3);
     k("max_reply_length", integer(0, 65535), "0..65535", "255", "", 3);
@@ -32,7 +32,7 @@ pub(crate) static DNS_CHECK: Block =
     Block::new("/virtual_server/real_server/DNS_CHECK", &[CONNECTION, JUDGEMENT, DNS_CHECK_OWN]);
 
 keywords! { SMTP_CHECK_OWN {
-    k("helo_name", Word, "STR", "smtpchecker.keepalived.org", "", 2);
+    k("helo_name", Word, "STR", "smtpchecker.keepalived.org", "", 2).mild();
     k("host", Nested, "{ block }", "-", "legacy multi-host form: block with the connection keywords", 2);
 } }
 
@@ -45,8 +45,8 @@ pub(crate) static HOST: Block = Block::new("/virtual_server/real_server/SMTP_CHE
 
 keywords! { HTTP_OWN {
     k("nb_get_retry", integer(0, 4294967295), "N", "-", "deprecated, use retry; ONLY valid in HTTP_GET/SSL_GET but found in TCP_CHECK in half of all LVS configs", 1).deprecated("retry");
-    k("virtualhost", Word, "STR", "rs/vs", "Host header", 2);
-    k("http_protocol", Word, "1.0 / 1.1 / 1.0C", "1.0", "", 2);
+    k("virtualhost", Word, "STR", "rs/vs", "Host header", 2).mild();
+    k("http_protocol", Word, "1.0 / 1.1 / 1.0C", "1.0", "", 2).mild();
     k("enable_sni", Switch, "[BOOL]", "off", "SSL_GET only", 2);
     k("sni_name", Word, "STR", "-", "", 3).since_2_3();
     k("fast_recovery", Switch, "[BOOL]", "off", "", 3);
@@ -60,14 +60,14 @@ pub(crate) static HTTP_GET: Block =
 keywords! { URL_OWN {
     k("path", Word, "STR", "required", "", 1);
     k("digest", Word, "MD5 32 hex", "none", "body MD5", 1);
-    k("status_code", Words, "CODE / LO-HI ...", "200-299", "", 1);
-    k("virtualhost", Word, "STR", "checker/rs/vs", "", 2);
-    k("regex", Word, "STR", "none", "PCRE2 on body", 2);
+    k("status_code", Words, "CODE / LO-HI ...", "200-299", "", 1).quiet();
+    k("virtualhost", Word, "STR", "checker/rs/vs", "", 2).mild();
+    k("regex", Word, "STR", "none", "PCRE2 on body", 2).quiet();
     k("regex_no_match", Flag, "-", "off", "invert", 3);
     k("regex_options", OptionalWords, "OPT...", "none", "", 3);
-    k("regex_min_offset", integer(0, 4294967295), "N", "0", "", 3);
-    k("regex_max_offset", integer(0, 4294967295), "N", "none", "", 3);
-    k("regex_stack", Words, "START MAX", "-", "JIT stack", 3);
+    k("regex_min_offset", integer(0, 4294967295), "N", "0", "", 3).quiet();
+    k("regex_max_offset", integer(0, 4294967295), "N", "none", "", 3).quiet();
+    k("regex_stack", Words, "START MAX", "-", "JIT stack", 3).quiet();
     k("tls_compliant", Switch, "[BOOL]", "off", "", 3).since_2_3();
 } }
 
@@ -87,10 +87,10 @@ pub(crate) static GRPC_CHECK: Block =
     Block::new("/virtual_server/real_server/GRPC_CHECK", &[CONNECTION, JUDGEMENT, GRPC_CHECK_OWN]);
 
 keywords! { MISC_CHECK_OWN {
-    k("misc_path", Command, "SCRIPT (quoted when it has args)", "required", "", 2);
+    k("misc_path", Command, "SCRIPT (quoted when it has args)", "required", "", 2).quiet();
     k("misc_timeout", integer(0, 4294), "SECS", "= delay_loop", "", 2);
     k("misc_dynamic", Flag, "-", "off", "exit 2..255 sets weight exit-2", 2);
-    k("user", Words, "USER [GROUP]", "script_user", "", 2);
+    k("user", Words, "USER [GROUP]", "script_user", "", 2).mild();
 } }
 
 /// `/virtual_server/real_server/MISC_CHECK`.
@@ -99,14 +99,14 @@ pub(crate) static MISC_CHECK: Block =
 
 keywords! { FILE_CHECK_OWN {
     k("track_file", Word, "NAME", "required", "must be a track_file", 2);
-    k("weight", Words, "INT [reverse/noreverse]", "track_file weight", "", 2);
+    k("weight", Words, "INT [reverse/noreverse]", "track_file weight", "", 2).mild();
 } }
 
 /// `/virtual_server/real_server/FILE_CHECK`.
 pub(crate) static FILE_CHECK: Block = Block::new("/virtual_server/real_server/FILE_CHECK", &[FILE_CHECK_OWN]);
 
 keywords! { BFD_CHECK_OWN {
-    k("name", Word, "NAME", "required", "must be a bfd_instance", 2);
+    k("name", Word, "NAME", "required", "must be a bfd_instance", 2).mild();
     k("alpha", Switch, "[BOOL]", "rs/vs", "", 2);
 } }
 
@@ -125,8 +125,8 @@ keywords! { CONNECTION {
 
 keywords! { JUDGEMENT {
     k("retry", integer(0, 4294967295), "N>=0", "rs/vs, else 1", "extra tries after failure of an up server", 2);
-    k("delay_before_retry", seconds(0, 4294967295), "TIMER", "rs/vs, else 1", "", 2);
-    k("warmup", seconds(0, 4294967295), "TIMER", "rs/vs, else delay_loop", "", 2);
+    k("delay_before_retry", seconds(0, 18446744073709000000), "TIMER", "rs/vs, else 1", "", 2);
+    k("warmup", seconds(0, 18446744073709000000), "TIMER", "rs/vs, else delay_loop", "", 2);
     k("delay_loop", seconds(1, 18446744073709000000), "TIMER", "rs/vs (60)", "", 2);
     k("alpha", Switch, "[BOOL]", "rs/vs", "", 2);
     k("log_all_failures", Switch, "[BOOL]", "global", "", 3);

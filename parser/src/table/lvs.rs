@@ -8,8 +8,8 @@ use super::{Block, Keyword, k, keywords};
 keywords! { VIRTUAL_SERVER_OWN {
     k("ip_family", Word, "inet / inet6", "from addresses", "only needed for fwmark + all-tunnel", 2).accepted();
     k("retry", strict(1, 4294967295), "N>=1", "per checker", "default for RS", 2);
-    k("delay_before_retry", seconds(0, 4294967295), "TIMER", "per checker", "default for RS", 2);
-    k("warmup", seconds(0, 4294967295), "TIMER", "= delay_loop", "max random initial delay", 2);
+    k("delay_before_retry", seconds(0, 18446744073709000000), "TIMER", "per checker", "default for RS", 2);
+    k("warmup", seconds(0, 18446744073709000000), "TIMER", "= delay_loop", "max random initial delay", 2);
     k("connect_timeout", seconds(1, 4294967295), "TIMER", "5", "default for RS", 2);
     k("delay_loop", seconds(1, 18446744073709000000), "TIMER >0", "60", "check interval; 0 is invalid", 1);
     k("inhibit_on_failure", Flag, "-", "off", "weight 0 instead of removal", 2);
@@ -32,8 +32,8 @@ keywords! { VIRTUAL_SERVER_OWN {
     k("protocol", Word, "TCP / UDP / SCTP (any case)", "UDP (reported when absent)", "must be absent for fwmark (reported)", 1);
     k("ha_suspend", Flag, "-", "off", "suspend checks while VIP is not local", 2);
     k("smtp_alert", Switch, "[BOOL]", "global or off", "mail on quorum change", 2);
-    k("virtualhost", Word, "STR", "none", "default Host for HTTP_GET/SSL_GET", 2);
-    k("snmp_name", Word, "STR", "none", "", 3).never("there is no SNMP agent here; read the JSON dump or the metrics");
+    k("virtualhost", Word, "STR", "none", "default Host for HTTP_GET/SSL_GET", 2).mild();
+    k("snmp_name", Word, "STR", "none", "", 3).never("there is no SNMP agent here; read the JSON dump or the metrics").mild();
     k("alpha", Flag, "-", "off", "RS start down until checked", 2);
     k("omega", Flag, "-", "off", "run notifies at shutdown", 2);
     k("quorum_up", Script, "SCRIPT [USER [GROUP]]", "none", "", 2);
@@ -43,7 +43,7 @@ keywords! { VIRTUAL_SERVER_OWN {
     k("weight", integer(1, 2147483647), "N>=1", "1", "default RS weight", 2);
     k("sorry_server", Words, "IP [PORT]", "none", "used when quorum is lost", 1);
     k("sorry_server_inhibit", Flag, "-", "off", "must follow sorry_server", 2);
-    k("sorry_server_lvs_method", Words, "as lb_kind", "vs method", "must follow sorry_server", 2);
+    k("sorry_server_lvs_method", Words, "as lb_kind", "vs method", "must follow sorry_server", 2).mild();
     k("real_server", Nested, "IP [PORT] { block }", "required >=1", "no RS = virtual server removed (reported)", 1).named();
 } }
 
@@ -75,13 +75,13 @@ keywords! { REAL_SERVER_OWN {
     k("notify_down", Script, "SCRIPT [USER [GROUP]]", "none", "no extra arguments", 1);
     k("alpha", Switch, "[BOOL]", "vs", "", 2);
     k("retry", strict(1, 4294967295), "N>=1", "vs", "", 2);
-    k("delay_before_retry", seconds(0, 4294967295), "TIMER", "vs", "", 2);
-    k("warmup", seconds(0, 4294967295), "TIMER", "vs", "", 2);
+    k("delay_before_retry", seconds(0, 18446744073709000000), "TIMER", "vs", "", 2);
+    k("warmup", seconds(0, 18446744073709000000), "TIMER", "vs", "", 2);
     k("connect_timeout", seconds(1, 4294967295), "TIMER", "vs (5)", "", 2);
     k("delay_loop", seconds(1, 18446744073709000000), "TIMER", "vs (60)", "", 2);
     k("smtp_alert", Switch, "[BOOL]", "global, else ON", "mail on RS up/down (note: default on)", 2);
-    k("virtualhost", Word, "STR", "vs", "", 2);
-    k("snmp_name", Word, "STR", "none", "", 3).never("there is no SNMP agent here; read the JSON dump or the metrics");
+    k("virtualhost", Word, "STR", "vs", "", 2).mild();
+    k("snmp_name", Word, "STR", "none", "", 3).never("there is no SNMP agent here; read the JSON dump or the metrics").mild();
     k("MISC_CHECK", Nested, "{ block }", "-", "script checker", 2);
     k("SMTP_CHECK", Nested, "{ block }", "-", "SMTP HELO checker", 2);
     k("TCP_CHECK", Nested, "{ block }", "-", "TCP connect checker", 1);

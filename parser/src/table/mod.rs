@@ -37,6 +37,8 @@ pub struct Keyword {
     pub tier: u8,
     /// What replaces it, when it is deprecated; empty when nothing does.
     pub replacement: Option<&'static str>,
+    /// What it means that its argument is missing.
+    pub missing: Missing,
     /// A block whose keyword needs a word after it: without one the daemon does not start.
     pub named: bool,
     /// keepalived 2.2.7 does not know it.
@@ -45,6 +47,17 @@ pub struct Keyword {
     pub ours: bool,
     /// Whether the daemon does what it says.
     pub effect: Effect,
+}
+
+/// What keepalived makes of a keyword without its argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// It ends.
+    Ends,
+    /// It complains and goes on without the line.
+    Complains,
+    /// It goes on in silence.
+    Ignores,
 }
 
 /// Whether the daemon does what a keyword says.
@@ -83,6 +96,7 @@ const fn k(
         meaning,
         tier,
         replacement: None,
+        missing: Missing::Ends,
         named: false,
         newer_than_2_2_7: false,
         ours: false,
@@ -104,6 +118,25 @@ impl Keyword {
         if self.named { 1 } else { self.shape.required() }
     }
 
+    /// Words that are read; `None` when the block decides.
+    pub(crate) fn most(&self) -> Option<usize> {
+        // keepalived does not look at further words here.
+        let lenient = matches!(self.name, "group" | "notification_email" | "interfaces");
+        match self.shape {
+            Shape::Entries if lenient => None,
+            Shape::Entries => Some(usize::from(self.named)),
+            shape => shape.most(),
+        }
+    }
+
+    /// Statements that keepalived ignores when they have more words than it reads.
+    pub(crate) fn counts_words(&self) -> bool {
+        matches!(
+            self.name,
+            "reload_time_file" | "snmp_socket" | "umask" | "kernel_rx_buf_size" | "vrrp_rx_bufs_multiplier"
+        )
+    }
+
     const fn deprecated(mut self, replacement: &'static str) -> Self {
         self.replacement = Some(replacement);
         self
@@ -111,6 +144,16 @@ impl Keyword {
 
     const fn named(mut self) -> Self {
         self.named = true;
+        self
+    }
+
+    const fn mild(mut self) -> Self {
+        self.missing = Missing::Complains;
+        self
+    }
+
+    const fn quiet(mut self) -> Self {
+        self.missing = Missing::Ignores;
         self
     }
 

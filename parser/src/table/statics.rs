@@ -58,9 +58,9 @@ pub(crate) static INTERFACE_UP_DOWN_DELAYS: Block =
     Block::new("/interface_up_down_delays", &[INTERFACE_UP_DOWN_DELAYS_OWN]);
 
 keywords! { SSL_OWN {
-    k("password", Word, "STR", "-", "key password", 3);
-    k("ca", Word, "PATH", "-", "CA file", 3);
-    k("certificate", Word, "PATH", "-", "client certificate", 3);
+    k("password", Word, "STR", "-", "key password", 3).mild();
+    k("ca", Word, "PATH", "-", "CA file", 3).mild();
+    k("certificate", Word, "PATH", "-", "client certificate", 3).mild();
     k("key", Word, "PATH", "-", "client key", 3);
 } }
 
@@ -98,7 +98,7 @@ pub(crate) static BFD_INSTANCE: Block = Block::new("/bfd_instance", &[BFD_INSTAN
 keywords! { VRRP_TRACK_PROCESS_OWN {
     k("process", Words, "CMD [ARG...]", "required", "name matched against /proc/PID/comm (15 chars) or cmdline if args", 2);
     k("param_match", OptionalWords, "[initial/partial]", "exact", "argument matching", 2);
-    k("weight", Words, "-254..254 [reverse]", "0", "second weight line ignored", 2);
+    k("weight", Words, "-254..254 [reverse]", "0", "second weight line ignored", 2).mild();
     k("quorum", integer(1, 65535), "1..65535", "1", "min processes", 2);
     k("quorum_max", integer(0, 65535), "0..65535", "unlimited", "max processes", 2);
     k("delay", seconds(1, 3600000000), "DEC secs 0.000001..3600", "0", "sets both delays", 2);
@@ -111,8 +111,8 @@ keywords! { VRRP_TRACK_PROCESS_OWN {
 pub(crate) static VRRP_TRACK_PROCESS: Block = Block::new("/vrrp_track_process", &[VRRP_TRACK_PROCESS_OWN]);
 
 keywords! { TRACK_FILE_OWN {
-    k("file", Word, "PATH", "required", "file holding a number", 2);
-    k("weight", Words, "-254..254 [reverse]", "1", "multiplier; 0 = non-zero value is FAULT", 2);
+    k("file", Word, "PATH", "required", "file holding a number", 2).mild();
+    k("weight", Words, "-254..254 [reverse]", "1", "multiplier; 0 = non-zero value is FAULT", 2).mild();
     k("init_file", OptionalWords, "[VALUE] [overwrite]", "no", "create file at start", 2);
 } }
 
@@ -120,7 +120,7 @@ keywords! { TRACK_FILE_OWN {
 pub(crate) static TRACK_FILE: Block = Block::new("/track_file", &[TRACK_FILE_OWN]);
 
 keywords! { VRRP_SCRIPT_OWN {
-    k("script", Command, "SCRIPT (quote it when it has arguments)", "required", "only the first (quoted) word is used: unquoted arguments are silently dropped", 1);
+    k("script", Command, "SCRIPT (quote it when it has arguments)", "required", "only the first (quoted) word is used: unquoted arguments are silently dropped", 1).quiet();
     k("interval", seconds(0, 4294000000), "DEC secs (ms resolution)", "1", "0 becomes 1 with error", 1);
     k("timeout", seconds(0, 4294000000), "DEC secs", "= interval", "0 becomes 1 with error", 1);
     k("weight", Words, "-253..253 [reverse]", "0 (failure = FAULT)", "priority change; an out-of-range value is reported but still used", 1);

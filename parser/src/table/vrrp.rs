@@ -82,19 +82,19 @@ keywords! { VRRP_INSTANCE_OWN {
     k("lvs_sync_daemon_interface", Word, "IF", "-", "deprecated, use global lvs_sync_daemon", 1).deprecated("lvs_sync_daemon").accepted();
     k("garp_master_delay", integer(0, 4294), "SECS", "global (5)", "second GARP set delay", 1);
     k("garp_master_refresh", integer(0, 4294), "SECS", "global (0)", "periodic GARP", 2);
-    k("garp_master_repeat", integer(0, 4294967295), "N", "global (5)", "GARPs per set", 2);
-    k("garp_master_refresh_repeat", integer(0, 4294967295), "N", "global (1)", "GARPs per refresh", 2);
+    k("garp_master_repeat", integer(1, 4294967295).repair(1), "N", "global (5)", "GARPs per set", 2);
+    k("garp_master_refresh_repeat", integer(1, 4294967295).repair(1), "N", "global (1)", "GARPs per refresh", 2);
     k("garp_lower_prio_delay", integer(0, 4294), "SECS", "global", "second set after lower prio advert", 2);
     k("garp_lower_prio_repeat", integer(0, 4294967295), "N", "global", "GARPs after lower prio advert", 2);
     k("down_timer_adverts", integer(1, 100), "1..100", "3", "adverts missed", 3);
     k("timer_expired_backup", optional_integer(1, 254), "[1..254]", "off", "needs nopreempt", 3).since_2_3();
     k("thread_timer_expired", optional_integer(1, 254), "[1..254]", "-", "release-notes alias of timer_expired_backup, reported", 3).since_2_3().deprecated("timer_expired_backup");
-    k("garp_extra_if", Words, "[all] SECS", "global", "periodic GARP on extra interfaces", 3).accepted();
-    k("vmac_garp_intvl", Words, "[all] SECS", "-", "deprecated name of garp_extra_if", 3).deprecated("garp_extra_if").accepted();
+    k("garp_extra_if", Words, "[all] SECS", "global", "periodic GARP on extra interfaces", 3).accepted().mild();
+    k("vmac_garp_intvl", Words, "[all] SECS", "-", "deprecated name of garp_extra_if", 3).deprecated("garp_extra_if").accepted().mild();
     k("lower_prio_no_advert", Switch, "[BOOL]", "global", "", 3);
     k("higher_prio_send_advert", Switch, "[BOOL]", "global", "", 2);
     k("owner_ignore_adverts", Switch, "[BOOL]", "global", "", 3).since_2_3();
-    k("kernel_rx_buf_size", integer(0, 4294967295), "BYTES", "global policy", "rx buffer", 3).never("the sockets have room for 256 KB of adverts");
+    k("kernel_rx_buf_size", integer(0, 4294967295), "BYTES", "global policy", "rx buffer", 3).never("the sockets have room for 256 KB of adverts").mild();
     k("authentication", Nested, "{ block }", "none", "VRRPv2 auth; ignored with error for v3 and strict", 1);
     k("auth_hmac", Nested, "{ block }", "none", "keepalived HMAC extension", 3).since_2_3();
 } }
