@@ -189,6 +189,7 @@ mod tests {
             diagnostics: parsed.diagnostics,
             sources: parsed.sources,
             not_acted_on: parsed.not_acted_on,
+            interfaces: Vec::new(),
         };
         director(&loaded).unwrap()
     }
