@@ -47,12 +47,19 @@ impl Control {
         }
         self.attach(&model::union(&self.claims, &claims))?;
         self.claim.update(&claims)?;
-        if let Some(queue) = self.diversion.update(&claims.diverted())? {
-            self.worker.send(Order::Queue(Box::new(queue)));
-        }
+        self.divert(&claims);
         self.claims = claims;
         self.send_territory();
         self.attach(&self.claims)
+    }
+
+    /// Where the kernel cannot divert packets, whatever needs no mark is served all the same.
+    fn divert(&mut self, claims: &Claims) {
+        match self.diversion.update(&claims.diverted()) {
+            Ok(Some(queue)) => self.worker.send(Order::Queue(Box::new(queue))),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "some services get no packets; all others are served"),
+        }
     }
 
     /// Tells the worker what the claim covers.
