@@ -26,9 +26,7 @@ const MEANT: &[(&str, &str)] = &[
     ("one_one.conf", "faults in a definition are shown where it was written"),
     ("173.conf", "no-break spaces are reported by name and read as blanks"),
     ("1370.conf", "inhibit_on_failure of a sorry server that is a real server, too"),
-    ("754b.conf", "routes and rules are kept as they stand"),
-    ("routes_rules.conf", "routes and rules are kept as they stand"),
-    ("no_dflt_if.conf", "static addresses are kept as they stand"),
+    ("no_dflt_if.conf", "whether the default interface exists is the machine's to say"),
     ("119.conf", "the script was removed on the machine of the recording"),
     ("510-instances.conf", "the recording ends in the middle"),
 ];

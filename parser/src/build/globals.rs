@@ -9,6 +9,9 @@ use crate::table;
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// `router_id` of the sample configurations that are copied most.
+const SAMPLE_ROUTER_IDS: [&str; 3] = ["LVS_DEVEL", "LVS_MASTER", "haproxy_DEVEL"];
+
 /// What only shows its value when all `global_defs` were read.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct GlobalDrafts {
@@ -46,7 +49,7 @@ impl<'t> Builder<'t> {
 
     fn identity_keyword(&mut self, item: &Item<'t>) -> bool {
         match item.name() {
-            "router_id" => self.config.globals.router_id = item.text_value(),
+            "router_id" => self.router_id(item),
             "script_user" => self.config.globals.script_user = user_of(item),
             "enable_script_security" => self.config.globals.enable_script_security = true,
             "dynamic_interfaces" => self.dynamic_interfaces(item),
@@ -208,6 +211,15 @@ impl<'t> Builder<'t> {
             _ => return false,
         }
         true
+    }
+
+    /// Names that came with a sample and stayed tell two routers' mails apart no longer.
+    fn router_id(&mut self, item: &Item<'t>) {
+        self.config.globals.router_id = item.text_value();
+        let Some(name) = item.word().filter(|name| SAMPLE_ROUTER_IDS.contains(name)) else { return };
+        let text = format!("`{name}` is the `router_id` of a sample configuration");
+        let found = Diagnostic::trap("sample-router-id", text).at(item.argument_span());
+        self.report(found.help("give each router a name of its own, or leave the line out: the host name is used"));
     }
 
     fn dynamic_interfaces(&mut self, item: &Item<'t>) {
