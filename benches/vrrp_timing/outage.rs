@@ -72,7 +72,7 @@ pub fn measure(rounds: usize) {
 
 fn summary(mut outages: Vec<f64>) -> String {
     outages.sort_by(f64::total_cmp);
-    format!("{:.1} ({:.1})", outages[outages.len() / 2], outages[outages.len() - 1])
+    format!("{:.1} ({:.1})", outages[(outages.len() - 1) / 2], outages[outages.len() - 1])
 }
 
 /// The outage of one round in milliseconds.

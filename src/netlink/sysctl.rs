@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-/// One setting of one interface.
+/// One setting of one interface, or of the whole family.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sysctl {
-    /// Name of the interface.
+    /// Name of the interface; empty for a setting of the whole family.
     pub interface: String,
     /// `ipv4` or `ipv6`.
     pub family: &'static str,
@@ -19,7 +19,10 @@ pub struct Sysctl {
 
 impl Sysctl {
     fn path(&self) -> PathBuf {
-        ["/proc/sys/net", self.family, "conf", &self.interface, self.name].iter().collect()
+        match self.interface.as_str() {
+            "" => ["/proc/sys/net", self.family, self.name].iter().collect(),
+            interface => ["/proc/sys/net", self.family, "conf", interface, self.name].iter().collect(),
+        }
     }
 }
 

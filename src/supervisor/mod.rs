@@ -45,7 +45,8 @@ use virtual_routers::VirtualRouters;
 const VRRP_PATIENCE: Duration = Duration::from_secs(3);
 const BFD_PATIENCE: Duration = Duration::from_secs(1);
 const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
-const NOTIFY_PATIENCE: Duration = Duration::from_secs(2);
+/// Scripts and mails get this part of `child_wait_time`; the rest of the stop takes the others.
+const NOTIFY_SHARE: u32 = 2;
 /// Tasks that are still blocked in the system when everything else is done.
 const RUNTIME_PATIENCE: Duration = Duration::from_millis(100);
 /// Pause after a fault of the supervisor itself, so that one that repeats does not burn the processor.
@@ -432,7 +433,7 @@ impl<'a> Supervisor<'a> {
         while let Ok(event) = self.inbox.health.try_recv() {
             self.health_event(event);
         }
-        self.notifier.finish(NOTIFY_PATIENCE).await;
+        self.notifier.finish(self.config.globals.child_wait_time / NOTIFY_SHARE).await;
         life_scripts::stop(&self.config.globals).await;
     }
 }

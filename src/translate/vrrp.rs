@@ -41,6 +41,7 @@ pub fn setup(config: &Config, scripts: &BTreeSet<String>) -> VrrpSetup {
         dynamic_interfaces: globals.dynamic_interfaces,
         log_unknown_vrids: globals.log_unknown_vrids,
         promote_secondaries: promoting(config),
+        disable_local_igmp: globals.disable_local_igmp,
         interface_delays: config.interface_delays.iter().map(delay).collect(),
         firewall: firewall(&globals.nftables),
         statics: Arc::new(statics(config)),

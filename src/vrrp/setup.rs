@@ -26,6 +26,8 @@ pub struct VrrpSetup {
     pub promote_secondaries: Vec<String>,
     /// `use_vmac`: interfaces with the virtual routers' own MAC addresses.
     pub vmacs: Vec<VmacSpec>,
+    /// `disable_local_igmp`: no reports of membership in link-local groups.
+    pub disable_local_igmp: bool,
     /// `interface_up_down_delays`, by interface.
     pub interface_delays: BTreeMap<String, Delay>,
     /// `nftables` and its companions, for `no_accept`.
@@ -124,7 +126,13 @@ impl VrrpSetup {
                 value,
             })
         });
-        promoting.chain(answering).collect()
+        let silent = self.disable_local_igmp.then(|| Sysctl {
+            interface: String::new(),
+            family: "ipv4",
+            name: "igmp_link_local_mcast_reports",
+            value: "0",
+        });
+        promoting.chain(answering).chain(silent).collect()
     }
 
     /// The interface that a VMAC stands on.

@@ -290,11 +290,13 @@ fn secondaries_are_promoted_while_the_daemon_runs() {
     let before = setting();
     host.sysctl("net.ipv4.conf.eth0.promote_secondaries", "0").unwrap();
     let body = " promote_secondaries\n virtual_ipaddress {\n  10.7.0.100/24\n }";
-    let mut daemon = Daemon::start(&lab, &host, &quick("VI_1", 51, body));
+    let globals = "global_defs {\n disable_local_igmp\n}\n".to_owned();
+    let mut daemon = Daemon::start(&lab, &host, &(globals + &quick("VI_1", 51, body)));
+    let igmp = || host.run_checked("cat", "/proc/sys/net/ipv4/igmp_link_local_mcast_reports").unwrap();
     await_address(&host, "10.7.0.100", ELECTION);
-    assert_eq!(setting().trim(), "1", "before all: {before}");
+    assert_eq!((setting().trim(), igmp().trim()), ("1", "0"), "before all: {before}");
     assert_eq!(daemon.stop(), 0);
-    assert_eq!(setting().trim(), "0");
+    assert_eq!((setting().trim(), igmp().trim()), ("0", "1"));
 }
 
 /// keepalived 2.2.7 leaves the far end and the lifetime of IPv4 addresses out.

@@ -32,7 +32,7 @@ keywords! { GLOBAL_DEFS_OWN {
     k("dynamic_interfaces", OptionalWord, "[allow_if_changes]", "off", "interfaces may be absent at start / come and go", 2);
     k("no_email_faults", Flag, "-", "off", "no mail for FAULT", 3);
     k("default_interface", Word, "IF", "eth0", "interface for static addresses without dev", 2).mild();
-    k("disable_local_igmp", Flag, "-", "off", "write 0 to igmp_link_local_mcast_reports", 3).accepted();
+    k("disable_local_igmp", Flag, "-", "off", "write 0 to igmp_link_local_mcast_reports", 3);
     k("v3_checksum_as_v2", Flag, "-", "off", "VRRPv3/IPv4 checksum without pseudo header (; no argument is read here)", 3).since_2_3();
     k("lvs_timeouts", OptionalWords, "[tcp S] [tcpfin S] [udp S]", "kernel", "IPVS connection timeouts, 0..2678400", 2);
     k("lvs_flush", Flag, "-", "off", "flush IPVS table at start", 2).accepted();
