@@ -114,7 +114,7 @@ impl Address for Ipv4Addr {
         ipv4::parse_quoted(packet)
     }
 
-    #[inline]
+    #[inline(always)]
     fn header_intact(packet: &[u8], l4: usize) -> bool {
         ipv4::header_intact(packet, l4)
     }
@@ -134,7 +134,7 @@ impl Address for Ipv4Addr {
         ipv4::decrement_ttl(packet);
     }
 
-    #[inline]
+    #[inline(always)]
     fn hop(packet: &mut [u8], end: End, address: Self, change: u16) {
         match end {
             End::Source => ipv4::hop(packet, ipv4::SOURCE, address, change),

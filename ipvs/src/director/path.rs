@@ -45,6 +45,7 @@ pub(super) struct Target<A> {
 }
 
 impl<A: Address> Packet<'_, '_, A> {
+    #[inline(always)]
     fn intact(&self) -> Result<(), Decision> {
         match A::header_intact(self.frame.packet, self.header.l4) {
             true => Ok(()),
@@ -53,7 +54,7 @@ impl<A: Address> Packet<'_, '_, A> {
     }
 
     /// Whether it is a client's first: only then may an old connection give way to a new one.
-    #[inline]
+    #[inline(always)]
     fn is_opening(&self) -> bool {
         match self.segment.protocol {
             Protocol::Tcp => self.segment.flags.has(TcpFlags::SYN),
@@ -114,7 +115,7 @@ impl<'a, A: Address> Path<'a, A> {
         decision.unwrap_or_else(|decision| decision)
     }
 
-    #[inline]
+    #[inline(always)]
     fn whole(&mut self, frame: &mut Frame<'_>, header: Header<A>, ingress: Ingress) -> Result<Decision, Decision> {
         match Protocol::from_number(header.protocol) {
             Some(protocol) => self.transport(frame, header, protocol, ingress),

@@ -56,7 +56,7 @@ fn fragment(fixed: &[u8; HEADER]) -> Fragment {
     }
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn header_intact(packet: &[u8], l4: usize) -> bool {
     let sum = match packet.first_chunk::<HEADER>() {
         Some(fixed) if l4 == HEADER => fixed_sum(fixed),
@@ -66,7 +66,7 @@ pub(crate) fn header_intact(packet: &[u8], l4: usize) -> bool {
 }
 
 /// The sum of a header without options. The order of bytes in a word does not matter to it, but for its own.
-#[inline]
+#[inline(always)]
 fn fixed_sum(fixed: &[u8; HEADER]) -> u16 {
     let long = |at: usize| u64::from(u32::from_ne_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]));
     let total = long(0) + long(4) + long(8) + long(12) + long(16);
@@ -95,7 +95,7 @@ pub(crate) fn set_length(packet: &mut [u8], length: usize) {
 const HOP: u32 = 0xffff - 0x100;
 
 /// Another address and a TTL less by one.
-#[inline]
+#[inline(always)]
 pub(crate) fn hop(packet: &mut [u8], at: usize, address: Ipv4Addr, change: u16) {
     let Some(fixed) = packet.first_chunk_mut::<HEADER>() else { return };
     fixed[TTL] = fixed[TTL].wrapping_sub(1);

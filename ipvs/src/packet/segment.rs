@@ -55,28 +55,29 @@ impl Segment {
     }
 
     /// Reads the transport header at the start of `l4`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn parse(protocol: Protocol, l4: &[u8]) -> Result<Segment, PassReason> {
-        let shortest = match protocol {
-            Protocol::Tcp => 20,
-            Protocol::Udp => 8,
-            // With the first chunk's header.
-            Protocol::Sctp => 16,
-        };
-        let ports: &[u8; 4] = l4.first_chunk().ok_or(PassReason::Malformed)?;
-        if l4.len() < shortest {
-            return Err(PassReason::Malformed);
-        }
-        let flags = match protocol {
-            Protocol::Tcp => TcpFlags(*l4.get(13).ok_or(PassReason::Malformed)?),
-            Protocol::Udp => TcpFlags::default(),
-            Protocol::Sctp => TcpFlags(*l4.get(SCTP_CHUNK).ok_or(PassReason::Malformed)?),
+        let short = PassReason::Malformed;
+        let (ports, flags): (&[u8; 4], u8) = match protocol {
+            Protocol::Tcp => {
+                let fixed: &[u8; 20] = l4.first_chunk().ok_or(short)?;
+                (fixed.first_chunk().ok_or(short)?, fixed[13])
+            }
+            Protocol::Udp => {
+                let fixed: &[u8; 8] = l4.first_chunk().ok_or(short)?;
+                (fixed.first_chunk().ok_or(short)?, 0)
+            }
+            Protocol::Sctp => {
+                // With the first chunk's header.
+                let fixed: &[u8; 16] = l4.first_chunk().ok_or(short)?;
+                (fixed.first_chunk().ok_or(short)?, fixed[SCTP_CHUNK])
+            }
         };
         Ok(Segment {
             protocol,
             source_port: word([ports[0], ports[1]]),
             destination_port: word([ports[2], ports[3]]),
-            flags,
+            flags: TcpFlags(flags),
         })
     }
 }
