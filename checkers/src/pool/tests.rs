@@ -395,6 +395,39 @@ proptest! {
         prop_assert_eq!(table, Table::default());
     }
 
+    /// The weight in the table is the configured one, moved by what each checker asks for and by each fact, within 0 and what
+    /// 31 bits hold; whoever is down has no say.
+    #[test]
+    fn weights_add_up(
+        configured in 0..100i32,
+        steps in prop::collection::vec((1..4u64, any::<bool>(), prop::option::of(0..300i32), -1000..1000i32), 0..40),
+    ) {
+        let mut pool = Pool::new(config(1, 0, vec![server(1, configured, &[1, 2, 3])]));
+        let mut table = Table::default();
+        drain(&mut pool).iter().for_each(|effect| table.apply(effect));
+        // What checker 1 asks for; what checkers 2 and 3 know.
+        let (mut asked, mut facts) = (None, [Fact { up: true, shift: 0 }; 2]);
+        for (id, up, wish, shift) in steps {
+            match id {
+                1 => {
+                    asked = wish;
+                    pool.handle(&CheckEvent::Weight { id: CheckerId(1), weight: wish });
+                }
+                _ => {
+                    let fact = Fact { up, shift };
+                    facts[usize::try_from(id - 2).unwrap()] = fact;
+                    prop_assert!(pool.learn(CheckerId(id), fact, false, None));
+                }
+            }
+            drain(&mut pool).iter().for_each(|effect| table.apply(effect));
+            let alive = facts.iter().all(|fact| fact.up);
+            let shifts: i32 = facts.iter().filter(|fact| fact.up).map(|fact| fact.shift).sum();
+            let wanted = u32::try_from((asked.unwrap_or(configured) + shifts).max(0)).unwrap();
+            let expected: BTreeMap<_, _> = alive.then_some((ServerId(1), wanted)).into_iter().collect();
+            prop_assert_eq!(&table.servers, &expected);
+        }
+    }
+
     /// The sum must cross the whole band of the hysteresis to change the quorum back.
     #[test]
     fn quorum_does_not_flap_within_its_hysteresis(
