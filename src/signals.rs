@@ -14,6 +14,8 @@ pub enum Request {
     DumpData,
     /// SIGUSR2: write the counters to a file.
     DumpStats,
+    /// SIGRTMAX-1: write the counters to a file, and count from zero again.
+    ClearStats,
     /// SIGRTMIN+2: write the state as JSON.
     DumpJson,
 }
@@ -26,9 +28,14 @@ pub fn number_of(name: &str) -> Option<i32> {
         "RELOAD" => libc::SIGHUP,
         "DATA" => libc::SIGUSR1,
         "STATS" => libc::SIGUSR2,
+        "STATS_CLEAR" => clear_signal(),
         "JSON" => json_signal(),
         _ => return None,
     })
+}
+
+fn clear_signal() -> i32 {
+    libc::SIGRTMAX() - 1
 }
 
 fn json_signal() -> i32 {
@@ -43,6 +50,7 @@ pub struct Signals {
     int: Signal,
     usr1: Signal,
     usr2: Signal,
+    clear: Signal,
     json: Signal,
     ignore_int: bool,
 }
@@ -59,6 +67,7 @@ impl Signals {
             int: signal(SignalKind::interrupt())?,
             usr1: signal(SignalKind::user_defined1())?,
             usr2: signal(SignalKind::user_defined2())?,
+            clear: signal(SignalKind::from_raw(clear_signal()))?,
             json: signal(SignalKind::from_raw(json_signal()))?,
             ignore_int,
         })
@@ -74,6 +83,7 @@ impl Signals {
                 _ = self.hup.recv() => return Request::Reload,
                 _ = self.usr1.recv() => return Request::DumpData,
                 _ = self.usr2.recv() => return Request::DumpStats,
+                _ = self.clear.recv() => return Request::ClearStats,
                 _ = self.json.recv() => return Request::DumpJson,
             }
         }

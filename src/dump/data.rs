@@ -6,7 +6,7 @@ use crate::health::ServiceReport;
 use crate::logging::clock::dump_time;
 use standfast_parser::model::{Auth, Config, Garp, Globals, Notify, Script, VirtualAddress, VrrpInstance};
 use standfast_vrrp::priority::Ballot;
-use standfast_vrrp::{Family, RouterView, State};
+use standfast_vrrp::{Family, RouterView, State, TrackerName, TrackerStatus};
 use std::fmt::{Display, Write as _};
 use std::time::{Duration, SystemTime};
 
@@ -65,6 +65,7 @@ pub fn vrrp_data(sources: &Sources<'_>) -> String {
         instance(&mut page, sources, router);
     }
     groups(&mut page, sources);
+    watched_scripts(&mut page, sources);
     interfaces(&mut page, sources);
     page.text
 }
@@ -121,6 +122,12 @@ fn announcements(page: &mut Page, indent: usize, garp: &Garp, refresh: &str) {
 fn instance(page: &mut Page, sources: &Sources<'_>, router: &RouterView) {
     page.row(1, "VRRP Instance", &*router.name);
     page.row(3, "VRRP Version", router.version.number());
+    if let Some(group) = &router.group {
+        page.row(3, "Sync group", group);
+    }
+    if router.family == Family::V6 {
+        page.line(3, "Using Native IPv6");
+    }
     state(page, sources, router);
     let config = sources.config.instances.iter().find(|instance| *instance.name == *router.name);
     if let Some(config) = config {
@@ -143,6 +150,8 @@ fn state(page: &mut Page, sources: &Sources<'_>, router: &RouterView) {
         page.row(3, "Master priority", priority);
     }
     page.row(3, "Wantstate", if router.wants_master { State::Master } else { router.state });
+    page.row(3, "Number of interface and track script faults", count(router, Ballot::Fault));
+    page.row(3, "Number of track scripts init", count(router, Ballot::Pending));
     if let Some(last) = router.last_transition() {
         let time = sources.time_of(last.at);
         page.row(3, "Last transition", format!("{} ({})", seconds(time), dump_time(time)));
@@ -165,7 +174,11 @@ fn settings(page: &mut Page, sources: &Sources<'_>, router: &RouterView, config:
         let globals = &sources.config.globals;
         let group: &dyn Display =
             if router.family == Family::V4 { &globals.vrrp_mcast_group4 } else { &globals.vrrp_mcast_group6 };
-        page.line(3, format_args!("Multicast address {group}"));
+        let group = config.multicast_group.map_or_else(|| group.to_string(), |group| group.to_string());
+        match kernel_index(sources, router).filter(|_| router.family == Family::V6) {
+            Some(index) => page.line(3, format_args!("Multicast address {group}, ifindex {index}")),
+            None => page.line(3, format_args!("Multicast address {group}")),
+        }
     }
     announcements(page, 3, &config.garp, "Gratuitous ARP refresh");
     page.row(3, "Down timer adverts", config.down_timer_adverts);
@@ -181,12 +194,16 @@ fn settings(page: &mut Page, sources: &Sources<'_>, router: &RouterView, config:
     if !config.preempt_delay.is_zero() {
         page.row(3, "Preempt delay", format!("{} secs", decimal(config.preempt_delay)));
     }
-    page.row(3, "Authentication type", authentication(&config.auth));
+    page.row(3, "Promote_secondaries", enabled(config.promote_secondaries));
+    if config.version == 2 {
+        page.row(3, "Authentication type", authentication(&config.auth));
+    }
     let set = router.state == State::Master;
     let interface = sources.views.interface_name(router.link);
-    addresses(page, "Virtual IP", &config.addresses, interface, set);
-    addresses(page, "Virtual IP Excluded", &config.excluded_addresses, interface, set);
+    addresses(page, &format!("Virtual IP ({}):", config.addresses.len()), &config.addresses, interface, set);
+    addresses(page, "Virtual IP Excluded :", &config.excluded_addresses, interface, set);
     peers(page, config);
+    tracked_scripts(page, sources, config);
     page.row(3, "Using smtp notification", yes_no(config.smtp_alert));
     scripts(page, &config.notify);
 }
@@ -204,9 +221,35 @@ fn addresses(page: &mut Page, name: &str, list: &[VirtualAddress], interface: &s
     if list.is_empty() {
         return;
     }
-    page.line(3, format_args!("{name} ({}):", list.len()));
+    page.line(3, name);
     for address in list {
         page.line(5, address_line(address, interface, set));
+    }
+}
+
+/// How many votes amount to this.
+fn count(router: &RouterView, ballot: Ballot) -> usize {
+    router.votes.iter().filter(|vote| vote.ballot() == ballot).count()
+}
+
+fn kernel_index(sources: &Sources<'_>, router: &RouterView) -> Option<u32> {
+    let found = sources.views.links.iter().find(|(link, ..)| *link == router.link);
+    found.and_then(|(.., interface)| interface.as_ref()).map(|interface| interface.index)
+}
+
+fn tracked_scripts(page: &mut Page, sources: &Sources<'_>, config: &VrrpInstance) {
+    if config.track_scripts.is_empty() {
+        return;
+    }
+    page.line(3, "Tracked scripts :");
+    for tracked in &config.track_scripts {
+        let own = sources.config.scripts.iter().find(|script| script.name == tracked.name);
+        let (weight, reverse) = match (tracked.weight, own) {
+            (Some(weight), _) => (weight, tracked.reverse),
+            (None, own) => own.map_or((0, false), |script| (script.weight, script.reverse)),
+        };
+        let tail = if reverse { " reverse" } else { "" };
+        page.line(5, format_args!("{} weight {weight}{tail}", tracked.name));
     }
 }
 
@@ -246,11 +289,52 @@ fn groups(page: &mut Page, sources: &Sources<'_>) {
     page.heading("VRRP Sync groups");
     for group in &sources.views.groups {
         page.row(1, "VRRP Sync Group", format!("{}, {}", group.name, group.state));
-        for member in &group.members {
-            if let Some(router) = sources.views.routers.iter().find(|router| router.id == *member) {
-                page.line(5, &router.name);
+        let members = || sources.views.routers.iter().filter(|router| group.members.contains(&router.id));
+        let fault = members().filter(|router| router.state == State::Fault).count();
+        let init = members().filter(|router| router.state == State::Init).count();
+        page.line(3, format_args!("Num member fault {fault}, num member init {init}"));
+        page.line(3, "VRRP member instances :");
+        members().for_each(|router| page.line(5, &router.name));
+        if let Some(config) = sources.config.sync_groups.iter().find(|config| *config.name == *group.name) {
+            if config.global_tracking {
+                page.line(3, "sync group tracking weight set");
             }
+            page.row(3, "Using smtp notification", yes_no(config.smtp_alert));
         }
+    }
+}
+
+fn watched_scripts(page: &mut Page, sources: &Sources<'_>) {
+    if sources.config.scripts.is_empty() {
+        return;
+    }
+    page.heading("VRRP Scripts");
+    for script in &sources.config.scripts {
+        page.row(1, "VRRP Script", &script.name);
+        page.row(3, "Command", quoted(&script.script));
+        page.row(3, "Interval", format!("{} sec", script.interval.as_secs_f64()));
+        page.row(3, "Timeout", format!("{} sec", script.timeout.as_secs_f64()));
+        page.row(3, "Weight", script.weight);
+        page.row(3, "Rise", script.rise);
+        page.row(3, "Fall", script.fall);
+        page.row(3, "Status", status(sources, &script.name));
+        page.line(3, "Tracking instances :");
+        let named = TrackerName::Script(script.name.clone());
+        for router in &sources.views.routers {
+            let votes = router.votes.iter().filter(|vote| vote.tracker == named);
+            votes.for_each(|vote| page.line(5, format_args!("{}, weight {}", router.name, vote.weight)));
+        }
+    }
+}
+
+/// As the instances that watch a script know it.
+fn status(sources: &Sources<'_>, script: &str) -> &'static str {
+    let named = TrackerName::Script(script.to_owned());
+    let mut votes = sources.views.routers.iter().flat_map(|router| &router.votes);
+    match votes.find(|vote| vote.tracker == named).map(|vote| vote.status) {
+        Some(TrackerStatus::Up) => "GOOD",
+        Some(TrackerStatus::Down) => "BAD",
+        _ => "INIT",
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Sources;
 use super::text::{address_line, quoted};
 use serde_json::{Map, Value, json};
-use standfast_parser::model::{Script, VrrpInstance};
+use standfast_parser::model::{Auth, Script, VrrpInstance};
 use standfast_vrrp::{RouterView, State, Statistics};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -99,8 +99,28 @@ fn settings(data: &mut Map<String, Value>, sources: &Sources<'_>, router: &Route
     if !config.excluded_addresses.is_empty() {
         data.insert("evips".to_owned(), json!(addresses(&config.excluded_addresses)));
     }
+    let commands: Vec<String> =
+        config.track_scripts.iter().filter_map(|tracked| command(sources, &tracked.name)).collect();
+    if !commands.is_empty() {
+        data.insert("track_script".to_owned(), json!(commands));
+    }
+    data.insert("auth_type".to_owned(), json!(auth_type(config)));
     for (name, script) in scripts(config) {
         data.insert(name.to_owned(), Value::String(quoted(script)));
+    }
+}
+
+fn command(sources: &Sources<'_>, script: &str) -> Option<String> {
+    let found = sources.config.scripts.iter().find(|known| known.name == script)?;
+    Some(quoted(&found.script))
+}
+
+/// The number in the advert; the password is nobody's business.
+fn auth_type(config: &VrrpInstance) -> u8 {
+    match config.auth {
+        Auth::None => 0,
+        Auth::Pass(_) => 1,
+        Auth::Ah(_) => 2,
     }
 }
 

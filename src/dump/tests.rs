@@ -52,6 +52,8 @@ fn the_data_file_has_keepalived_s_lines() {
         "   Priority = 150",
         "   Advert interval = 1 sec",
         "   Authentication type = SIMPLE_PASSWORD",
+        "   Promote_secondaries = disabled",
+        "   Number of interface and track script faults = 0",
         "   Virtual IP (1):",
         "     10.9.9.9/24 dev eth0 scope global label eth0:1",
         "   Generic state transition script = '/run/n.sh' 'A'",
@@ -73,6 +75,7 @@ fn the_json_file_is_an_array_of_data_and_stats() {
     let data = &value[0]["data"];
     assert_eq!((data["iname"].as_str(), data["vrid"].as_u64()), (Some("VI_1"), Some(51)));
     assert_eq!(data["adver_int"], serde_json::json!(1));
+    assert_eq!(data["auth_type"], serde_json::json!(1));
     assert_eq!(data["vips"][0], "10.9.9.9/24 dev eth0 scope global label eth0:1");
     assert_eq!(value[0]["stats"]["become_master"], 0);
 }

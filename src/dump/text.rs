@@ -54,6 +54,9 @@ pub(super) fn address_line(address: &VirtualAddress, interface: &str, set: bool)
     if let Some(label) = &address.label {
         let _ = write!(line, " label {label}");
     }
+    if address.address.is_ipv6() {
+        line.push_str(" preferred_lft forever");
+    }
     if set {
         line.push_str(" set");
     }

@@ -236,6 +236,10 @@ impl<'a> Supervisor<'a> {
             Request::Reload => self.reload().await,
             Request::DumpData => self.dump_data().await,
             Request::DumpStats => self.dump_stats().await,
+            Request::ClearStats => {
+                self.dump_stats().await;
+                self.routers.iter().for_each(VirtualRouters::clear_statistics);
+            }
             Request::DumpJson => self.dump_json().await,
         }
         Next::Live

@@ -77,6 +77,10 @@ impl VirtualRouters {
         self.scripts.revive() | self.files.revive() | self.processes.revive()
     }
 
+    pub(super) fn clear_statistics(&self) {
+        self.thread.clear_statistics();
+    }
+
     pub(super) async fn views(&self) -> Views {
         self.thread.views().await
     }

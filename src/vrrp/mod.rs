@@ -99,6 +99,11 @@ impl Handle {
         self.give(Command::Reconfigure(Box::new(setup)));
     }
 
+    /// Counts from zero again.
+    pub fn clear_statistics(&self) {
+        self.give(Command::ClearStatistics);
+    }
+
     /// The state of everything; empty when the thread has ended.
     pub async fn views(&self) -> Views {
         let (reply, answer) = oneshot::channel();

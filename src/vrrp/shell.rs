@@ -183,6 +183,10 @@ impl<'a> Shell<'a> {
         self.world.netlink.set_vmacs(self.world.setup.vmacs.clone());
     }
 
+    pub(super) fn clear_statistics(&mut self) {
+        self.node.clear_statistics();
+    }
+
     pub(super) fn views(&self) -> Views {
         let link = |(link, slot): (Link, &Slot)| (link, slot.name.clone(), slot.interface.clone());
         let links = self.slots.iter().map(link).collect();

@@ -23,6 +23,7 @@ pub(super) enum Command {
     Netlink(Event),
     SetTracker(TrackerName, TrackerStatus),
     Reconfigure(Box<VrrpSetup>),
+    ClearStatistics,
     Views(oneshot::Sender<Views>),
     Stop,
     #[cfg(test)]
@@ -101,6 +102,7 @@ fn obey(shell: &mut Shell<'_>, poller: &Poller, commands: &Receiver<Command>, be
             Ok(Command::Netlink(event)) => shell.take_report(event, poller),
             Ok(Command::SetTracker(tracker, status)) => shell.set_tracker(tracker, status),
             Ok(Command::Reconfigure(setup)) => shell.reconfigure(*setup, poller),
+            Ok(Command::ClearStatistics) => shell.clear_statistics(),
             Ok(Command::Views(reply)) => drop(reply.send(shell.views())),
             Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,
             Err(TryRecvError::Empty) => return false,

@@ -200,6 +200,11 @@ impl Node {
         }
     }
 
+    /// All counters of all routers begin at zero again.
+    pub fn clear_statistics(&mut self) {
+        self.routers.values_mut().for_each(Router::clear_statistics);
+    }
+
     /// Every router in configuration order.
     #[must_use]
     pub fn views(&self) -> Vec<RouterView> {

@@ -375,6 +375,10 @@ impl Router {
         turn.effects.push_back(Effect::Report(Report { subject: Arc::clone(&self.name), kind }));
     }
 
+    pub(crate) fn clear_statistics(&mut self) {
+        self.statistics = Statistics::default();
+    }
+
     pub(crate) fn view(&self, group: Option<Arc<str>>) -> RouterView {
         RouterView {
             id: self.id,

@@ -474,6 +474,15 @@ fn five_hundred_routers_share_one_clock() {
 }
 
 #[test]
+fn counters_begin_at_zero_again() {
+    let mut lab = master(vi("VI_1", 51, 150));
+    assert_eq!(lab.view().statistics.became_master, 1);
+    lab.node.clear_statistics();
+    assert_eq!(lab.view().statistics, Statistics::default());
+    assert_eq!(lab.state(), State::Master);
+}
+
+#[test]
 fn an_owner_may_listen_to_nobody() {
     let mut config = vi("VI_1", 51, 255);
     config.starts_as_master = true;
