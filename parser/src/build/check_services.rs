@@ -3,10 +3,11 @@
 use super::Builder;
 use super::checker::CheckerDefaults;
 use super::forwarding::Forwarding;
+use super::named::Kind;
 use super::real_server::RealServerDraft;
 use super::virtual_server::{DEFAULT_PERSISTENCE, VirtualServerDraft};
 use crate::diagnostic::Diagnostic;
-use crate::model::{ForwardingMethod, Protocol, RealServer, Tunnel, VirtualServer, VirtualTarget};
+use crate::model::{CheckerKind, ForwardingMethod, Protocol, RealServer, Tunnel, VirtualServer, VirtualTarget};
 use crate::span::Span;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -274,7 +275,30 @@ impl Builder<'_> {
             }
         }
         found.into_iter().for_each(|d| self.report(d));
+        self.check_trackers_of_servers();
         self.check_owners();
+    }
+
+    /// Checkers by name need something of that name, wherever it stands.
+    fn check_trackers_of_servers(&mut self) {
+        let named = &self.named;
+        let mut found = Vec::new();
+        for server in self.config.virtual_servers.iter_mut().flat_map(|service| &mut service.real_servers) {
+            server.checkers.retain(|checker| {
+                let (kind, what, name) = match &checker.kind {
+                    CheckerKind::File(tracked) => (Kind::TrackFile, "track_file", &tracked.name),
+                    CheckerKind::Bfd(name) => (Kind::Bfd, "bfd_instance", name),
+                    _ => return true,
+                };
+                let known = named.index(kind, name).is_some();
+                if !known {
+                    let text = format!("there is no {what} `{name}` for this checker");
+                    found.push(Diagnostic::error("unknown-tracker", text).at(checker.span));
+                }
+                known
+            });
+        }
+        found.into_iter().for_each(|d| self.report(d.help("the checker is ignored: the server counts as healthy")));
     }
 
     /// Where instances own addresses, those of the services should be among them.

@@ -6,7 +6,7 @@ use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Checker, CheckerKind, MiscCheck, Script, ScriptUser, TrackedWeight, UdpCheck};
 use crate::span::Span;
-use crate::table::{self, Block};
+use crate::table::{self, Block, Range};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -184,8 +184,9 @@ impl<'t> Builder<'t> {
             entry.name = item.text_value().unwrap_or_default();
             return;
         }
-        let weight = item.argument(0).and_then(|a| a.text.parse().ok());
-        entry.weight = weight;
+        let range = Range { min: -i128::from(i32::MAX), max: i128::from(i32::MAX), strict: true, repair: None };
+        let weight = item.argument(0).and_then(|word| self.number("weight", word, range, 1));
+        entry.weight = weight.and_then(|weight| i32::try_from(weight).ok()).or(entry.weight);
         entry.reverse = self.reverse_option(item.argument(1));
     }
 

@@ -133,7 +133,12 @@ impl Keyword {
     pub(crate) fn counts_words(&self) -> bool {
         matches!(
             self.name,
-            "reload_time_file" | "snmp_socket" | "umask" | "kernel_rx_buf_size" | "vrrp_rx_bufs_multiplier"
+            "reload_time_file"
+                | "snmp_name"
+                | "snmp_socket"
+                | "umask"
+                | "kernel_rx_buf_size"
+                | "vrrp_rx_bufs_multiplier"
         )
     }
 
