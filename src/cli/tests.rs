@@ -118,7 +118,7 @@ fn commands_that_print_and_end() {
 
 #[test]
 fn options_that_change_nothing_are_remembered() {
-    assert_eq!(run("-x -a -B --all -A s -b f").without_effect.len(), 6);
+    assert_eq!(run("-x -a -B --all -A s -b f").without_effect.len(), 5);
 }
 
 #[test]
