@@ -1,7 +1,7 @@
 //! What passes through a director: Standfast beside plain kernel forwarding, nftables, HAProxy and nginx, in one run.
 //!
 //! `cargo bench --bench throughput [-- ROUNDS [SECONDS]]`. Client, director and server are network namespaces joined by veth pairs with the
-//! offloads that the kernel gives them. Rounds are interleaved: each runs every load over every path in a fresh lab, and the
+//! offloads that the kernel gives them. nginx needs its stream module (Debian: libnginx-mod-stream). Rounds are interleaved: each runs every load over every path in a fresh lab, and the
 //! table shows the median of the rounds as a ratio to plain forwarding of the same run.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first surprise")]

@@ -45,7 +45,7 @@ fn nftables(site: &Site) -> Running {
 }
 
 fn haproxy(site: &Site) -> Running {
-    let mut text = "global\n maxconn 20000\ndefaults\n mode tcp\n option splice-auto\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n".to_owned();
+    let mut text = "global\n maxconn 4000\ndefaults\n mode tcp\n option splice-auto\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n".to_owned();
     for port in TCP_PORTS.iter().chain(&[HTTP]) {
         writeln!(text, "listen p{port}\n bind 10.0.0.100:{port}\n server s 10.1.0.1:{port}").unwrap();
     }
