@@ -1,6 +1,7 @@
 //! What the forwarding engine asks of memory: nothing on the packet path, and little for each connection.
 
 #![expect(unsafe_code, reason = "an allocator that counts is one that the standard library calls")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests do not carry the test attribute")]
 
 use standfast_ipvs::{
     DestinationConfig, Director, Forwarding, Frame, FullNat, HopId, Ingress, Options, Protocol, SchedulerFlags,
