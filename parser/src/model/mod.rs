@@ -1,6 +1,6 @@
 //! The typed configuration: what a file means after keepalived's defaults and repairs were applied.
 //!
-//! Every block keeps the [`Span`] of its head so that the daemon can point at it. Durations are [`Duration`], sizes and
+//! Every block keeps the [`Span`] of its head so that the daemon can point at it. Durations are [`std::time::Duration`], sizes and
 //! counts plain integers. Names are keepalived's keywords.
 
 mod auth_hmac;
