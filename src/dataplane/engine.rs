@@ -14,7 +14,7 @@ use super::fragments::{Fragments, Whole, is_fragment};
 use super::hops::{Hop, Hops};
 use super::parking::Parking;
 use super::ring::VIRTIO_LEN;
-use super::routes::{Held, Routes};
+use super::routes::{Cut, Held, Routes};
 use super::size::{Fit, PREFIX, Virtio, fit, fragment, fragment_v6, resegment};
 use super::territory::{Territory, destination};
 use super::topology::{Mac, NextHop};
@@ -97,10 +97,8 @@ pub(super) struct Engine {
     routes: Routes,
     fragments: Fragments,
     parking: Parking,
-    /// The largest packet that may be sent in one piece, beside what the link allows: the size of the fragments that a packet came in.
-    size_limit: usize,
-    /// The identification of the fragments that it came in.
-    fragments_of: Option<u32>,
+    /// The fragments in which the packet at hand came.
+    cut: Option<Cut>,
     /// IP identification of the next tunnel packet that may be fragmented.
     identification: u16,
 }
@@ -118,8 +116,7 @@ impl Engine {
             routes: Routes::default(),
             fragments: Fragments::default(),
             parking: Parking::default(),
-            size_limit: usize::MAX,
-            fragments_of: None,
+            cut: None,
             identification: 0,
         }
     }
@@ -147,11 +144,9 @@ impl Engine {
         let Some(whole) = self.fragments.add(bytes, now) else { return Action::Discard };
         let Whole { bytes: mut whole, largest, identification } = whole;
         let Some(virtio) = Virtio::parse(&whole) else { return Action::Discard };
-        self.size_limit = largest;
-        self.fragments_of = Some(identification);
+        self.cut = Some(Cut { largest, identification });
         let action = self.receive_whole(&mut whole, &virtio, ingress, now);
-        self.size_limit = usize::MAX;
-        self.fragments_of = None;
+        self.cut = None;
         match action {
             Action::Discard => Action::Discard,
             action => action.made_of(whole),
@@ -161,7 +156,7 @@ impl Engine {
     fn receive_whole(&mut self, bytes: &mut [u8], virtio: &Virtio, ingress: u32, now: Instant) -> Action {
         let packet = bytes.get_mut(PREFIX..).unwrap_or_default();
         if self.territory.is_foreign(packet) {
-            self.parking.push(bytes, ingress, now);
+            self.parking.push(bytes, ingress, self.cut, now);
             return Action::Discard;
         }
         if self.territory.comes_by_queue(packet) {
@@ -231,16 +226,21 @@ impl Engine {
     fn settle(&mut self, mut parked: Held, now: Instant) -> Vec<(Vec<u8>, u32)> {
         let bytes = &mut parked.bytes;
         let foreign = self.territory.is_foreign(bytes.get(PREFIX..).unwrap_or_default());
+        self.cut = parked.cut;
         let action = match Virtio::parse(bytes) {
             _ if foreign => self.leave_to_host(bytes),
             Some(virtio) => self.receive_whole(bytes, &virtio, parked.ingress, now),
             None => Action::Discard,
         };
+        self.cut = None;
         action.into_frames(parked.bytes)
     }
 
     fn resume(&mut self, mut held: Held, address: IpAddr, now: Instant) -> Vec<(Vec<u8>, u32)> {
-        self.send_towards(&mut held.bytes, address, held.passage, held.ingress, now).into_frames(held.bytes)
+        self.cut = held.cut;
+        let action = self.send_towards(&mut held.bytes, address, held.passage, held.ingress, now);
+        self.cut = None;
+        action.into_frames(held.bytes)
     }
 
     /// Puts a packet back for the host's own stack, if the claim kept it from it.
@@ -291,7 +291,7 @@ impl Engine {
             }
             NextHop::Local => self.put_back(bytes),
             NextHop::Pending => {
-                self.counters.unreachable += u64::from(!self.routes.hold(address, bytes, ingress, passage));
+                self.counters.unreachable += u64::from(!self.routes.hold(address, bytes, ingress, (passage, self.cut)));
                 Action::Discard
             }
             NextHop::Unreachable => {
@@ -305,8 +305,8 @@ impl Engine {
         let Some(virtio) = Virtio::parse(bytes) else { return Action::Discard };
         virtio.shorten_headers(bytes);
         address_frame(bytes, egress.target, egress.sender);
-        let mtu = egress.mtu.min(self.size_limit);
-        match fit(bytes, &virtio, mtu, self.fragments_of.is_some()) {
+        let mtu = self.cut.map_or(egress.mtu, |cut| egress.mtu.min(cut.largest));
+        match fit(bytes, &virtio, mtu, self.cut.is_some()) {
             Fit::Fits => Action::Send(egress.interface),
             Fit::TooBig => {
                 self.counters.too_big += 1;
@@ -316,8 +316,8 @@ impl Engine {
             Fit::Fragment => {
                 self.counters.fragmented += 1;
                 let v6 = bytes.get(PREFIX).is_some_and(|b| b >> 4 == 6);
-                let frames = match self.fragments_of {
-                    Some(identification) if v6 => fragment_v6(bytes, &virtio, mtu, identification),
+                let frames = match self.cut {
+                    Some(Cut { identification, .. }) if v6 => fragment_v6(bytes, &virtio, mtu, identification),
                     _ => fragment(bytes, &virtio, mtu),
                 };
                 Action::Instead(frames, egress.interface)

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::routes::Held;
+use super::routes::{Cut, Held};
 
 const FRAMES: usize = 256;
 const BYTES: usize = 1 << 20;
@@ -21,10 +21,10 @@ pub(super) struct Parking {
 
 impl Parking {
     /// Keeps a copy of a frame.
-    pub(super) fn push(&mut self, bytes: &[u8], ingress: u32, now: Instant) {
+    pub(super) fn push(&mut self, bytes: &[u8], ingress: u32, cut: Option<Cut>, now: Instant) {
         if self.frames.len() < FRAMES && self.bytes + bytes.len() <= BYTES {
             self.bytes += bytes.len();
-            self.frames.push_back((now + WAIT, Held { bytes: bytes.to_vec(), ingress, passage: None }));
+            self.frames.push_back((now + WAIT, Held { bytes: bytes.to_vec(), ingress, passage: None, cut }));
         }
     }
 
@@ -50,23 +50,26 @@ mod tests {
     #[test]
     fn frames_wait_until_they_are_settled_or_due() {
         let (mut parking, start) = (Parking::default(), Instant::now());
-        parking.push(b"a", 1, start);
-        parking.push(b"b", 2, start);
+        parking.push(b"a", 1, None, start);
+        parking.push(b"b", 2, None, start);
         assert_eq!(parking.due(), Some(start + WAIT));
         assert_eq!(
             parking.take(start, |bytes| bytes == b"b"),
-            [Held { bytes: b"b".to_vec(), ingress: 2, passage: None }]
+            [Held { bytes: b"b".to_vec(), ingress: 2, passage: None, cut: None }]
         );
-        assert_eq!(parking.take(start + WAIT, |_| false), [Held { bytes: b"a".to_vec(), ingress: 1, passage: None }]);
+        assert_eq!(
+            parking.take(start + WAIT, |_| false),
+            [Held { bytes: b"a".to_vec(), ingress: 1, passage: None, cut: None }]
+        );
         assert_eq!((parking.due(), parking.bytes), (None, 0));
     }
 
     #[test]
     fn the_room_is_bounded() {
         let (mut parking, now) = (Parking::default(), Instant::now());
-        (0..1000).for_each(|_| parking.push(&[0; 100], 1, now));
+        (0..1000).for_each(|_| parking.push(&[0; 100], 1, None, now));
         assert_eq!(parking.frames.len(), FRAMES);
-        (0..1000).for_each(|_| parking.push(&[0; 60_000], 1, now + WAIT));
+        (0..1000).for_each(|_| parking.push(&[0; 60_000], 1, None, now + WAIT));
         assert!(parking.bytes <= BYTES);
     }
 }

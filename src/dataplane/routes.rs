@@ -21,6 +21,17 @@ pub(super) struct Held {
     pub(super) ingress: u32,
     /// The tunnel that it is to take.
     pub(super) passage: Option<Passage>,
+    /// The fragments that it came in.
+    pub(super) cut: Option<Cut>,
+}
+
+/// How the sender had cut a packet that is whole now: it travels on in pieces that are no larger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// The largest fragment, in bytes from its IP header on.
+    pub(super) largest: usize,
+    /// The identification of the fragments.
+    pub(super) identification: u32,
 }
 
 #[derive(Debug)]
@@ -70,13 +81,19 @@ impl Routes {
     }
 
     /// Keeps a copy of a frame until the way is known; `false` if there is no room.
-    pub(super) fn hold(&mut self, address: IpAddr, bytes: &[u8], ingress: u32, passage: Option<Passage>) -> bool {
+    pub(super) fn hold(
+        &mut self,
+        address: IpAddr,
+        bytes: &[u8],
+        ingress: u32,
+        (passage, cut): (Option<Passage>, Option<Cut>),
+    ) -> bool {
         let Some(entry) = self.entries.get_mut(&address) else { return false };
         if entry.held.len() >= HELD_FRAMES_A_HOP || self.held_bytes + bytes.len() > HELD_BYTES {
             return false;
         }
         self.held_bytes += bytes.len();
-        entry.held.push(Held { bytes: bytes.to_vec(), ingress, passage });
+        entry.held.push(Held { bytes: bytes.to_vec(), ingress, passage, cut });
         true
     }
 
@@ -120,11 +137,11 @@ mod tests {
         let (mut routes, start) = (Routes::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
         assert_eq!(routes.way(address(1), at(0)), Way { next: NextHop::Pending, ask: true });
-        assert!(routes.hold(address(1), b"first", 7, None));
+        assert!(routes.hold(address(1), b"first", 7, (None, None)));
         assert_eq!(routes.way(address(1), at(900)), Way { next: NextHop::Pending, ask: false });
         assert!(routes.way(address(1), at(1001)).ask);
         let held = routes.learn(address(1), VIA, at(1002));
-        assert_eq!(held, [Held { bytes: b"first".to_vec(), ingress: 7, passage: None }]);
+        assert_eq!(held, [Held { bytes: b"first".to_vec(), ingress: 7, passage: None, cut: None }]);
         assert_eq!(routes.way(address(1), at(1003)), Way { next: VIA, ask: false });
         assert_eq!(routes.held_bytes, 0);
     }
@@ -144,12 +161,12 @@ mod tests {
         let big = vec![0; 60_000];
         let held = (0..100).flat_map(|n| std::iter::repeat_n(n, 20)).filter(|n| {
             routes.way(address(*n), now);
-            routes.hold(address(*n), &big, 0, None)
+            routes.hold(address(*n), &big, 0, (None, None))
         });
         assert_eq!(held.count(), HELD_BYTES / 60_000);
         let mut one = Routes::default();
         one.way(address(1), now);
-        assert_eq!((0..100).filter(|_| one.hold(address(1), b"x", 0, None)).count(), HELD_FRAMES_A_HOP);
+        assert_eq!((0..100).filter(|_| one.hold(address(1), b"x", 0, (None, None))).count(), HELD_FRAMES_A_HOP);
     }
 
     #[test]
