@@ -22,6 +22,7 @@ mod persistence;
 mod scheduler;
 mod service;
 mod stats;
+pub mod sync;
 mod verdict;
 
 pub use connection::{ConnectionView, State, Timeouts};

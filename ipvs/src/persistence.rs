@@ -20,6 +20,20 @@ pub enum PersistenceEngine {
     Sip,
 }
 
+impl PersistenceEngine {
+    /// The engine of this name among the kernel's modules.
+    pub(crate) fn of_name(name: &[u8]) -> Option<PersistenceEngine> {
+        Some(PersistenceEngine::Sip).filter(|engine| engine.name() == name)
+    }
+
+    /// The engine's name among the kernel's modules.
+    pub(crate) fn name(self) -> &'static [u8] {
+        match self {
+            PersistenceEngine::Sip => b"sip",
+        }
+    }
+}
+
 /// The longest Call-ID that counts, as in the kernel.
 const LONGEST: usize = 255;
 

@@ -94,6 +94,8 @@ macro_rules! reasons {
     };
 }
 
+pub(crate) use reasons;
+
 reasons! {
     /// Why a packet is left to the host's own stack.
     PassReason {

@@ -21,6 +21,9 @@ use crate::verdict::HopId;
 /// The absence of a table index.
 pub(crate) const NONE: u32 = u32::MAX;
 
+/// The destination of a connection that another director has told of, while no service here has its server.
+pub(crate) const UNBOUND: u32 = u32::MAX - 1;
+
 /// The server's SYN was seen.
 pub(crate) const HEARD_SYN: u8 = 1;
 /// Another packet of the server was seen.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::service::Protocol;
+
 /// Ticks per second of the engine's clock.
 pub(crate) const TICKS: u32 = 64;
 
@@ -84,6 +86,31 @@ impl State {
         State::SctpRejected,
         State::SctpClosed,
     ];
+
+    /// The number of the state in the kernel's table of its protocol (include/net/ip_vs.h), as sync daemons write it.
+    pub(crate) fn number(self) -> u16 {
+        match self {
+            State::None | State::Udp => 0,
+            State::Assured => 1,
+            state if (state as u16) < State::SctpInit1 as u16 => state as u16,
+            state => state as u16 - State::SctpInit1 as u16 + 1,
+        }
+    }
+
+    /// The state of this number in the table of a protocol, or of templates.
+    pub(crate) fn of_number(number: u16, protocol: u8, template: bool) -> Option<State> {
+        let table: &[State] = match Protocol::from_number(protocol) {
+            _ if template => &[State::None, State::Assured],
+            Some(Protocol::Tcp) => State::ALL.get(..=State::CloseWait as usize)?,
+            Some(Protocol::Udp) => &[State::Udp],
+            Some(Protocol::Sctp) if number == 0 => &[State::None],
+            Some(Protocol::Sctp) => {
+                return State::ALL.get(State::SctpInit1 as usize - 1 + usize::from(number)).copied();
+            }
+            None => return None,
+        };
+        table.get(usize::from(number)).copied()
+    }
 
     /// Whether the connection counts as active.
     pub(crate) fn is_active(self) -> bool {
@@ -178,4 +205,27 @@ pub(crate) fn ticks(duration: Duration) -> u32 {
     const LONGEST: u64 = 2_147_483;
     let whole = duration.as_secs().min(LONGEST) as u32 * TICKS;
     whole + duration.subsec_nanos() / (1_000_000_000 / TICKS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_come_back_by_their_numbers() {
+        for state in State::ALL {
+            let (protocol, template) = match state {
+                State::None | State::Assured => (6, true),
+                State::Udp => (17, false),
+                state if (state as u8) < State::Udp as u8 => (6, false),
+                _ => (132, false),
+            };
+            assert_eq!(State::of_number(state.number(), protocol, template), Some(state));
+        }
+        let unknown =
+            [(2, 6, true), (8, 6, false), (1, 17, false), (14, 132, false), (u16::MAX, 132, false), (0, 50, false)];
+        for (number, protocol, template) in unknown {
+            assert_eq!(State::of_number(number, protocol, template), None, "{number} of {protocol}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use crate::address::Address;
 use crate::hash::Seed;
 use crate::packet::checksum::Change;
 use crate::service::FullNat;
+use crate::sync::Mark;
 use crate::verdict::HopId;
 
 /// Entries, their index and their timers. Memory for all entries is reserved at once, so that nothing on the packet
@@ -28,6 +29,8 @@ pub(crate) struct Table<A> {
     live: usize,
     limit: usize,
     hand: usize,
+    /// What was told of the entries of the same numbers; empty while nobody is told.
+    marks: Vec<Mark>,
 }
 
 impl<A: Address> Table<A> {
@@ -45,7 +48,37 @@ impl<A: Address> Table<A> {
             live: 0,
             limit,
             hand: 0,
+            marks: Vec::new(),
         }
+    }
+
+    /// Lays out marks for all entries that there may be, or lets them go.
+    pub(crate) fn set_marks(&mut self, mark: Option<Mark>) {
+        self.marks = mark.map_or_else(Vec::new, |mark| vec![mark; self.limit]);
+    }
+
+    /// Places of entries in use or free, up to the highest that was ever used.
+    pub(crate) fn places(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[inline]
+    pub(crate) fn mark(&self, id: u32) -> Option<Mark> {
+        self.marks.get(id as usize).copied()
+    }
+
+    #[inline]
+    pub(crate) fn mark_mut(&mut self, id: u32) -> Option<&mut Mark> {
+        self.marks.get_mut(id as usize)
+    }
+
+    /// Gives an entry another way of forwarding, and with it other keys.
+    pub(crate) fn set_method(&mut self, id: u32, method: Method) {
+        self.leave_index(id);
+        if let Some(entry) = self.get_mut(id) {
+            entry.method = method;
+        }
+        self.enter_index(id);
     }
 
     /// How many connections and templates there are.
@@ -165,7 +198,8 @@ impl<A: Address> Table<A> {
         Some((Source { address: self.number_of(destination)?, port }, key))
     }
 
-    fn number_of(&mut self, address: A) -> Option<u16> {
+    /// The number by which entries refer to a source address.
+    pub(crate) fn number_of(&mut self, address: A) -> Option<u16> {
         let known = self.sources.iter().position(|known| *known == address);
         if known.is_none() {
             // Once for each address that the configuration ever named.

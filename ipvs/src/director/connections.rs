@@ -9,6 +9,7 @@ use crate::connection::tcp::{self, View};
 use crate::connection::{Connection, Direction, Key, NONE, State};
 use crate::packet::segment::TcpFlags;
 use crate::service::{Destination, Protocol};
+use crate::sync::Mark;
 
 /// How long a template whose time is over waits for its connections, again and again.
 const WAIT_FOR_CONTROLLED: u32 = 60 * TICKS;
@@ -69,6 +70,9 @@ impl<A: Address> Path<'_, A> {
             self.make_room();
         }
         let id = self.table.insert(connection, self.tick)?;
+        if let Some(mark) = self.table.mark_mut(id) {
+            *mark = Mark::NEW;
+        }
         if let Some(destination) = self.core.registry.destination_mut(destination) {
             *counter(destination, template, inactive) += 1;
             destination.connection_added();
@@ -210,7 +214,7 @@ impl Core {
         }
     }
 
-    fn turn(&mut self, destination: u32, inactive: bool) {
+    pub(super) fn turn(&mut self, destination: u32, inactive: bool) {
         let Some(destination) = self.registry.destination_mut(destination) else { return };
         let (from, to) = match inactive {
             true => (&mut destination.active, &mut destination.inactive),
@@ -226,7 +230,7 @@ impl Core {
     }
 }
 
-fn counter(destination: &mut Destination, template: bool, inactive: bool) -> &mut u32 {
+pub(super) fn counter(destination: &mut Destination, template: bool, inactive: bool) -> &mut u32 {
     match (template, inactive) {
         (true, _) => &mut destination.persistent,
         (false, true) => &mut destination.inactive,

@@ -7,6 +7,7 @@ mod icmp;
 mod limiter;
 mod path;
 mod schedule;
+mod sync;
 mod warm;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -107,6 +108,8 @@ pub(crate) struct Core {
     reply: Option<(ReplyBuffer, HopId)>,
     /// IP identification of the next ICMP error.
     identification: u16,
+    /// There while another director is told of connections.
+    sync: Option<Box<sync::Telling>>,
 }
 
 impl Core {
@@ -145,6 +148,7 @@ impl Director {
             limiter: Limiter::new(),
             reply: None,
             identification: options.seed[0] as u16,
+            sync: None,
         };
         Director {
             core,

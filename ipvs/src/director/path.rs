@@ -145,7 +145,7 @@ impl<'a, A: Address> Path<'a, A> {
     #[inline(always)]
     fn client_packet(&mut self, id: u32, packet: &mut Packet<'_, '_, A>) -> Result<Decision, Decision> {
         packet.intact()?;
-        if packet.is_opening() && self.gives_way(id) {
+        if packet.is_opening() && self.gives_way(id, packet.ingress.mark) {
             self.end(id);
             return self.unknown(packet);
         }
@@ -157,12 +157,18 @@ impl<'a, A: Address> Path<'a, A> {
         }
         let view = if method.is_two_way() { View::Client } else { View::ClientOnly };
         self.advance(id, view, packet.segment.flags);
+        if self.core.sync.is_some() {
+            self.tell(id, packet);
+        }
         self.send(packet, Target { method, address: server, port: server_port, change, destination, source })
     }
 
     /// A packet whose destination was removed.
     #[cold]
     fn orphaned(&mut self, id: u32, packet: &mut Packet<'_, '_, A>) -> Result<Decision, Decision> {
+        if self.bind(id, packet.ingress.mark) {
+            return self.client_packet(id, packet);
+        }
         if self.core.registry.is_empty() {
             return Err(Decision::Pass(PassReason::NoService));
         }
@@ -178,7 +184,8 @@ impl<'a, A: Address> Path<'a, A> {
     /// The kernel drops a SYN whose port was used before for a server that has been removed, unless that connection was over;
     /// here another server gets it.
     #[inline(never)]
-    fn gives_way(&self, id: u32) -> bool {
+    fn gives_way(&mut self, id: u32, mark: u32) -> bool {
+        self.bind(id, mark);
         let settings = &self.core.settings;
         let Some(connection) = self.table.get(id) else { return false };
         let destination = self.core.registry.destination(connection.destination);
@@ -199,6 +206,9 @@ impl<'a, A: Address> Path<'a, A> {
         let client = (connection.client, connection.client_port);
         self.core.count_out(destination, packet.length());
         self.advance(id, View::Server, packet.segment.flags);
+        if self.core.sync.is_some() {
+            self.tell_of_answer(id);
+        }
         packet.rewrite(End::Source, (service, service_port), change.reversed());
         if method == Method::FullNat {
             packet.relabel(End::Destination, client);

@@ -38,6 +38,8 @@ impl<A: Address> Path<'_, A> {
         }
         if target.method == Method::FullNat || !self.is_one_packet(service, packet) {
             self.remember(packet, choice, target)?;
+        } else if choice.control != NONE && self.core.sync.is_some() {
+            self.tell_template_alone(choice.control, packet);
         }
         self.count_connection(service, choice.destination, packet.header.end);
         Ok(target)
@@ -63,7 +65,7 @@ impl<A: Address> Path<'_, A> {
         persistence: Persistence,
     ) -> Result<Choice, Decision> {
         let key = self.template_key(service, packet, persistence)?;
-        let choice = match self.valid_template(&key) {
+        let choice = match self.valid_template(&key, packet.ingress.mark) {
             Some(choice) => choice,
             None => self.new_template(service, packet, key, ticks(persistence.timeout))?,
         };
@@ -103,8 +105,9 @@ impl<A: Address> Path<'_, A> {
     }
 
     /// The template, if its destination may still be used; otherwise it is hidden until its time is over.
-    fn valid_template(&mut self, key: &Key<A>) -> Option<Choice> {
+    fn valid_template(&mut self, key: &Key<A>, mark: u32) -> Option<Choice> {
         let (control, _) = self.find_live(key)?;
+        self.bind(control, mark);
         let destination = self.table.get(control)?.destination;
         let expire_quiescent = self.core.settings.expire_quiescent_template;
         let usable = self
@@ -236,6 +239,9 @@ impl<A: Address> Path<'_, A> {
         let id = self.begin(connection).ok_or(FULL)?;
         let view = if target.method.is_two_way() { View::Client } else { View::ClientOnly };
         self.advance(id, view, packet.segment.flags);
+        if self.core.sync.is_some() {
+            self.tell(id, packet);
+        }
         Ok(())
     }
 

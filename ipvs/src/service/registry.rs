@@ -79,6 +79,30 @@ impl Registry {
         by_mark.or_else(|| by_key(port)).or_else(|| by_key(0))
     }
 
+    /// The destination of a connection that another director has told of: the service's of that address, and of that
+    /// port or of all.
+    pub(crate) fn find_destination(
+        &self,
+        mark: u32,
+        protocol: Option<Protocol>,
+        service: (IpAddr, u16),
+        server: (IpAddr, u16),
+    ) -> Option<u32> {
+        let by_mark = || self.numbers.get(&ServiceId::Fwmark(mark)).copied().filter(|_| mark != 0);
+        let number = match protocol {
+            Some(protocol) => self.find(mark, protocol, service.0, service.1)?,
+            None => by_mark()?,
+        };
+        let of_mark = matches!(self.service(number)?.config.id, ServiceId::Fwmark(_));
+        let exact = self.position_of(number, server.0, server.1);
+        let any_port = || {
+            let service = self.service(number)?;
+            let fits = |held: &Destination| held.config.address == server.0 && (of_mark || held.config.port == 0);
+            service.order.iter().copied().find(|held| self.destination(*held).is_some_and(fits))
+        };
+        exact.map(|(_, number)| number).or_else(any_port)
+    }
+
     pub(crate) fn service(&self, number: u32) -> Option<&Service> {
         self.services.get(number as usize)?.as_ref()
     }

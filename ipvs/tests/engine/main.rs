@@ -24,6 +24,8 @@ mod services;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod sync;
+#[cfg(test)]
 mod tcp_states;
 #[cfg(test)]
 mod tunnels;

@@ -1,0 +1,158 @@
+//! When a connection is told to the other director.
+
+use std::time::Duration;
+
+use crate::connection::State;
+use crate::connection::state::{TICKS, ticks};
+use crate::service::Protocol;
+
+/// The settings of the sending end, by the names of `net.ipv4.vs` (the kernel's
+/// Documentation/networking/ipvs-sysctl.rst).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SyncSettings {
+    /// `sync_threshold`, its first number: the packet of each period with which a connection is told.
+    pub threshold: u32,
+    /// `sync_threshold`, its second number: packets of a period; 0 tells a connection once.
+    pub period: u32,
+    /// `sync_refresh_period`: a connection is not told again so soon, unless its state or time-out changed; 0 is off.
+    pub refresh_period: Duration,
+    /// `sync_retries`, 0..=3: how often it is told again within the refresh period all the same.
+    pub retries: u8,
+    /// `sync_persist_mode`: templates are told, their connections not.
+    pub persist_mode: bool,
+    /// Not the kernel's: each connection is told with its first packet, with each change of its state, and again when
+    /// a quarter of its time is over. The settings above then mean nothing, `persist_mode` apart.
+    pub at_once: bool,
+}
+
+impl Default for SyncSettings {
+    /// The kernel's.
+    fn default() -> Self {
+        SyncSettings {
+            threshold: 3,
+            period: 50,
+            refresh_period: Duration::ZERO,
+            retries: 0,
+            persist_mode: false,
+            at_once: false,
+        }
+    }
+}
+
+/// What is remembered of a connection that may have been told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    /// Packets of the client.
+    pub(crate) packets: u32,
+    /// The tick at which the other director's copy ends; its two low bits count retries.
+    end: u32,
+    /// The state that was told.
+    state: Option<State>,
+}
+
+impl Mark {
+    pub(crate) const NEW: Mark = Mark { packets: 0, end: 0, state: None };
+
+    /// Of a connection that another director has told.
+    pub(crate) fn adopted(settings: &SyncSettings) -> Mark {
+        Mark { packets: settings.threshold, ..Mark::NEW }
+    }
+}
+
+/// What the rules look at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject {
+    pub(crate) template: bool,
+    /// It belongs to a template.
+    pub(crate) persistent: bool,
+    pub(crate) protocol: u8,
+    pub(crate) state: State,
+    /// Ticks that it lives without a packet.
+    pub(crate) lifetime: u32,
+}
+
+/// The shortest refresh interval of connections with short time-outs.
+const LEAST_REFRESH: u32 = 10 * TICKS;
+
+impl SyncSettings {
+    /// Whether a packet of the client, the mark's latest, makes the connection be told; the mark as it is then.
+    pub(crate) fn told(&self, of: &Subject, mark: &Mark, now: u32) -> Option<Mark> {
+        if self.persist_mode && of.persistent && !of.template {
+            return None;
+        }
+        match self.at_once {
+            true => self.told_at_once(of, mark, now),
+            false => self.told_as_kernel(of, mark, now),
+        }
+    }
+
+    fn told_at_once(&self, of: &Subject, mark: &Mark, now: u32) -> Option<Mark> {
+        let left = mark.end.wrapping_sub(now) as i32;
+        let fresh = mark.state == Some(of.state) && left > (of.lifetime / 4 * 3) as i32;
+        (!fresh).then(|| mark.after(of, now))
+    }
+
+    fn told_as_kernel(&self, of: &Subject, mark: &Mark, now: u32) -> Option<Mark> {
+        let changed = mark.state != Some(of.state);
+        let mut after = mark.after(of, now);
+        match of.kind() {
+            Kind::Silent => return None,
+            Kind::Closing if changed => return Some(after),
+            Kind::Closing | Kind::Open => {}
+        }
+        let refresh = ticks(self.refresh_period);
+        if refresh > 0 && !self.is_stale(of, mark, &mut after, refresh, now) {
+            return None;
+        }
+        let due = match self.period {
+            0 => refresh > 0 || mark.packets == self.threshold,
+            period => of.template || mark.packets % period == self.threshold,
+        };
+        due.then_some(after)
+    }
+
+    /// Whether a copy that was sent may have been lost or is about to end; counts retries.
+    fn is_stale(&self, of: &Subject, mark: &Mark, after: &mut Mark, refresh: u32, now: u32) -> bool {
+        let moved = (after.end.wrapping_sub(mark.end) as i32).unsigned_abs();
+        if mark.state.is_none() || moved >= refresh.min((of.lifetime / 2).max(LEAST_REFRESH)) {
+            return true;
+        }
+        let retries = mark.end & 3;
+        let sent = (mark.end & !3).wrapping_sub(of.lifetime);
+        let soon = (now.wrapping_sub(sent.wrapping_add(refresh / 8)) as i32) < 0;
+        after.end |= retries + 1;
+        retries < u32::from(self.retries.min(3)) && !soon
+    }
+}
+
+impl Mark {
+    fn after(&self, of: &Subject, now: u32) -> Mark {
+        Mark { packets: self.packets, end: now.wrapping_add(of.lifetime) & !3, state: Some(of.state) }
+    }
+}
+
+/// How the kernel sees a state.
+enum Kind {
+    /// It is not told of.
+    Silent,
+    /// Told of by the count of packets.
+    Open,
+    /// Told of as soon as it is reached.
+    Closing,
+}
+
+impl Subject {
+    fn kind(&self) -> Kind {
+        if self.template || self.protocol == Protocol::Udp.number() {
+            return Kind::Open;
+        }
+        match self.state {
+            State::Established | State::SctpEstablished => Kind::Open,
+            State::FinWait | State::TimeWait | State::Close | State::CloseWait => Kind::Closing,
+            State::SctpShutdownSent | State::SctpShutdownReceived | State::SctpShutdownAckSent | State::SctpClosed => {
+                Kind::Closing
+            }
+            _ => Kind::Silent,
+        }
+    }
+}
