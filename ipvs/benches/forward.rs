@@ -1,8 +1,8 @@
-//! What a packet costs, in nanoseconds: `cargo bench -p standfast-ipvs`.
+//! What a packet costs, in nanoseconds, and what connections cost, in memory: `cargo bench -p standfast-ipvs`.
 //!
 //! With the arguments `count CASE CONNECTIONS PACKETS` it runs one case and prints nothing, for a counter of
-//! instructions: run it with two numbers of packets under `valgrind --tool=callgrind` or `perf stat` and divide the
-//! difference.
+//! instructions: run it with two numbers of packets under `valgrind --tool=callgrind --collect-atstart=no
+//! --toggle-collect='standfast_ipvs::director::Director::receive'` and divide the difference.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock and its arguments")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark stops at the first surprise")]
@@ -62,8 +62,10 @@ struct Bench {
 
 impl Bench {
     fn new(case: Case, connections: u32) -> Bench {
-        let connection_limit = (connections as usize * 2).max(1 << 20);
-        let mut director = Director::new(Options { seed: [3, 5], connection_limit, ..Options::default() });
+        let defaults = Options::default();
+        let room_for_new = if case == Case::New { connections as usize + 1_000_000 } else { 0 };
+        let connection_limit = defaults.connection_limit.max(room_for_new);
+        let mut director = Director::new(Options { seed: [3, 5], connection_limit, ..defaults });
         let address = IpAddr::V4(VIP);
         let id = ServiceId::Address(ServiceKey { protocol: Protocol::Tcp, address, port: 80 });
         let flags = SchedulerFlags::default();
@@ -218,13 +220,32 @@ fn main() {
         Some((flag, _)) if flag == "--test" => return Bench::new(Case::NatIn, 100).run(100),
         _ => (),
     }
-    println!("nanoseconds a packet (making the packet included), by connections in the table");
-    println!("{:>12} {:>10} {:>10} {:>10}", "", 1_000, 100_000, 1_000_000);
+    print_row("connections", &SIZES);
+    print_row("MB", &SIZES.map(megabytes));
+    println!("nanoseconds a packet (making the packet included)");
     for (case, name) in Case::ALL {
-        print!("{name:>12}");
-        for connections in [1_000, 100_000, 1_000_000] {
-            print!(" {:>10.1}", measure(case, connections));
-        }
-        println!();
+        print_row(name, &SIZES.map(|connections| format!("{:.1}", measure(case, connections))));
     }
+}
+
+fn print_row(name: &str, values: &[impl std::fmt::Display; SIZES.len()]) {
+    print!("{name:>12}");
+    values.iter().for_each(|value| print!(" {value:>10}"));
+    println!();
+}
+
+const SIZES: [u32; 4] = [1_000, 10_000, 100_000, 1_000_000];
+
+/// What a director takes of memory, and how much of it is in use with that many connections.
+fn megabytes(connections: u32) -> String {
+    let before = resident();
+    let bench = Bench::new(Case::Dr, connections);
+    let taken = resident().saturating_sub(before) - bench.servers.len() * size_of::<Ipv4Addr>();
+    format!("{:.1}", taken as f64 / 1e6)
+}
+
+/// Bytes of this process that are in memory.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+    status.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }

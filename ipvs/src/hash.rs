@@ -4,13 +4,20 @@ use siphasher::sip::SipHasher13;
 
 /// The secret of a director.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seed(pub(crate) [u64; 2]);
+pub(crate) struct Seed {
+    keys: [u64; 2],
+    start: State,
+}
 
 impl Seed {
+    pub(crate) fn new(keys: [u64; 2]) -> Seed {
+        Seed { keys, start: State::new(keys) }
+    }
+
     /// The hash of `words` followed by the seven low bytes of `last`: a message of 8 n + 7 bytes.
     #[inline]
     pub(crate) fn hash<const N: usize>(self, words: [u64; N], last: u64) -> u64 {
-        let mut state = State::new(self);
+        let mut state = self.start;
         for word in words {
             state.absorb(word);
         }
@@ -21,15 +28,15 @@ impl Seed {
 
     /// The hash of any bytes.
     pub(crate) fn hash_bytes(self, bytes: &[u8]) -> u64 {
-        SipHasher13::new_with_keys(self.0[0], self.0[1]).hash(bytes)
+        SipHasher13::new_with_keys(self.keys[0], self.keys[1]).hash(bytes)
     }
 }
 
+#[derive(Debug, Clone, Copy)]
 struct State([u64; 4]);
 
 impl State {
-    #[inline]
-    fn new(Seed([k0, k1]): Seed) -> State {
+    fn new([k0, k1]: [u64; 2]) -> State {
         State([
             k0 ^ 0x736f_6d65_7073_6575,
             k1 ^ 0x646f_7261_6e64_6f6d,
@@ -81,7 +88,7 @@ mod tests {
             let mut message: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
             message.extend(&last.to_le_bytes()[..7]);
             let wanted = SipHasher13::new_with_keys(seed[0], seed[1]).hash(&message);
-            prop_assert_eq!(Seed(seed).hash(words, last), wanted);
+            prop_assert_eq!(Seed::new(seed).hash(words, last), wanted);
         }
     }
 }

@@ -94,7 +94,7 @@ pub(crate) struct Connection<A> {
 pub(crate) struct Links {
     next: u32,
     previous: u32,
-    slot: u16,
+    pub(crate) slot: u16,
 }
 
 impl Links {

@@ -40,8 +40,8 @@ impl<A: Address> Table<A> {
             entries: Vec::with_capacity(limit),
             index: Index::new(limit * 2),
             wheel: Wheel::new(),
-            seed: Seed(seed),
-            fragments: Fragments::new(Seed(seed)),
+            seed: Seed::new(seed),
+            fragments: Fragments::new(Seed::new(seed)),
             sources: Vec::new(),
             next_source: 0,
             free: NONE,
@@ -99,7 +99,16 @@ impl<A: Address> Table<A> {
     /// The connection that a packet belongs to, and its direction.
     #[inline]
     pub(crate) fn find(&self, key: &Key<A>) -> Option<(u32, Direction)> {
-        self.index.candidates(self.hash(key)).find_map(|id| Some((id, self.get(id)?.direction(key, &self.sources)?)))
+        self.find_entry(key).map(|(id, direction, _)| (id, direction))
+    }
+
+    /// The same, with the entry.
+    #[inline(always)]
+    pub(crate) fn find_entry(&self, key: &Key<A>) -> Option<(u32, Direction, &Connection<A>)> {
+        self.index.find(self.hash(key), |id| {
+            let entry = self.get(id)?;
+            Some((id, entry.direction(key, &self.sources)?, entry))
+        })
     }
 
     /// The entry in the first slot where a connection of this hash may be, unchecked.
@@ -170,14 +179,19 @@ impl<A: Address> Table<A> {
     }
 
     /// Sets the end of an entry.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn prolong(&mut self, id: u32, expires: u32) {
-        let slot = self.wheel.slot_for(expires);
         let Some(entry) = self.entries.get_mut(id as usize) else { return };
         entry.expires = expires;
-        if self.wheel.distance(slot) < self.wheel.distance(entry.links.slot) {
-            self.unlink(id);
-            self.link(id);
+        let slot = entry.links.slot;
+        self.settle(id, slot, expires);
+    }
+
+    /// Moves an entry that waits in `slot` if it ends before that one is due: later ones move when it is.
+    #[inline(always)]
+    pub(crate) fn settle(&mut self, id: u32, slot: u16, expires: u32) {
+        if self.wheel.distance(self.wheel.slot_for(expires)) < self.wheel.distance(slot) {
+            self.link_again(id);
         }
     }
 

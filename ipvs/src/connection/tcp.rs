@@ -19,24 +19,29 @@ pub(crate) enum View {
 
 const STATES: usize = 8;
 
-/// Columns by state: None, Established, SynSent, SynRecv, FinWait, TimeWait, Close, CloseWait; rows SYN, FIN, ACK, RST.
-const CLIENT: [[State; STATES]; 4] = [
+/// Columns by state: None, Established, SynSent, SynRecv, FinWait, TimeWait, Close, CloseWait; rows SYN, FIN, ACK, RST, none.
+type Table = [[State; STATES]; 5];
+
+const CLIENT: Table = [
     [SR, ES, ES, SR, SR, SR, SR, SR],
     [CL, CW, SS, TW, TW, TW, CL, CW],
     [ES, ES, SS, ES, FW, TW, CL, CW],
     [CL, CL, CL, SR, CL, CL, CL, CL],
+    [CL; STATES],
 ];
-const SERVER: [[State; STATES]; 4] = [
+const SERVER: Table = [
     [SS, ES, SS, SR, SS, SS, SS, SS],
     [TW, FW, SS, TW, FW, TW, CL, TW],
     [ES, ES, SS, ES, FW, TW, CL, CW],
     [CL, CL, SS, CL, CL, TW, CL, CL],
+    [CL; STATES],
 ];
-const CLIENT_ONLY: [[State; STATES]; 4] = [
+const CLIENT_ONLY: Table = [
     [SR, ES, ES, SR, SR, SR, SR, SR],
     [CL, FW, SS, TW, FW, TW, CL, CW],
     [ES, ES, ES, ES, FW, TW, CL, CW],
     [CL, CL, CL, SR, CL, CL, CL, CL],
+    [CL; STATES],
 ];
 
 /// The state after a packet with `flags`.
@@ -47,22 +52,32 @@ pub(crate) fn next(view: View, state: State, flags: TcpFlags) -> State {
         View::Server => &SERVER,
         View::ClientOnly => &CLIENT_ONLY,
     };
-    let row = row(flags).and_then(|row| table.get(row));
-    row.and_then(|row| row.get(state as usize)).copied().unwrap_or(CL)
+    let [row, column] = [usize::from(ROWS[usize::from(flags.0 & 31)]), state as usize];
+    table.get(row).and_then(|row| row.get(column)).copied().unwrap_or(CL)
 }
 
+/// The row of each combination of the lowest five flags.
+const ROWS: [u8; 32] = {
+    let mut rows = [0; 32];
+    let mut flags = 0;
+    while flags < rows.len() {
+        rows[flags] = row(TcpFlags(flags as u8));
+        flags += 1;
+    }
+    rows
+};
+
 /// RST before SYN before FIN before ACK.
-#[inline]
-fn row(flags: TcpFlags) -> Option<usize> {
+const fn row(flags: TcpFlags) -> u8 {
     if flags.has(TcpFlags::RST) {
-        Some(3)
+        3
     } else if flags.has(TcpFlags::SYN) {
-        Some(0)
+        0
     } else if flags.has(TcpFlags::FIN) {
-        Some(1)
+        1
     } else if flags.has(TcpFlags::ACK) {
-        Some(2)
+        2
     } else {
-        None
+        4
     }
 }

@@ -21,8 +21,8 @@ impl<A: Address> Path<'_, A> {
     #[inline]
     pub(super) fn find_live(&mut self, key: &Key<A>) -> Option<(u32, Direction)> {
         loop {
-            let (id, direction) = self.table.find(key)?;
-            if !self.is_due(id) {
+            let (id, direction, entry) = self.table.find_entry(key)?;
+            if !entry.is_due(self.now) {
                 return Some((id, direction));
             }
             self.finish(id);
@@ -31,7 +31,7 @@ impl<A: Address> Path<'_, A> {
 
     #[inline]
     fn is_due(&self, id: u32) -> bool {
-        self.table.get(id).is_some_and(|entry| entry.expires.wrapping_sub(self.now) as i32 <= 0)
+        self.table.get(id).is_some_and(|entry| entry.is_due(self.now))
     }
 
     /// Serves timers that are due.
@@ -114,18 +114,21 @@ impl<A: Address> Path<'_, A> {
         let Some(connection) = self.table.get_mut(id) else { return };
         let was = connection.state;
         let next = match connection.protocol {
-            number if number == Protocol::Tcp.number() => tcp::next(view, connection.state, flags),
+            number if number == Protocol::Tcp.number() => tcp::next(view, was, flags),
             number if number == Protocol::Udp.number() => State::Udp,
-            _ => sctp::next(view, connection.state, flags.0),
+            _ => sctp::next(view, was, flags.0),
         };
-        if next != connection.state {
+        let lifetime = self.core.lifetimes.get(next as usize).copied().unwrap_or(TICKS);
+        let expires = self.now.wrapping_add(lifetime);
+        connection.expires = expires;
+        let slot = connection.links.slot;
+        self.table.settle(id, slot, expires);
+        if next != was {
             self.enter(id, next);
             if view == View::Server && next == State::Close {
                 self.count_reset(id, was);
             }
         }
-        let lifetime = self.core.lifetimes.get(next as usize).copied().unwrap_or(TICKS);
-        self.table.prolong(id, self.now.wrapping_add(lifetime));
     }
 
     #[inline(never)]
@@ -175,6 +178,12 @@ impl<A: Address> Path<'_, A> {
 }
 
 impl<A> Connection<A> {
+    /// Whether its time is over.
+    #[inline]
+    fn is_due(&self, now: u32) -> bool {
+        self.expires.wrapping_sub(now) as i32 <= 0
+    }
+
     fn is_expendable(&self) -> bool {
         let open = matches!(self.state, State::None | State::Established | State::Assured | State::SctpEstablished);
         let answered = self.state == State::Udp && self.heard != 0;

@@ -39,20 +39,21 @@ pub struct Options {
     pub seed: [u64; 2],
     /// Connection time-outs.
     pub timeouts: Timeouts,
-    /// The most connections and templates of each address family. Memory (96 bytes an IPv4 entry) is reserved for
-    /// them at once and committed by the system as it is used.
+    /// The most connections and templates of each address family. Memory (96 bytes an IPv4 entry, 160 an IPv6 one) is
+    /// reserved for them at once and committed by the system as it is used; the 32 of them that are the index are
+    /// spread, so that few connections commit most of it.
     pub connection_limit: usize,
     /// The kernel's `net.ipv4.vs` settings.
     pub settings: Settings,
 }
 
 impl Default for Options {
-    /// IPVS's defaults, half a million connections, and a seed of zeros, which is good for tests only.
+    /// IPVS's defaults, a million connections (2^20), and a seed of zeros, which is good for tests only.
     fn default() -> Self {
         Options {
             seed: [0; 2],
             timeouts: Timeouts::default(),
-            connection_limit: 1 << 19,
+            connection_limit: 1 << 20,
             settings: Settings::default(),
         }
     }
@@ -167,8 +168,20 @@ impl Director {
             Some(6) => Path::new(&mut self.core, &mut self.v6, tick).receive(frame, ingress),
             _ => Path::new(&mut self.core, &mut self.v4, tick).receive(frame, ingress),
         };
-        self.core.counters.count(decision);
-        self.verdict(decision, tick as u32)
+        match decision {
+            Decision::ToServer(address) => {
+                self.core.counters.to_server += 1;
+                Verdict::ToServer { address }
+            }
+            Decision::ToClient(hop) => {
+                self.core.counters.to_client += 1;
+                Verdict::ToClient { hop }
+            }
+            rarer => {
+                self.core.counters.count(rarer);
+                self.verdict(rarer, tick as u32)
+            }
+        }
     }
 
     /// Hints that these packets come next, at most 64 of one address family (of the first packet). It changes nothing
@@ -182,7 +195,7 @@ impl Director {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn verdict(&mut self, decision: Decision, now: u32) -> Verdict {
         match decision {
             Decision::Pass(reason) => Verdict::Pass(reason),

@@ -1,10 +1,15 @@
 //! Ones' complement sums: RFC 1071, and their incremental update, RFC 1624.
 
-/// Folds a sum of 16-bit words into 16 bits.
+/// Folds a sum of 16-bit words into 16 bits: both halves meet in the upper one, with the carry of the lower.
 #[inline]
 pub(crate) const fn fold(sum: u32) -> u16 {
-    let sum = (sum & 0xffff) + (sum >> 16);
-    ((sum & 0xffff) + (sum >> 16)) as u16
+    (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
+}
+
+/// The same for a sum of 32-bit words.
+#[inline]
+pub(crate) const fn fold_long(sum: u64) -> u16 {
+    fold((sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32)
 }
 
 /// The difference that replacing words of sum `old` by words of sum `new` makes.
@@ -54,9 +59,7 @@ pub(crate) fn sum(bytes: &[u8], initial: u32) -> u16 {
         *to = *from;
     }
     total += u64::from(u32::from_be_bytes(tail));
-    let total = (total & 0xffff_ffff) + (total >> 32);
-    let total = (total & 0xffff_ffff) + (total >> 32);
-    fold((total as u32 >> 16) + (total as u32 & 0xffff))
+    fold_long(total)
 }
 
 #[cfg(test)]
@@ -82,6 +85,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn folding_adds_the_carries(sum in any::<u32>(), long in any::<u64>()) {
+            let bytes = |words: &[u8]| slow_sum(words);
+            prop_assert_eq!(fold(sum), bytes(&sum.to_be_bytes()));
+            prop_assert_eq!(fold_long(long), bytes(&long.to_be_bytes()));
+        }
+
         #[test]
         fn sum_equals_the_definition(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             prop_assert_eq!(sum(&bytes, 0), slow_sum(&bytes));

@@ -65,13 +65,15 @@ pub(crate) fn header_intact(packet: &[u8], l4: usize) -> bool {
     sum == 0xffff
 }
 
-/// The sum of a header without options. The order of bytes in a word does not matter to it, but for its own.
+/// The sum of a header without options, with the bytes of its words in the processor's order.
 #[inline(always)]
 fn fixed_sum(fixed: &[u8; HEADER]) -> u16 {
-    let long = |at: usize| u64::from(u32::from_ne_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]));
-    let total = long(0) + long(4) + long(8) + long(12) + long(16);
-    let total = (total & 0xffff_ffff) + (total >> 32);
-    checksum::fold((total >> 16) as u32 + (total as u32 & 0xffff)).to_be()
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t] = *fixed;
+    let (first, second) = (u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p]));
+    let (sum, carry) = first.overflowing_add(second);
+    let last = u64::from(u32::from_ne_bytes([q, r, s, t])) + u64::from(carry);
+    let (sum, carry) = sum.overflowing_add(last);
+    checksum::fold_long(sum + u64::from(carry))
 }
 
 #[inline]

@@ -35,7 +35,7 @@ impl TcpFlags {
     pub(crate) const ACK: u8 = 16;
 
     #[inline]
-    pub(crate) fn has(self, flag: u8) -> bool {
+    pub(crate) const fn has(self, flag: u8) -> bool {
         self.0 & flag != 0
     }
 }

@@ -87,10 +87,10 @@ impl SchedulerKind {
             SchedulerKind::Dh => Box::new(destination_hash::DestinationHash::default()),
             SchedulerKind::Fo => Box::new(fixed::FailOver),
             SchedulerKind::Ovf => Box::new(fixed::Overflow),
-            SchedulerKind::Lblc => Box::new(locality::Locality::new(Seed(seed))),
-            SchedulerKind::Lblcr => Box::new(locality::Replicated::new(Seed(seed))),
+            SchedulerKind::Lblc => Box::new(locality::Locality::new(Seed::new(seed))),
+            SchedulerKind::Lblcr => Box::new(locality::Replicated::new(Seed::new(seed))),
             SchedulerKind::Mh => Box::new(maglev::Maglev::new(flags)),
-            SchedulerKind::Twos => Box::new(twos::Twos::new(Seed(seed))),
+            SchedulerKind::Twos => Box::new(twos::Twos::new(Seed::new(seed))),
         }
     }
 }
