@@ -1,7 +1,8 @@
 //! Parses 10,000 virtual servers with four real servers each, and lets the real `keepalived -t` do the same.
 //!
-//! `cargo run --release -p standfast-parser --example parse_speed [SERVICES [alone]]` prints times, tokens and peak memory;
-//! `alone` leaves out keepalived and the hostile files, for a profiler.
+//! `cargo run --release -p standfast-parser --example parse_speed [SERVICES [alone|names]]` prints times, tokens and peak memory;
+//! `alone` leaves out keepalived and the hostile files, `names` reads only that many of everything that has a name: both
+//! for a profiler.
 #![expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock and writes its input")]
 #![expect(clippy::disallowed_types, reason = "a benchmark runs the program that it compares with")]
 
@@ -16,6 +17,9 @@ const RUNS: usize = 5;
 
 fn main() {
     let services = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(10_000);
+    if std::env::args().nth(2).is_some_and(|word| word == "names") {
+        return hostile_case("names", names(services));
+    }
     let text = configuration(services);
     let bytes = text.len();
     let path = std::env::temp_dir().join(format!("standfast-parse-speed-{}.conf", std::process::id()));
@@ -68,11 +72,15 @@ fn hostile() {
         ("include cycle", "include hostile.conf\n".repeat(10_000)),
     ];
     for (name, text) in cases {
-        let loader = MemoryLoader::single("hostile.conf", text);
-        let start = Instant::now();
-        let parsed = parse(&loader, Path::new("hostile.conf"), &Options::default());
-        println!("{name}: {:?}, {} findings", start.elapsed(), parsed.diagnostics.len());
+        hostile_case(name, text);
     }
+}
+
+fn hostile_case(name: &str, text: String) {
+    let loader = MemoryLoader::single("hostile.conf", text);
+    let start = Instant::now();
+    let parsed = parse(&loader, Path::new("hostile.conf"), &Options::default());
+    println!("{name}: {:?}, {} findings", start.elapsed(), parsed.diagnostics.len());
 }
 
 /// Everything that has a name, each naming another.

@@ -111,6 +111,13 @@ pub(crate) struct TreeBuilder {
 }
 
 impl TreeBuilder {
+    /// Makes room for the words and statements that a file of so many bytes usually has.
+    pub(crate) fn expect(&mut self, bytes: usize) {
+        const MOST: usize = 1 << 20;
+        self.tree.words.reserve((bytes / 12).min(MOST));
+        self.tree.nodes.reserve((bytes / 24).min(MOST));
+    }
+
     /// Adds a statement. Empty ones are none.
     pub(crate) fn statement(&mut self, words: &[Word], raw: Slice) {
         let first = self.tree.words.len();

@@ -15,6 +15,9 @@ pub(crate) struct Number<'t> {
 
 /// A whole number of base ten with an optional sign. `None` without a digit.
 pub(crate) fn whole(text: &str) -> Option<Number<'_>> {
+    if let Some(value) = few_digits(text) {
+        return Some(Number { value: value.into(), rest: "", rounded: false });
+    }
     let (negative, digits) = sign(text);
     let len = digit_count(digits);
     let value = magnitude(digits.get(..len)?)?;
@@ -23,6 +26,10 @@ pub(crate) fn whole(text: &str) -> Option<Number<'_>> {
 
 /// A decimal number in units of 10^-places.
 pub(crate) fn decimal(text: &str, places: usize) -> Option<Number<'_>> {
+    if let Some(value) = few_digits(text).filter(|_| places <= 6) {
+        let unit = 10_u64.pow(u32::try_from(places).ok()?);
+        return Some(Number { value: (value * unit).into(), rest: "", rounded: false });
+    }
     let (negative, digits) = sign(text);
     let whole_len = digit_count(digits);
     let after = digits.get(whole_len..)?;
@@ -36,6 +43,12 @@ pub(crate) fn decimal(text: &str, places: usize) -> Option<Number<'_>> {
     let value =
         whole.checked_mul(10_i128.pow(u32::try_from(places).ok()?))? + scaled(fraction.get(..fraction_len)?, places);
     Some(Number { value: if negative { -value } else { value }, rest, rounded: fraction_len > places })
+}
+
+/// What most numbers are: up to nine digits and nothing else.
+fn few_digits(text: &str) -> Option<u64> {
+    let digit = |value: u64, byte: u8| byte.is_ascii_digit().then(|| value * 10 + u64::from(byte - b'0'));
+    (1..=9).contains(&text.len()).then(|| text.bytes().try_fold(0, digit))?
 }
 
 fn sign(text: &str) -> (bool, &str) {

@@ -1,7 +1,7 @@
 //! What the keywords of a virtual server mean together.
 
 use super::Builder;
-use super::checker::CheckerDefaults;
+use super::checker::{CheckerDefaults, CheckerDraft};
 use super::forwarding::Forwarding;
 use super::named::Kind;
 use super::real_server::RealServerDraft;
@@ -151,30 +151,37 @@ impl Builder<'_> {
     fn settle_real_servers(&mut self, frame: &Frame, draft: &mut VirtualServerDraft) -> Vec<RealServer> {
         let mut servers: Vec<RealServer> = Vec::with_capacity(draft.real_servers.len());
         let mut seen = Seen::default();
-        for server in std::mem::take(&mut draft.real_servers) {
-            let Some(server) = self.settle_real_server(frame, draft, server) else {
+        let mut drafts = (std::mem::take(&mut draft.real_servers), std::mem::take(&mut draft.checkers));
+        let mut checkers = drafts.1.drain(..);
+        for server in drafts.0.drain(..) {
+            let own = checkers.by_ref().take(server.checkers);
+            let Some(address) = self.real_address(frame, &server) else {
+                own.for_each(drop);
                 continue;
             };
-            if seen.insert(server.address) {
-                servers.push(server);
+            if seen.insert(address, &servers) {
+                servers.push(self.settle_real_server(frame, draft, address, server, own));
                 continue;
             }
-            let text = format!("virtual server {}: real server {} is given twice", frame.label, server.address);
+            own.for_each(drop);
+            let text = format!("virtual server {}: real server {address} is given twice", frame.label);
             let found = Diagnostic::error("duplicate-real-server", text).at(server.span);
             self.report(found.help("the second one is removed"));
         }
+        drop(checkers);
+        self.spare_drafts = drafts;
         servers
     }
 
     fn settle_real_server(
-        &mut self,
+        &self,
         frame: &Frame,
         outer: &VirtualServerDraft,
+        address: SocketAddr,
         server: RealServerDraft,
-    ) -> Option<RealServer> {
+        own: impl Iterator<Item = CheckerDraft>,
+    ) -> RealServer {
         let forwarding = server.forwarding.unwrap_or(frame.forwarding);
-        let port = self.real_port(frame, &server, forwarding.method)?;
-        let address = SocketAddr::new(server.address, port);
         let common = server.common.within(outer.common);
         let virtualhost = server.virtualhost.or_else(|| outer.virtualhost.clone());
         let defaults = CheckerDefaults {
@@ -185,9 +192,9 @@ impl Builder<'_> {
         };
         let easing = server.easing.within(outer.easing);
         // Collecting in place would keep the room of the larger drafts.
-        let mut checkers = Vec::with_capacity(server.checkers.len());
-        checkers.extend(server.checkers.into_iter().map(|c| c.settle(defaults)));
-        Some(RealServer {
+        let mut checkers = Vec::with_capacity(server.checkers);
+        checkers.extend(own.map(|c| c.settle(defaults)));
+        RealServer {
             address,
             weight: server.weight.or(outer.weight).unwrap_or(1),
             forwarding: forwarding.method,
@@ -206,7 +213,13 @@ impl Builder<'_> {
             drain_timeout: easing.drain_timeout,
             passive_health: easing.passive_health,
             span: server.span,
-        })
+        }
+    }
+
+    /// Address and port that the server gets; `None` when it cannot serve this service.
+    fn real_address(&mut self, frame: &Frame, server: &RealServerDraft) -> Option<SocketAddr> {
+        let forwarding = server.forwarding.unwrap_or(frame.forwarding);
+        Some(SocketAddr::new(server.address, self.real_port(frame, server, forwarding.method)?))
     }
 
     /// The port that the server gets; `None` when it cannot serve this service.
@@ -266,17 +279,21 @@ impl Builder<'_> {
 
     /// Services beside each other.
     pub(super) fn check_services(&mut self) {
-        let mut seen = std::collections::HashMap::new();
-        let mut found = Vec::new();
-        for server in &self.config.virtual_servers {
-            if let Some(first) = seen.insert((server.target.clone(), server.protocol), server.span) {
-                let text = format!("virtual server {} is given twice", Label(server.target.clone(), server.protocol));
-                found.push(Diagnostic::trap("duplicate-service", text).at(server.span).related(first, "the first one"));
-            }
-        }
-        found.into_iter().for_each(|d| self.report(d));
+        self.check_twins();
         self.check_trackers_of_servers();
         self.check_owners();
+    }
+
+    fn check_twins(&mut self) {
+        let mut services: Vec<_> = self.config.virtual_servers.iter().collect();
+        // Stable: of services with one target, the first in the file stays the first.
+        services.sort_by(|a, b| (&a.target, a.protocol).cmp(&(&b.target, b.protocol)));
+        let pairs = services.iter().zip(services.iter().skip(1));
+        for (first, second) in pairs.filter(|(a, b)| a.target == b.target && a.protocol == b.protocol) {
+            let text = format!("virtual server {} is given twice", Label(second.target.clone(), second.protocol));
+            let found = Diagnostic::trap("duplicate-service", text).at(second.span);
+            self.diagnostics.push(found.related(first.span, "the first one"));
+        }
     }
 
     /// Checkers by name need something of that name, wherever it stands.
@@ -323,27 +340,23 @@ impl Builder<'_> {
     }
 }
 
-/// Addresses of a service's servers: a list while it is short.
+/// Addresses of a service's servers, once there are more than a few.
 #[derive(Default)]
-struct Seen {
-    few: Vec<SocketAddr>,
-    many: std::collections::HashSet<SocketAddr>,
-}
+struct Seen(std::collections::HashSet<SocketAddr>);
 
 impl Seen {
     /// How many addresses are compared one by one.
     const FEW: usize = 16;
 
-    /// False when the address was there already.
-    fn insert(&mut self, address: SocketAddr) -> bool {
-        if self.few.contains(&address) {
-            return false;
+    /// False when the address is that of one of the servers before it.
+    fn insert(&mut self, address: SocketAddr, before: &[RealServer]) -> bool {
+        if before.len() < Self::FEW {
+            return before.iter().all(|server| server.address != address);
         }
-        if self.few.len() < Self::FEW {
-            self.few.push(address);
-            return true;
+        if self.0.is_empty() {
+            self.0.extend(before.iter().map(|server| server.address));
         }
-        self.many.insert(address)
+        self.0.insert(address)
     }
 }
 

@@ -71,7 +71,7 @@ impl<'t> Builder<'t> {
                 self.checker_keyword(&mut draft, &child);
             }
         }
-        self.complete(item, draft)
+        self.complete(item, &mut draft).then_some(draft)
     }
 
     fn checker_keyword(&mut self, draft: &mut CheckerDraft, item: &Item<'t>) {
@@ -190,8 +190,8 @@ impl<'t> Builder<'t> {
         entry.reverse = self.reverse_option(item.argument(1));
     }
 
-    /// A checker with everything that it cannot do without.
-    fn complete(&mut self, item: &Item<'t>, mut draft: CheckerDraft) -> Option<CheckerDraft> {
+    /// Whether a checker has everything that it cannot do without; reported when it has not.
+    fn complete(&mut self, item: &Item<'t>, draft: &mut CheckerDraft) -> bool {
         let problem = match &mut draft.kind {
             KindDraft::Http(http) if http.urls.is_empty() => Some("no `url` with a `path`"),
             KindDraft::Misc { script: None, .. } => Some("no `misc_path`"),
@@ -207,12 +207,12 @@ impl<'t> Builder<'t> {
             _ => None,
         };
         let Some(problem) = problem else {
-            return Some(draft);
+            return true;
         };
         let text = format!("`{}` has {problem}", item.name());
         let found = Diagnostic::error("incomplete-checker", text).at(item.span());
         self.report(found.help("the checker is ignored: the server counts as healthy"));
-        None
+        false
     }
 }
 

@@ -17,9 +17,7 @@ pub(super) struct Forwarding {
 impl<'t> Builder<'t> {
     /// `None` when the line cannot be used.
     pub(super) fn forwarding(&mut self, item: &Item<'t>) -> Option<Forwarding> {
-        let arguments = item.arguments();
-        let mut words = Words::new(&arguments)?;
-        let word = words.next()?;
+        let word = item.argument(0)?;
         self.option(&table::FORWARDING, word);
         let method = match word.text {
             "NAT" => ForwardingMethod::Nat,
@@ -34,7 +32,10 @@ impl<'t> Builder<'t> {
                 return None;
             }
         };
-        let tunnel = self.tunnel(&mut words).ok()?;
+        let tunnel = match item.argument(1) {
+            Some(_) => self.tunnel(&mut Words::new(item.arguments().get(1..)?)?).ok()?,
+            None => Tunnel::default(),
+        };
         Some(Forwarding { method, tunnel })
     }
 

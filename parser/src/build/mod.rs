@@ -96,6 +96,8 @@ pub(crate) struct Builder<'t> {
     /// Names that VMACs and ipvlans have.
     interface_names: HashSet<&'t str>,
     named: named::Named<'t>,
+    /// Room for the real servers of the next service and their checkers; empty.
+    spare_drafts: (Vec<real_server::RealServerDraft>, Vec<checker::CheckerDraft>),
     /// Priority of the next rule that has none, for IPv4 and IPv6.
     next_rule_priority: [u32; 2],
 }
@@ -116,6 +118,7 @@ impl<'t> Builder<'t> {
             track_group_members: Vec::new(),
             interface_names: HashSet::new(),
             named: named::Named::default(),
+            spare_drafts: <(Vec<_>, Vec<_>)>::default(),
             next_rule_priority: [rule::FIRST_PRIORITY; 2],
         }
     }

@@ -1,9 +1,8 @@
 //! `real_server`.
 
-use super::checker::CheckerDraft;
 use super::easing::Easing;
 use super::forwarding::Forwarding;
-use super::virtual_server::Inherited;
+use super::virtual_server::{Inherited, VirtualServerDraft};
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::Script;
@@ -26,7 +25,8 @@ pub(super) struct RealServerDraft {
     pub(super) notify_down: Option<Box<Script>>,
     pub(super) virtualhost: Option<String>,
     pub(super) smtp_alert: Option<bool>,
-    pub(super) checkers: Vec<CheckerDraft>,
+    /// How many of the service's checkers are this server's.
+    pub(super) checkers: usize,
     pub(super) snmp_name: Option<String>,
     pub(super) easing: Easing,
     pub(super) span: Span,
@@ -47,7 +47,7 @@ impl RealServerDraft {
             notify_down: None,
             virtualhost: None,
             smtp_alert: None,
-            checkers: Vec::new(),
+            checkers: 0,
             snmp_name: None,
             easing: Easing::default(),
             span,
@@ -56,28 +56,31 @@ impl RealServerDraft {
 }
 
 impl<'t> Builder<'t> {
-    pub(super) fn real_server(&mut self, item: &Item<'t>) -> Option<RealServerDraft> {
+    pub(super) fn real_server(&mut self, service: &mut VirtualServerDraft, item: &Item<'t>) {
         let Some(address) = item.argument(0) else {
             let found = Diagnostic::error("invalid-address", "`real_server` needs an address").at(item.span());
-            self.report(found.help("the block is skipped"));
-            return None;
+            return self.report(found.help("the block is skipped"));
         };
-        let (ip, port) = self.socket_address(address, item.argument(1))?;
+        let Some((ip, port)) = self.socket_address(address, item.argument(1)) else {
+            return;
+        };
         let mut draft = RealServerDraft::new(ip, port, address.span);
+        let before = service.checkers.len();
         for child in self.children(item.id) {
-            if let Some(child) = self.item(child, &table::REAL_SERVER) {
-                self.real_server_keyword(&mut draft, &child);
+            let Some(child) = self.item(child, &table::REAL_SERVER) else {
+                continue;
+            };
+            match checker_block(child.name()) {
+                Some(block) => service.checkers.extend(self.checker(&child, block)),
+                None => self.real_server_keyword(&mut draft, &child),
             }
         }
-        Some(draft)
+        draft.checkers = service.checkers.len() - before;
+        service.real_servers.push(draft);
     }
 
     fn real_server_keyword(&mut self, draft: &mut RealServerDraft, item: &Item<'t>) {
         if draft.common.keyword(item) {
-            return;
-        }
-        if let Some(block) = checker_block(item.name()) {
-            draft.checkers.extend(self.checker(item, block));
             return;
         }
         match item.name() {

@@ -1,5 +1,6 @@
 //! `virtual_server`.
 
+use super::checker::CheckerDraft;
 use super::easing::Easing;
 use super::forwarding::Forwarding;
 use super::item::Argument;
@@ -40,6 +41,8 @@ pub(super) struct VirtualServerDraft {
     pub(super) sorry: Option<SorryDraft>,
     pub(super) smtp_alert: Option<bool>,
     pub(super) real_servers: Vec<RealServerDraft>,
+    /// Those of all real servers, one server's after the other's.
+    pub(super) checkers: Vec<CheckerDraft>,
     pub(super) flags: SchedulerFlags,
     pub(super) persistence_engine: Option<String>,
     pub(super) family: Option<Family>,
@@ -102,7 +105,8 @@ impl<'t> Builder<'t> {
         let Some(target) = self.virtual_target(item) else {
             return;
         };
-        let mut draft = VirtualServerDraft::default();
+        let (real_servers, checkers) = std::mem::take(&mut self.spare_drafts);
+        let mut draft = VirtualServerDraft { real_servers, checkers, ..VirtualServerDraft::default() };
         for child in self.children(item.id) {
             if let Some(child) = self.item(child, &table::VIRTUAL_SERVER) {
                 self.service_keyword(&mut draft, &child);
@@ -115,18 +119,17 @@ impl<'t> Builder<'t> {
     }
 
     fn virtual_target(&mut self, item: &Item<'t>) -> Option<VirtualTarget> {
-        match item.arguments().as_slice() {
-            [kind, mark] if kind.text == "fwmark" => match mark.text.parse::<u32>() {
+        match (item.argument(0), item.argument(1)) {
+            (Some(kind), Some(mark)) if kind.text == "fwmark" => match mark.text.parse::<u32>() {
                 Ok(mark) if mark > 0 => Some(VirtualTarget::Fwmark(mark)),
-                _ => self.bad_target(*mark, "a firewall mark is a number from 1 to 4294967295"),
+                _ => self.bad_target(mark, "a firewall mark is a number from 1 to 4294967295"),
             },
-            [kind, name, ..] if kind.text == "group" => Some(VirtualTarget::Group(name.text.to_owned())),
-            [address, rest @ ..] => {
-                let port = rest.first().copied();
-                self.socket_address(*address, port)
-                    .map(|(a, p)| VirtualTarget::Address(SocketAddr::new(a, p.unwrap_or(0))))
+            (Some(kind), Some(name)) if kind.text == "group" => Some(VirtualTarget::Group(name.text.to_owned())),
+            (Some(address), port) => {
+                let (address, port) = self.socket_address(address, port)?;
+                Some(VirtualTarget::Address(SocketAddr::new(address, port.unwrap_or(0))))
             }
-            [] => {
+            (None, _) => {
                 let found = Diagnostic::error(
                     "invalid-address",
                     "`virtual_server` needs an address, `fwmark N` or `group NAME`",
@@ -179,7 +182,7 @@ impl<'t> Builder<'t> {
             return;
         }
         match item.name() {
-            "real_server" => draft.real_servers.extend(self.real_server(item)),
+            "real_server" => self.real_server(draft, item),
             "weight" => draft.weight = item.integer().and_then(|v| i32::try_from(v).ok()).or(draft.weight),
             "inhibit_on_failure" => draft.inhibit_on_failure = true,
             "virtualhost" => draft.virtualhost = item.text_value(),
@@ -271,11 +274,10 @@ impl<'t> Builder<'t> {
 
     fn protocol(&mut self, item: &Item<'t>) -> Option<(Protocol, Span)> {
         let word = item.word()?;
-        let protocol = match word.to_ascii_uppercase().as_str() {
-            "TCP" => Protocol::Tcp,
-            "UDP" => Protocol::Udp,
-            "SCTP" => Protocol::Sctp,
-            _ => {
+        let known = [("TCP", Protocol::Tcp), ("UDP", Protocol::Udp), ("SCTP", Protocol::Sctp)];
+        let protocol = match known.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)) {
+            Some((_, protocol)) => *protocol,
+            None => {
                 let text = format!("unknown protocol `{word}`");
                 let found = Diagnostic::error("unknown-protocol", text).at(item.argument_span());
                 self.report(found.help("TCP, UDP or SCTP; the line is ignored"));

@@ -5,7 +5,7 @@ use super::{Frame, Reader, Stop};
 use crate::diagnostic::{Diagnostic, Weight};
 use crate::loader::LoadError;
 use crate::source::TEXT_LIMIT;
-use crate::span::Span;
+use crate::span::{FileId, Span};
 use std::path::{Component, Path, PathBuf};
 
 /// Largest single file.
@@ -33,15 +33,15 @@ impl Reader<'_> {
     fn push_file(&mut self, path: &Path) -> Result<(), LoadError> {
         let bytes = self.loader.read(path, FILE_LIMIT.min(TEXT_LIMIT))?;
         let file = self.sources.add_file(path, bytes).ok_or(LoadError::TooLarge)?;
-        let directory = path.parent().filter(|p| !p.as_os_str().is_empty());
-        self.frames.push(Frame {
-            file,
-            directory: directory.unwrap_or(Path::new(".")).to_owned(),
-            next: 0,
-            line: 1,
-            special: 0,
-        });
+        self.tree.expect(self.sources.text(file).len());
+        self.push_frame(file, path);
         Ok(())
+    }
+
+    pub(super) fn push_frame(&mut self, file: FileId, path: &Path) {
+        let directory = path.parent().filter(|p| !p.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new(".")).to_owned();
+        self.frames.push(Frame { file, directory, next: 0, line: 1, plain: 0 });
     }
 
     /// An `include` line. False when the line is something else.

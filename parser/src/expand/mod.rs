@@ -48,8 +48,8 @@ struct Frame {
     /// Next byte of the file.
     next: usize,
     line: u32,
-    /// Where the next byte stands that only the full lexer understands, if that is not before `next`.
-    special: usize,
+    /// Where the lines end that need no full lexer, if that is not before `next`.
+    plain: usize,
 }
 
 /// Reads files into a tree.
@@ -102,12 +102,7 @@ impl<'a> Reader<'a> {
 
     fn read_lines(&mut self) -> Result<(), Stop> {
         loop {
-            if self.tree.word_count() > WORD_LIMIT {
-                return Err(Stop);
-            }
-            if self.plain_line() {
-                continue;
-            }
+            self.plain_lines()?;
             let Some(line) = self.next_physical() else {
                 return Ok(());
             };

@@ -2,9 +2,9 @@
 //!
 //! It gives what the full lexer would give; a line with anything else in it is left to that.
 
-use super::{KEEPALIVED_LINE, Reader};
+use super::{KEEPALIVED_LINE, Reader, Stop, WORD_LIMIT};
 use crate::diagnostic::Diagnostics;
-use crate::source::{SourceMap, narrow, slice};
+use crate::source::{Slice, SourceMap, narrow};
 use crate::span::{FileId, Span};
 use crate::tree::{TreeBuilder, Word};
 
@@ -14,8 +14,8 @@ enum Class {
     Blank,
     Open,
     Close,
-    /// Never in a plain line.
-    Other,
+    /// The end of a line. Nothing else of this class stands in a plain one.
+    End,
 }
 
 static CLASSES: [Class; 256] = classes();
@@ -28,7 +28,7 @@ const fn classes() -> [Class; 256] {
             b' ' | b'\t' | b'\r' | 0x0b | 0x0c => Class::Blank,
             b'{' => Class::Open,
             b'}' => Class::Close,
-            byte if byte == b'\n' || is_special(byte) => Class::Other,
+            byte if byte == b'\n' || is_special(byte) => Class::End,
             _ => Class::Word,
         };
         byte += 1;
@@ -36,146 +36,221 @@ const fn classes() -> [Class; 256] {
     classes
 }
 
-fn class(byte: u8) -> Class {
-    CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Other)
+const fn class(byte: u8) -> Class {
+    CLASSES[byte as usize]
 }
 
-/// Where a line stands.
-#[derive(Clone, Copy)]
-struct Origin {
-    file: FileId,
-    /// Where the file begins in the source buffer.
-    base: usize,
-    /// Where the line begins in the file.
-    start: usize,
-    line: u32,
-}
-
-impl Origin {
-    fn span(self, from: usize, to: usize) -> Span {
-        Span {
-            file: self.file,
-            start: narrow(self.start + from),
-            end: narrow(self.start + to),
-            line: self.line,
-            column: narrow(from + 1),
-        }
-    }
-
-    fn at(self, from: usize) -> usize {
-        self.base + self.start + from
-    }
+/// Quotes, marks of comments, definitions, conditions and repetitions, and all that is not ASCII.
+const fn is_special(byte: u8) -> bool {
+    matches!(byte, 0 | b'!'..=b'$' | b'@' | b'\\' | b'~'..)
 }
 
 impl Reader<'_> {
-    /// Reads the next line into the tree if it is a plain one.
-    pub(super) fn plain_line(&mut self) -> bool {
-        let Some(frame) = self.frames.last_mut().filter(|_| self.unfinished.is_none()) else {
-            return false;
-        };
-        let text = self.sources.text(frame.file);
-        if frame.special < frame.next {
-            frame.special = frame.next + special(text.as_bytes().get(frame.next..).unwrap_or(&[]));
+    /// Reads the next lines into the tree as long as they are plain ones.
+    pub(super) fn plain_lines(&mut self) -> Result<(), Stop> {
+        if self.tree.word_count() > WORD_LIMIT {
+            return Err(Stop);
         }
-        let Some(line) = text.get(frame.next..frame.special).and_then(|rest| plain(rest, frame.special == text.len()))
-        else {
-            return false;
+        let Some(frame) = self.frames.last_mut().filter(|_| self.unfinished.is_none()) else {
+            return Ok(());
         };
-        let base = self.sources.base(frame.file);
-        let origin = Origin { file: frame.file, base, start: frame.next, line: frame.line };
-        frame.next += line.len() + 1;
-        frame.line += 1;
-        self.continues = false;
-        emit(line, origin, &self.sources, &mut self.tree, &mut self.diagnostics);
+        let text = self.sources.text(frame.file).as_bytes();
+        if frame.plain <= frame.next {
+            frame.plain = plain_end(text, frame.next);
+        }
+        let mut lines = Lines {
+            text: text.get(..frame.plain).unwrap_or(&[]),
+            at: narrow(frame.next),
+            line_start: narrow(frame.next),
+            line: frame.line,
+            file: frame.file,
+            base: narrow(self.sources.base(frame.file)),
+        };
+        while lines.next(&mut self.tree, &self.sources, &mut self.diagnostics) {
+            self.continues = false;
+        }
+        (frame.next, frame.line) = (lines.line_start as usize, lines.line);
+        if self.tree.word_count() > WORD_LIMIT { Err(Stop) } else { Ok(()) }
+    }
+}
+
+/// Bytes that are looked at together: without a branch in between they cost a fraction of single ones.
+const CHUNK: usize = 64;
+/// So many chunks without the end of a line may belong to one that is longer than keepalived reads.
+const LONG: usize = KEEPALIVED_LINE / CHUNK - 2;
+
+/// Where the lines end that have nothing in them which only the full lexer understands.
+fn plain_end(text: &[u8], from: usize) -> usize {
+    let (mut at, mut since) = (from, 0);
+    for chunk in text.get(from..).unwrap_or(&[]).chunks(CHUNK) {
+        let special = chunk.iter().fold(false, |found, byte| found | is_special(*byte));
+        let ends = chunk.iter().fold(false, |found, byte| found | (*byte == b'\n'));
+        since = if ends { 0 } else { since + 1 };
+        if special || since > LONG {
+            return after_newline(text, from, at + chunk.iter().position(|b| is_special(*b)).unwrap_or(0));
+        }
+        at += chunk.len();
+    }
+    at
+}
+
+/// The start of the line that a byte belongs to.
+fn after_newline(text: &[u8], from: usize, byte: usize) -> usize {
+    let before = text.get(from..byte).unwrap_or(&[]);
+    before.iter().rposition(|b| *b == b'\n').map_or(from, |at| from + at + 1)
+}
+
+/// Plain lines, and how far they are read. No text is so long that an offset does not fit.
+struct Lines<'a> {
+    text: &'a [u8],
+    at: u32,
+    line_start: u32,
+    line: u32,
+    file: FileId,
+    /// Where the file begins in the source buffer.
+    base: u32,
+}
+
+impl Lines<'_> {
+    /// Reads a line. False for one that includes a file, for one word too many, and at the end.
+    fn next(&mut self, tree: &mut TreeBuilder, sources: &SourceMap, diagnostics: &mut Diagnostics) -> bool {
+        self.blanks();
+        let at_end = self.line_start as usize >= self.text.len();
+        if at_end || self.rest().starts_with(b"include") || tree.word_count() > WORD_LIMIT {
+            return false;
+        }
+        let (mut start, mut end) = (self.at, self.at);
+        let mut first_word = tree.word_count();
+        while let Some(class) = self.class() {
+            match class {
+                Class::Word => {
+                    if tree.word_count() == first_word {
+                        start = self.at;
+                    }
+                    tree.word(self.word());
+                    end = self.at;
+                }
+                Class::Open | Class::Close => {
+                    tree.end_statement(first_word, self.slice(start, self.at));
+                    first_word = tree.word_count();
+                    let span = self.span(self.at, self.at + 1);
+                    if class == Class::Open {
+                        tree.open(span, sources, diagnostics);
+                    } else {
+                        tree.close(span, diagnostics);
+                    }
+                    self.at += 1;
+                }
+                Class::Blank => self.blanks(),
+                Class::End => break,
+            }
+        }
+        tree.end_statement(first_word, self.slice(start, end));
+        self.at += 1;
+        self.line_start = self.at;
+        self.line += 1;
         true
     }
-}
 
-/// Bytes before the first one that only the full lexer understands.
-fn special(text: &[u8]) -> usize {
-    // Whole chunks without a branch in between are several times as fast as bytes one by one.
-    let dull = |chunk: &&[u8]| !chunk.iter().fold(false, |found, byte| found | is_special(*byte));
-    let skipped = text.chunks(64).take_while(dull).map(<[u8]>::len).sum();
-    let rest = text.get(skipped..).unwrap_or(&[]);
-    skipped + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
-}
-
-const fn is_special(byte: u8) -> bool {
-    matches!(byte, 0 | b'"' | b'\\' | b'#' | b'!' | b'$' | b'~' | b'@' | 0x80..)
-}
-
-/// The first line without its end; `None` where the full lexer is needed. `last`: nothing follows the text.
-fn plain(rest: &str, last: bool) -> Option<&[u8]> {
-    let end = rest.bytes().position(|byte| byte == b'\n');
-    let len = end.or_else(|| (last && !rest.is_empty()).then_some(rest.len()))?;
-    let line = rest.as_bytes().get(..len).filter(|_| len <= KEEPALIVED_LINE)?;
-    let text = line.iter().position(|b| class(*b) != Class::Blank).and_then(|at| line.get(at..));
-    (!text.is_some_and(|t| t.starts_with(b"include"))).then_some(line)
-}
-
-fn emit(line: &[u8], origin: Origin, sources: &SourceMap, tree: &mut TreeBuilder, diagnostics: &mut Diagnostics) {
-    let (mut at, mut start, mut end) = (0, 0, 0);
-    let mut first_word = tree.word_count();
-    while let Some(byte) = line.get(at) {
-        match class(*byte) {
-            Class::Word => {
-                if tree.word_count() == first_word {
-                    start = at;
-                }
-                end = at + word_len(line, at);
-                let text = slice(origin.at(at), end - at);
-                tree.word(Word { text, span: origin.span(at, end) });
-                at = end;
-                continue;
-            }
-            Class::Open | Class::Close => {
-                tree.end_statement(first_word, slice(origin.at(start), at - start));
-                first_word = tree.word_count();
-                let span = origin.span(at, at + 1);
-                if *byte == b'{' {
-                    tree.open(span, sources, diagnostics);
-                } else {
-                    tree.close(span, diagnostics);
-                }
-            }
-            Class::Blank | Class::Other => {
-                at += blanks(line, at);
-                continue;
-            }
-        }
-        at += 1;
+    fn rest(&self) -> &[u8] {
+        self.text.get(self.at as usize..).unwrap_or(&[])
     }
-    tree.end_statement(first_word, slice(origin.at(start), end.saturating_sub(start)));
+
+    fn class(&self) -> Option<Class> {
+        self.text.get(self.at as usize).map(|byte| class(*byte))
+    }
+
+    fn word(&mut self) -> Word {
+        let start = self.at;
+        while self.class() == Some(Class::Word) {
+            self.at += ordinary(self.rest()).max(1);
+        }
+        Word { text: self.slice(start, self.at), span: self.span(start, self.at) }
+    }
+
+    fn blanks(&mut self) {
+        while self.rest().starts_with(b"    ") {
+            self.at += 4;
+        }
+        while self.class() == Some(Class::Blank) {
+            self.at += 1;
+        }
+    }
+
+    fn slice(&self, from: u32, to: u32) -> Slice {
+        Slice { at: self.base + from, len: to - from }
+    }
+
+    fn span(&self, from: u32, to: u32) -> Span {
+        Span { file: self.file, start: from, end: to, line: self.line, column: from - self.line_start + 1 }
+    }
 }
 
-/// How many bytes to pass over: one, and the spaces behind it.
-fn blanks(line: &[u8], at: usize) -> usize {
-    let rest = line.get(at + 1..).unwrap_or(&[]);
-    rest.iter().position(|b| *b != b' ').unwrap_or(rest.len()) + 1
-}
-
-fn word_len(line: &[u8], at: usize) -> usize {
-    let rest = line.get(at..).unwrap_or(&[]);
-    rest.iter().position(|b| class(*b) != Class::Word).unwrap_or(rest.len())
+/// How many bytes at the start, of eight, certainly belong to a word: all between the blanks and the braces.
+fn ordinary(text: &[u8]) -> u32 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    let Some(eight) = text.first_chunk() else {
+        return 0;
+    };
+    // Plain text has no byte above 0x7f, so that no sum and no difference reaches the next byte.
+    let eight = u64::from_le_bytes(*eight);
+    let above_blank = (eight | HIGH) - 0x21 * EACH;
+    let from_brace = eight + 0x05 * EACH;
+    ((!above_blank | from_brace) & HIGH).trailing_zeros() / 8
 }
 
 #[cfg(test)]
 mod tests {
-    use super::special;
+    use super::*;
+    use crate::{MemoryLoader, Options};
+
+    fn plain(text: &str) -> &str {
+        &text[..plain_end(text.as_bytes(), 0)]
+    }
 
     #[test]
     fn lines_with_a_meaning_beyond_words_are_left_alone() {
-        let plain = |text: &'static [u8]| {
-            let end = special(text);
-            super::plain(std::str::from_utf8(&text[..end]).unwrap(), end == text.len())
-        };
-        assert_eq!(plain(b"a b {\nc"), Some(b"a b {".as_slice()));
-        assert_eq!(plain(b"end"), Some(b"end".as_slice()));
-        for text in ["", " include x\n", "a # b\n", "a \"b\"\n", "$A=1\n", "@id a\n", "~SEQ(N,2) a\n", "caf\u{e9}\n"] {
-            assert_eq!(plain(text.as_bytes()), None, "{text}");
+        assert_eq!(plain("a b {\nc"), "a b {\nc");
+        assert_eq!(plain("a b {\nc\n# d\ne"), "a b {\nc\n");
+        for text in ["a # b\n", "a \"b\"\n", "$A=1\n", "@id a\n", "~SEQ(N,2) a\n", "caf\u{e9}\n", "\0"] {
+            assert_eq!(plain(text), "", "{text}");
+            let after = format!("{}\n{text}", "a".repeat(99));
+            assert_eq!(plain(&after).len(), 100, "{text}");
         }
-        assert_eq!(plain(&[b'a'; 1024]), None);
-        assert_eq!(special(&[b'a'; 1000]), 1000);
-        assert_eq!(special(format!("{}#", "a".repeat(99)).as_bytes()), 99);
+    }
+
+    #[test]
+    fn lines_that_may_be_longer_than_keepalived_reads_are_left_alone() {
+        for length in 0..=KEEPALIVED_LINE + 300 {
+            let text = format!("x\n{}\ny\n", "a".repeat(length));
+            assert!(length <= KEEPALIVED_LINE || plain(&text) == "x\n", "{length}");
+            assert!(length > 800 || plain(&text) == text, "{length}");
+        }
+    }
+
+    #[test]
+    fn eight_bytes_are_as_ordinary_as_each_of_them() {
+        for byte in 0..0x80 {
+            for at in 0..8 {
+                let mut text = *b"abcdefgh";
+                text[at] = byte;
+                let ordinary = ordinary(&text) as usize;
+                assert!(ordinary == if (0x21..0x7b).contains(&byte) { 8 } else { at }, "{byte} {at}");
+                assert!(ordinary <= at || class(byte) == Class::Word || is_special(byte));
+            }
+        }
+    }
+
+    #[test]
+    fn an_inclusion_ends_the_plain_lines() {
+        let loader = MemoryLoader::default();
+        let options = Options::default();
+        let mut reader = Reader::new(&loader, &options);
+        let file = reader.sources.add_file("x".as_ref(), b"a b\n  include x\nc\n".to_vec()).unwrap();
+        reader.push_frame(file, "x".as_ref());
+        reader.plain_lines().unwrap();
+        let frame = &reader.frames[0];
+        assert_eq!((frame.next, frame.line), (4, 2));
     }
 }

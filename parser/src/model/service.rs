@@ -127,7 +127,7 @@ pub struct PassiveHealth {
 }
 
 /// What a `virtual_server` serves.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum VirtualTarget {
     /// `virtual_server IP PORT`.
     Address(SocketAddr),

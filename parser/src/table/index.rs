@@ -37,21 +37,23 @@ impl Index {
 
     /// Where a keyword may stand: all places that the table filled from its hash on.
     pub(super) fn slots(&self, name: &str) -> impl Iterator<Item = (u8, u8)> {
-        let start = hash(name.as_bytes());
-        let places = (0..SLOTS).map(move |step| (start + step) % SLOTS);
-        places.map(|place| self.0.get(place).copied().unwrap_or(EMPTY)).take_while(|slot| *slot != EMPTY)
+        let mut place = hash(name.as_bytes());
+        std::iter::from_fn(move || {
+            let slot = self.0[place % SLOTS];
+            place += 1;
+            (slot.0 != EMPTY.0).then_some(slot)
+        })
     }
 }
 
-/// Length, and four of the bytes: enough to tell nearly all keywords apart.
+/// Length, and three of the bytes: enough to tell most keywords apart.
 const fn hash(name: &[u8]) -> usize {
     let length = name.len();
     if length == 0 {
         return 0;
     }
-    let (first, middle) = (name[0] as usize, name[length / 2] as usize);
-    let (late, last) = (name[length * 3 / 4] as usize, name[length - 1] as usize);
-    (length + first * 31 + middle * 7 + late * 53 + last * 127) % SLOTS
+    let (first, middle, last) = (name[0] as usize, name[length / 2] as usize, name[length - 1] as usize);
+    (length * 16 + first * 2 + middle * 31 + last * 127) % SLOTS
 }
 
 #[cfg(test)]

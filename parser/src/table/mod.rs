@@ -120,10 +120,9 @@ impl Keyword {
 
     /// Words that are read; `None` when the block decides.
     pub(crate) fn most(&self) -> Option<usize> {
-        // keepalived does not look at further words here.
-        let lenient = matches!(self.name, "group" | "notification_email" | "interfaces");
         match self.shape {
-            Shape::Entries if lenient => None,
+            // keepalived does not look at further words here.
+            Shape::Entries if matches!(self.name, "group" | "notification_email" | "interfaces") => None,
             Shape::Entries => Some(usize::from(self.named)),
             shape => shape.most(),
         }
