@@ -39,6 +39,12 @@ impl Interface {
         self.up && self.running
     }
 
+    /// The first link-local address of IPv6.
+    pub(super) fn link_local(&self) -> Option<IpAddr> {
+        let is_link_local = |address: &IpAddr| matches!(address, IpAddr::V6(own) if own.is_unicast_link_local());
+        self.addresses.iter().map(|held| held.address).find(is_link_local)
+    }
+
     fn holds(&self, address: IpAddr) -> bool {
         self.addresses.iter().any(|held| held.address == address)
     }

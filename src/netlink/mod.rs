@@ -30,7 +30,7 @@ pub use packet::PacketSocket;
 pub use route::RouteSpec;
 pub use rule::RuleSpec;
 pub use sysctl::Sysctl;
-pub use vmac::VmacSpec;
+pub use vmac::{VmacKind, VmacSpec};
 
 use crate::poller::Bell;
 use crate::scheduling::Scheduling;

@@ -1,4 +1,5 @@
-//! Interfaces with the virtual router's own MAC address: macvlans, there while the daemon runs.
+//! Interfaces of virtual routers, there while the daemon runs: macvlans with the router's own MAC address, ipvlans with that of
+//! their base.
 
 use super::address::AddressSpec;
 use super::interface::Interface;
@@ -7,16 +8,17 @@ use super::worker::Worker;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoMacVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
+    InfoData, InfoIpVlan, InfoKind, InfoMacVlan, IpVlanFlags, IpVlanMode, LinkAttribute, LinkFlags, LinkInfo,
+    LinkMessage, MacVlanMode,
 };
 use nix::errno::Errno;
-use standfast_parser::model::AddressOptions;
+use standfast_parser::model::{AddressOptions, IpvlanMode};
 use std::fmt;
 use std::fs;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// One macvlan interface of a virtual router (`use_vmac`).
+/// One interface of a virtual router (`use_vmac`, `use_ipvlan`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VmacSpec {
     /// The router, for log lines.
@@ -25,14 +27,28 @@ pub struct VmacSpec {
     pub name: String,
     /// Name of the interface that it stands on.
     pub base: String,
-    /// Its MAC address, RFC 9568 section 7.3.
-    pub mac: [u8; 6],
+    /// What it is.
+    pub kind: VmacKind,
     /// Group of the interface.
     pub group: Option<u32>,
     /// Whether adverts of IPv6 leave through it: it needs the link-local address of its base then.
     pub link_local: bool,
     /// Whether it carries IPv4: it answers ARP for its own addresses only then.
     pub ipv4: bool,
+}
+
+/// The kinds of interfaces that are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VmacKind {
+    /// A macvlan with this MAC address, RFC 9568 section 7.3.
+    Macvlan([u8; 6]),
+    /// An ipvlan, which has the MAC address of its base.
+    Ipvlan {
+        /// How such interfaces of one base reach each other.
+        mode: IpvlanMode,
+        /// The address that adverts leave with, and its prefix length.
+        address: Option<(IpAddr, u8)>,
+    },
 }
 
 /// Settings of an interface that shares its network with its base.
@@ -49,28 +65,62 @@ const IPV4_SETTINGS: [(&str, &str); 5] = [
 impl VmacSpec {
     fn create(&self, base: u32) -> Message {
         let mut message = LinkMessage::default();
-        let mode = InfoData::MacVlan(vec![InfoMacVlan::Mode(MacVlanMode::Private)]);
+        let (kind, data) = self.kind.data();
         message.attributes = vec![
             LinkAttribute::IfName(self.name.clone()),
             LinkAttribute::Link(base),
-            LinkAttribute::Address(self.mac.to_vec()),
-            LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::MacVlan), LinkInfo::Data(mode)]),
+            LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind), LinkInfo::Data(data)]),
         ];
+        if let VmacKind::Macvlan(mac) = self.kind {
+            message.attributes.push(LinkAttribute::Address(mac.to_vec()));
+        }
         message.attributes.extend(self.group.map(LinkAttribute::Group));
         request(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
     }
 
     /// What a killed daemon left is as good as new.
-    fn is(&self, interface: &Interface, base: u32) -> bool {
-        interface.mac == Some(self.mac) && interface.base == Some(base)
+    fn is(&self, interface: &Interface, base: &Interface) -> bool {
+        let mac = match self.kind {
+            VmacKind::Macvlan(mac) => Some(mac),
+            VmacKind::Ipvlan { .. } => base.mac,
+        };
+        interface.mac == mac && interface.base == Some(base.index)
+    }
+
+    /// Whether it answers ARP beside its base.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        self.ipv4 && self.is_macvlan()
+    }
+
+    fn is_macvlan(&self) -> bool {
+        matches!(self.kind, VmacKind::Macvlan(_))
     }
 
     fn configure(&self) {
+        if !self.is_macvlan() {
+            return;
+        }
         // No link-local address of its own: neighbours must not find the host by it.
         self.set("ipv6", "addr_gen_mode", "1");
         if self.ipv4 {
             IPV4_SETTINGS.iter().for_each(|(setting, value)| self.set("ipv4", setting, value));
         }
+    }
+
+    /// What it holds as long as it is there.
+    fn own_addresses(&self, base: &Interface) -> impl Iterator<Item = AddressSpec> {
+        let link_local = base.link_local().filter(|_| self.link_local).map(|address| {
+            let options = AddressOptions { preferred_lifetime: Some(0), ..AddressOptions::default() };
+            AddressSpec { options, ..AddressSpec::new(&self.name, address, 64) }
+        });
+        let own = match self.kind {
+            VmacKind::Macvlan(_) | VmacKind::Ipvlan { address: None, .. } => None,
+            VmacKind::Ipvlan { address: Some((address, prefix_len)), .. } => {
+                Some(AddressSpec::new(&self.name, address, prefix_len))
+            }
+        };
+        link_local.into_iter().chain(own)
     }
 
     fn set(&self, family: &str, setting: &str, value: &str) {
@@ -81,9 +131,34 @@ impl VmacSpec {
     }
 }
 
+impl VmacKind {
+    fn data(&self) -> (InfoKind, InfoData) {
+        match self {
+            Self::Macvlan(_) => (InfoKind::MacVlan, InfoData::MacVlan(vec![InfoMacVlan::Mode(MacVlanMode::Private)])),
+            Self::Ipvlan { mode, .. } => {
+                let flags = match mode {
+                    IpvlanMode::Bridge => IpVlanFlags::empty(),
+                    IpvlanMode::Private => IpVlanFlags::Private,
+                    IpvlanMode::Vepa => IpVlanFlags::Vepa,
+                };
+                let data = vec![InfoIpVlan::Mode(IpVlanMode::L2), InfoIpVlan::Flags(flags)];
+                (InfoKind::IpVlan, InfoData::IpVlan(data))
+            }
+        }
+    }
+
+    /// keepalived's word, and the kernel's option.
+    fn names(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Macvlan(_) => ("VMAC", "macvlan (CONFIG_MACVLAN)"),
+            Self::Ipvlan { .. } => ("ipvlan", "ipvlan (CONFIG_IPVLAN)"),
+        }
+    }
+}
+
 impl fmt::Display for VmacSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "({}) VMAC interface {} on {}", self.router, self.name, self.base)
+        write!(f, "({}) {} interface {} on {}", self.router, self.kind.names().0, self.name, self.base)
     }
 }
 
@@ -132,7 +207,7 @@ impl Worker<'_> {
     fn make(&mut self, spec: &VmacSpec) {
         let Some(base) = self.table.by_name(&spec.base).cloned() else { return };
         match self.table.by_name(&spec.name).cloned() {
-            Some(interface) if spec.is(&interface, base.index) => self.complete(spec, &base, &interface),
+            Some(interface) if spec.is(&interface, &base) => self.complete(spec, &base, &interface),
             Some(interface) => {
                 tracing::info!(target: "vrrp", "{spec}: replacing an interface of that name that is another one");
                 if self.attempt(spec, "remove", delete(interface.index)) {
@@ -147,7 +222,8 @@ impl Worker<'_> {
         if !self.attempt(spec, "create", spec.create(base.index)) {
             return;
         }
-        tracing::info!(target: "vrrp", "({}): Success creating VMAC interface {}", spec.router, spec.name);
+        let VmacSpec { router, name, kind, .. } = spec;
+        tracing::info!(target: "vrrp", "({router}): Success creating {} interface {name}", kind.names().0);
         self.reread();
         if let Some(interface) = self.table.by_name(&spec.name).cloned() {
             self.complete(spec, base, &interface);
@@ -160,19 +236,10 @@ impl Worker<'_> {
             spec.configure();
             self.attempt(spec, "switch on", switch_on(interface.index));
         }
-        let link_local = |interface: &Interface| {
-            interface
-                .addresses
-                .iter()
-                .map(|held| held.address)
-                .find(|address| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local()))
-        };
-        if let Some(address) =
-            link_local(base).filter(|address| spec.link_local && !self.table.has(interface.index, *address))
-        {
-            let options = AddressOptions { preferred_lifetime: Some(0), ..AddressOptions::default() };
-            let address = AddressSpec { options, ..AddressSpec::new(&spec.name, address, 64) };
-            self.attempt(spec, "give a link-local address to", address.add(interface.index));
+        let missing = |address: &AddressSpec| !self.table.has(interface.index, address.address);
+        let missing: Vec<_> = spec.own_addresses(base).filter(missing).collect();
+        for address in missing {
+            self.attempt(spec, "give an address to", address.add(interface.index));
         }
     }
 
@@ -186,10 +253,11 @@ impl Worker<'_> {
         match self.kernel.ask(message) {
             Ok(()) | Err(Errno::EEXIST) => true,
             Err(Errno::EOPNOTSUPP) => {
-                let VmacSpec { router, name, .. } = spec;
+                let VmacSpec { router, name, kind, .. } = spec;
+                let (word, option) = kind.names();
                 tracing::error!(
                     target: "vrrp",
-                    "({router}): Unable to create VMAC interface {name}: this kernel has no macvlan (CONFIG_MACVLAN)"
+                    "({router}): Unable to create {word} interface {name}: this kernel has no {option}"
                 );
                 false
             }

@@ -1,7 +1,7 @@
-//! Interfaces with the virtual routers' own MAC addresses: their names, and what goes through them.
+//! Interfaces of the virtual routers themselves: their names, and what goes through them.
 
-use crate::netlink::VmacSpec;
-use standfast_parser::model::{Config, Family, VirtualAddress, VmacAddress, VrrpInstance};
+use crate::netlink::{VmacKind, VmacSpec};
+use standfast_parser::model::{Config, Family, Ipvlan, VirtualAddress, VmacAddress, VrrpInstance};
 use std::collections::BTreeMap;
 
 const DEFAULT_PREFIX: &str = "vrrp";
@@ -14,6 +14,8 @@ pub(super) struct Vmacs {
     specs: Vec<VmacSpec>,
     /// Name by instance and base.
     names: BTreeMap<(String, String), String>,
+    /// Name of the ipvlan by instance.
+    ipvlans: BTreeMap<String, String>,
 }
 
 impl Vmacs {
@@ -22,6 +24,7 @@ impl Vmacs {
         let mut vmacs = Self::default();
         for instance in &config.instances {
             vmacs.add_own(config, instance);
+            vmacs.add_ipvlan(config, instance);
         }
         for instance in &config.instances {
             vmacs.add_of_addresses(config, instance);
@@ -32,6 +35,18 @@ impl Vmacs {
     /// Every interface to be made.
     pub(super) fn specs(&self) -> Vec<VmacSpec> {
         self.specs.clone()
+    }
+
+    /// The interface that adverts leave through.
+    pub(super) fn sender<'a>(&'a self, instance: &'a VrrpInstance) -> Option<&'a str> {
+        let base = instance.interface.as_deref().or(instance.vrf.as_deref())?;
+        let own = if instance.vmac_xmit_base { base } else { self.interface(instance, base) };
+        Some(self.ipvlans.get(&instance.name).map_or(own, String::as_str))
+    }
+
+    /// Whether an interface is one of these.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.specs.iter().any(|spec| spec.name == name)
     }
 
     /// The interface that stands for `base` in an instance: its VMAC or `base` itself.
@@ -57,6 +72,18 @@ impl Vmacs {
         }
     }
 
+    fn add_ipvlan(&mut self, config: &Config, instance: &VrrpInstance) {
+        if let (Some(ipvlan), Some(base)) = (&instance.ipvlan, &instance.interface) {
+            let prefix = config.globals.vmac_prefix.as_deref().unwrap_or(DEFAULT_PREFIX);
+            let name = ipvlan.name.clone().unwrap_or_else(|| self.free_name(prefix, instance));
+            let Ipvlan { mode, address, group, .. } = *ipvlan;
+            let kind = VmacKind::Ipvlan { mode, address };
+            let spec = VmacSpec { group, kind, ..spec(instance, base, &name) };
+            self.specs.push(spec);
+            self.ipvlans.insert(instance.name.clone(), name);
+        }
+    }
+
     fn add_of_addresses(&mut self, config: &Config, instance: &VrrpInstance) {
         let globals = &config.globals;
         let prefix = globals.vmac_addr_prefix.as_deref().or(globals.vmac_prefix.as_deref()).unwrap_or(DEFAULT_PREFIX);
@@ -73,15 +100,7 @@ impl Vmacs {
             return;
         }
         let name = name.unwrap_or_else(|| self.free_name(prefix, instance));
-        self.specs.push(VmacSpec {
-            router: instance.name.as_str().into(),
-            name: name.clone(),
-            base: base.to_owned(),
-            mac: mac(instance),
-            group: instance.vmac.as_ref().and_then(|vmac| vmac.group),
-            link_local,
-            ipv4: instance.family == Family::V4,
-        });
+        self.specs.push(VmacSpec { link_local, ..spec(instance, base, &name) });
         self.names.insert(key, name);
     }
 
@@ -94,6 +113,19 @@ impl Vmacs {
         let numbered = (2..=self.specs.len() + 2).map(|number| format!("{prefix}.{vrid}-{number}"));
         let free = |name: &String| name.len() <= LONGEST && !self.specs.iter().any(|spec| spec.name == *name);
         plain.chain(with_family).chain(numbered).find(free).unwrap_or_else(|| format!("vm{}.{vrid}", self.specs.len()))
+    }
+}
+
+/// A VMAC.
+fn spec(instance: &VrrpInstance, base: &str, name: &str) -> VmacSpec {
+    VmacSpec {
+        router: instance.name.as_str().into(),
+        name: name.to_owned(),
+        base: base.to_owned(),
+        kind: VmacKind::Macvlan(mac(instance)),
+        group: instance.vmac.as_ref().and_then(|vmac| vmac.group),
+        link_local: false,
+        ipv4: instance.family == Family::V4,
     }
 }
 

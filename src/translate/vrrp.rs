@@ -12,7 +12,7 @@ use standfast_vrrp::{
     AnnounceConfig, AntiReplay, Authentication, Authenticator, AuthenticatorMode, Family, GroupConfig, HmacKey, Link,
     PeerTtl, RouterConfig, TrackerConfig, TrackerName, Version,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::IpAddr;
@@ -111,24 +111,37 @@ fn affinity(processors: &[u32]) -> Option<CpuSet> {
 }
 
 fn router_setup(config: &Config, vmacs: &Vmacs, instance: &VrrpInstance, scripts: &BTreeSet<String>) -> RouterSetup {
-    // Adverts leave through the VMAC unless `vmac_xmit_base` says otherwise.
-    let sender = |base: &String| match instance.vmac_xmit_base {
-        true => base.clone(),
-        false => vmacs.interface(instance, base).to_owned(),
-    };
     let addresses = instance.addresses.iter().chain(&instance.excluded_addresses);
+    let addresses: Vec<_> = addresses.map(|line| AddressSpec::placed(line, vmacs.place(instance, line))).collect();
+    let extra = extra(vmacs, instance, &addresses);
+    let mut config = router(config, instance, scripts);
+    config.announce.extra =
+        instance.extra_garp.filter(|_| !extra.is_empty()).map(|extra| extra.interval).unwrap_or_default();
     RouterSetup {
-        config: router(config, instance, scripts),
+        config,
+        extra: Arc::new(Belongings::of(extra)),
         belongings: Belongings {
-            addresses: addresses.map(|line| AddressSpec::placed(line, vmacs.place(instance, line))).collect(),
+            addresses,
             routes: instance.routes.iter().map(RouteSpec::from_config).collect(),
             rules: instance.rules.iter().map(RuleSpec::from_config).collect(),
             // RFC 9568 section 6.4.3: the owner of the addresses accepts in any case.
             no_accept: !instance.accept && instance.priority != OWNER,
         },
-        interface: instance.interface.as_ref().map(sender),
+        interface: vmacs.sender(instance).map(str::to_owned),
         track_primary: !instance.dont_track_primary,
     }
+}
+
+/// `garp_extra_if`: the first address of each interface that sends no adverts, so that switches do not forget where it is.
+fn extra(vmacs: &Vmacs, instance: &VrrpInstance, addresses: &[AddressSpec]) -> Vec<AddressSpec> {
+    let Some(wanted) = instance.extra_garp else { return Vec::new() };
+    let sender = vmacs.sender(instance);
+    let is_meant = |interface: &str| Some(interface) != sender && (wanted.all || vmacs.contains(interface));
+    let mut first: BTreeMap<&str, &AddressSpec> = BTreeMap::new();
+    for spec in addresses.iter().filter(|spec| is_meant(&spec.interface)) {
+        first.entry(&spec.interface).or_insert(spec);
+    }
+    first.into_values().cloned().collect()
 }
 
 fn router(config: &Config, instance: &VrrpInstance, scripts: &BTreeSet<String>) -> RouterConfig {
@@ -347,6 +360,7 @@ fn announce(garp: &Garp) -> AnnounceConfig {
         refresh_repeat: garp.refresh_repeat,
         lower_prio_repeat: garp.lower_prio_repeat,
         lower_prio_delay: garp.lower_prio_delay,
+        ..AnnounceConfig::default()
     }
 }
 

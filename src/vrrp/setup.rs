@@ -1,7 +1,7 @@
 //! What the supervisor gives to the VRRP thread.
 
 use super::slots::{Delay, Slots, Virtual};
-use crate::netlink::{AddressSpec, Belongings, FirewallOptions, Interface, Pace, Sysctl, VmacSpec};
+use crate::netlink::{AddressSpec, Belongings, FirewallOptions, Interface, Pace, Sysctl, VmacKind, VmacSpec};
 use crate::scheduling::Scheduling;
 use standfast_vrrp::{GroupConfig, Link, NodeConfig, RouterConfig, TrackerConfig, TrackerName, TrackerStatus};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +53,8 @@ pub struct RouterSetup {
     pub interface: Option<String>,
     /// False for `dont_track_primary`.
     pub track_primary: bool,
+    /// `garp_extra_if`: an address of each interface that sends no adverts.
+    pub extra: Arc<Belongings>,
     /// What it sets while it is master: advertised addresses first, then the excluded ones, routes and rules.
     pub belongings: Belongings,
 }
@@ -116,7 +118,7 @@ impl VrrpSetup {
             value: "1",
         });
         // The base of a VMAC answers for its own addresses only.
-        let bases: BTreeSet<&String> = self.vmacs.iter().filter(|vmac| vmac.ipv4).map(|vmac| &vmac.base).collect();
+        let bases: BTreeSet<&String> = self.vmacs.iter().filter(|vmac| vmac.answers()).map(|vmac| &vmac.base).collect();
         let answering = bases.into_iter().flat_map(|interface| {
             // Without arp_announce, it would ask neighbours in the name of a virtual address and spoil what they know of it.
             [("arp_ignore", "1"), ("arp_filter", "1"), ("arp_announce", "2")].map(|(name, value)| Sysctl {
@@ -135,9 +137,12 @@ impl VrrpSetup {
         promoting.chain(answering).chain(silent).collect()
     }
 
-    /// The interface that a VMAC stands on.
+    /// The interface that a VMAC stands on, and whose address it sends with.
     pub(super) fn base_of(&self, name: &str) -> Option<&str> {
-        self.vmacs.iter().find(|vmac| vmac.name == name).map(|vmac| vmac.base.as_str())
+        self.vmacs
+            .iter()
+            .find(|vmac| vmac.name == name && matches!(vmac.kind, VmacKind::Macvlan(_)))
+            .map(|vmac| vmac.base.as_str())
     }
 
     pub(super) fn virtual_addresses(&self) -> Virtual {
@@ -234,7 +239,8 @@ mod tests {
         let tracker = TrackerName::Interface("eth1".to_owned());
         config.trackers = vec![TrackerConfig { tracker, weight: 10, reverse: false }];
         let interface = Some("eth0".to_owned());
-        let router = RouterSetup { config, interface, track_primary, belongings: Belongings::default() };
+        let (extra, belongings) = (Arc::default(), Belongings::default());
+        let router = RouterSetup { config, interface, track_primary, extra, belongings };
         VrrpSetup { routers: vec![router], ..VrrpSetup::default() }
     }
 

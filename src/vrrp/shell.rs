@@ -31,6 +31,7 @@ pub(super) struct World {
 struct Entry {
     name: Arc<str>,
     belongings: Arc<Belongings>,
+    extra: Arc<Belongings>,
     /// What it had before a reload and has no longer.
     dropped: Arc<Belongings>,
 }
@@ -209,7 +210,8 @@ impl<'a> Shell<'a> {
             let belongings = Arc::new(configured.map(|router| router.belongings.clone()).unwrap_or_default());
             let old = self.entries.get(&view.id).map(|entry| Arc::clone(&entry.belongings)).unwrap_or_default();
             let dropped = Arc::new(old.without(&belongings));
-            self.entries.insert(view.id, Entry { name: view.name, belongings, dropped });
+            let extra = configured.map(|router| Arc::clone(&router.extra)).unwrap_or_default();
+            self.entries.insert(view.id, Entry { name: view.name, belongings, extra, dropped });
         }
     }
 
@@ -319,7 +321,8 @@ impl<'a> Shell<'a> {
             Effect::SetAddresses { router }
             | Effect::ClearAddresses { router }
             | Effect::UpdateAddresses { router }
-            | Effect::Announce { router, .. } => self.command_netlink(router, &effect),
+            | Effect::Announce { router, .. }
+            | Effect::AnnounceExtra { router } => self.command_netlink(router, &effect),
             Effect::Report(report) => log(&report),
             Effect::UnknownVrid { link, vrid, .. } => {
                 let name = self.slots.get(link).map_or("any", |slot| slot.name.as_str());
@@ -355,6 +358,7 @@ impl<'a> Shell<'a> {
                 netlink.set(name, belongings);
             }
             Effect::Announce { rounds, .. } => netlink.announce(name, belongings, *rounds),
+            Effect::AnnounceExtra { .. } => netlink.announce(name, &entry.extra, 1),
             _ => {}
         }
     }

@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod firewall;
+mod ipvlan;
 mod life;
 mod links;
 mod routes;
@@ -17,9 +18,8 @@ use standfast_labkit::{Host, Lab};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let tests =
-        [routes::tests(), firewall::tests(), links::tests(), vmac::tests(), life::tests()].into_iter().flatten();
-    harness::main(tests)
+    let tests = [routes::tests(), firewall::tests(), links::tests(), vmac::tests(), ipvlan::tests(), life::tests()];
+    harness::main(tests.into_iter().flatten())
 }
 
 /// A host with `eth0` (10.7.0.11/24) and `eth2` (10.66.0.1/24), both cabled to a peer.

@@ -15,6 +15,7 @@ pub fn tests() -> Vec<Test> {
         it_follows_its_base_and_is_made_again,
         a_killed_daemon_s_interface_is_used_again,
         a_reload_switches_it_on_and_off,
+        switches_are_reminded_of_interfaces_without_adverts,
     ];
     tests.into_iter().map(|test: Test| test.needs(&["tcpdump", "ping"]).needs_device("macvlan")).collect()
 }
@@ -138,4 +139,19 @@ fn a_reload_switches_it_on_and_off() {
     eventually(SOON, "no interface", || !shown(&host, "link").contains("vrrp.51"));
     let resigned = |line: &str| line.contains("00:00:5e:00:01:33 >") && line.contains("prio 0");
     eventually(SOON, &format!("a resignation\n{}", capture.output()), || capture.output().lines().any(resigned));
+}
+
+fn switches_are_reminded_of_interfaces_without_adverts() {
+    let (lab, host, peer) = site("garpextra");
+    let capture = |interface: &str| peer.start("tcpdump", ["-n", "-e", "-l", "-i", interface, "arp"]).unwrap();
+    let (silent, sending) = (capture("eth2"), capture("eth0"));
+    let addresses = "10.7.0.100/24\n  10.66.0.100/24 dev eth2\n  10.66.0.101/24 dev eth2 use_vmac";
+    let body = format!(
+        " garp_master_delay 0\n garp_master_repeat 1\n garp_extra_if 1\n virtual_ipaddress {{\n  {addresses}\n }}"
+    );
+    let _daemon = Daemon::start(&lab, &host, &quick("VI_1", 51, &body));
+    let count = |output: String, address: &str| output.matches(&format!("tell {address},")).count();
+    eventually(ELECTION, "reminders of the VMAC", || count(silent.output(), "10.66.0.101") >= 3);
+    assert_eq!(count(silent.output(), "10.66.0.100"), 1, "no VMAC, and not `all`");
+    assert_eq!(count(sending.output(), "10.7.0.100"), 1, "adverts remind already");
 }

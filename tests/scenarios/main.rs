@@ -26,8 +26,26 @@ fn main() -> ExitCode {
     harness::main(table::tests(all).into_iter().map(|test| test.needs(&["keepalived", "bridge"])))
 }
 
+/// A busy machine makes either daemon late, and then one of them elects where the other does not: only a difference that is
+/// there each time is a fault.
+const ATTEMPTS: usize = 3;
+
 /// Plays a scenario with keepalived and with us, or with both together, and compares.
 pub fn run(scenario: &Scenario) {
+    let mut found = Vec::new();
+    for _ in 0..ATTEMPTS {
+        match attempt(scenario) {
+            Ok(()) => return,
+            Err(differences) => {
+                eprintln!("{}: {differences}", scenario.name);
+                found.push(differences);
+            }
+        }
+    }
+    panic!("{} times of {ATTEMPTS} (- keepalived, + ours)\n{}", found.len(), found.join("\n\n"));
+}
+
+fn attempt(scenario: &Scenario) -> Result<(), String> {
     let casts: &[Cast] = if scenario.mixed { &[Cast::OursFirst, Cast::OursSecond] } else { &[Cast::Standfast] };
     let (theirs, ours) = std::thread::scope(|scope| {
         let theirs = scope.spawn(|| play(scenario, Cast::Keepalived));
@@ -40,6 +58,9 @@ pub fn run(scenario: &Scenario) {
             eprintln!("=== {name}: keepalived\n{theirs}\n=== {name}: {cast:?}\n{ours}");
         }
         let differences = compare::differences(&theirs, ours, scenario.known);
-        assert!(differences.is_empty(), "{name}, {cast:?}: (- keepalived, + ours)\n{}", differences.join("\n"));
+        if !differences.is_empty() {
+            return Err(format!("{name}, {cast:?}:\n{}", differences.join("\n")));
+        }
     }
+    Ok(())
 }

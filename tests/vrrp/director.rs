@@ -7,6 +7,7 @@ use standfast_labkit::{Host, Lab, Process, Switch, wait_until};
 use standfast_vrrp::{Link, RouterConfig, State};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -50,7 +51,8 @@ pub fn instance(priority: u8, interval: Duration) -> RouterSetup {
     }
     let addresses = vec![AddressSpec::new("eth0", VIP.parse().unwrap(), 24)];
     config.addresses = addresses.iter().map(|spec| spec.address).collect();
-    RouterSetup { config, interface: Some("eth0".into()), track_primary: true, belongings: Belongings::of(addresses) }
+    let belongings = Belongings::of(addresses);
+    RouterSetup { config, interface: Some("eth0".into()), track_primary: true, extra: Arc::default(), belongings }
 }
 
 pub fn second(priority: u8) -> RouterSetup {

@@ -334,6 +334,8 @@ pub struct AnnounceConfig {
     pub refresh: Duration,
     /// `garp_master_refresh_repeat`: rounds of a refresh.
     pub refresh_repeat: u32,
+    /// `garp_extra_if`: period of announcements on interfaces that send no adverts; zero means none.
+    pub extra: Duration,
     /// `garp_lower_prio_repeat`: rounds after an advert of a lower priority.
     pub lower_prio_repeat: u32,
     /// `garp_lower_prio_delay`: when these rounds are repeated; zero means never.
@@ -347,6 +349,7 @@ impl Default for AnnounceConfig {
             delay: Duration::from_secs(5),
             refresh: Duration::ZERO,
             refresh_repeat: 1,
+            extra: Duration::ZERO,
             lower_prio_repeat: 5,
             lower_prio_delay: Duration::from_secs(5),
         }

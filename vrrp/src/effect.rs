@@ -158,6 +158,12 @@ pub enum Effect {
         /// Packets for each address.
         rounds: u32,
     },
+    /// One gratuitous ARP or unsolicited neighbour advertisement on each interface that has addresses of the router and sends
+    /// none of its adverts, so that switches remember where it is.
+    AnnounceExtra {
+        /// Whose addresses.
+        router: RouterId,
+    },
     /// A router changed its state: notification scripts, FIFOs, mail.
     Transition {
         /// Which router.

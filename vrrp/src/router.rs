@@ -247,6 +247,11 @@ impl Router {
                 self.timers.set(reason, later(turn.now, self.config.announce.refresh.max(SHORTEST_INTERVAL)));
                 self.announce(self.config.announce.refresh_repeat, turn)
             }
+            TimerReason::AnnounceExtra => {
+                self.start_extra(turn.now);
+                turn.effects.push_back(Effect::AnnounceExtra { router: self.id });
+                Wish::Nothing
+            }
         }
     }
 
@@ -351,6 +356,9 @@ impl Router {
         if old.announce.refresh != self.config.announce.refresh {
             self.start_refresh(turn.now);
         }
+        if old.announce.extra != self.config.announce.extra {
+            self.start_extra(turn.now);
+        }
     }
 
     fn advert_differs(&self, old: &RouterConfig, old_priority: u8) -> bool {
@@ -368,6 +376,15 @@ impl Router {
         if !self.config.announce.refresh.is_zero() {
             let period = self.config.announce.refresh.max(SHORTEST_INTERVAL);
             self.timers.set(TimerReason::AnnounceRefresh, later(now, period));
+        }
+    }
+
+    /// The period begins anew.
+    fn start_extra(&mut self, from: Instant) {
+        self.timers.cancel(TimerReason::AnnounceExtra);
+        if !self.config.announce.extra.is_zero() {
+            let period = self.config.announce.extra.max(SHORTEST_INTERVAL);
+            self.timers.set(TimerReason::AnnounceExtra, later(from, period));
         }
     }
 

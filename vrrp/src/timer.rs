@@ -22,12 +22,14 @@ pub enum TimerReason {
     AnnounceLowerPriority,
     /// The periodic announcement of a master.
     AnnounceRefresh,
+    /// The periodic announcement on interfaces that send no adverts.
+    AnnounceExtra,
     /// The silence after which another master counts as gone.
     SplitBrain,
 }
 
 impl TimerReason {
-    const COUNT: usize = 8;
+    const COUNT: usize = 9;
     const ALL: [Self; Self::COUNT] = [
         Self::Start,
         Self::Advertise,
@@ -36,6 +38,7 @@ impl TimerReason {
         Self::Announce,
         Self::AnnounceLowerPriority,
         Self::AnnounceRefresh,
+        Self::AnnounceExtra,
         Self::SplitBrain,
     ];
 }
@@ -50,6 +53,7 @@ impl fmt::Display for TimerReason {
             Self::Announce => "second block of announcements",
             Self::AnnounceLowerPriority => "second announcement after a lower priority",
             Self::AnnounceRefresh => "refresh of announcements",
+            Self::AnnounceExtra => "announcement on other interfaces",
             Self::SplitBrain => "end of a split brain",
         })
     }

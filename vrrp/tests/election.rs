@@ -356,6 +356,20 @@ fn refresh_announces_again_and_again() {
 }
 
 #[test]
+fn interfaces_without_adverts_are_announced_after_the_second_block_and_until_the_reign_ends() {
+    let mut config = vi("VI_1", 51, 150);
+    config.announce.extra = Duration::from_secs(2);
+    let mut lab = master(config.clone());
+    let extras = |lab: &mut Lab, until| -> Vec<String> {
+        lab.run_to(until).take().into_iter().filter(|line| line.contains("extra")).collect()
+    };
+    let expected = ["10414 > announce extra 0", "12414 > announce extra 0"];
+    assert_eq!(extras(&mut lab, 13_000), expected);
+    lab.hear(&config, "10.77.0.2", 200);
+    assert_eq!(extras(&mut lab, 15_000), [] as [&str; 0]);
+}
+
+#[test]
 fn own_adverts_and_those_of_the_other_kind_are_ignored() {
     let config = vi("VI_1", 51, 150);
     let mut lab = master(config.clone());

@@ -82,7 +82,7 @@ impl Builder<'_> {
             owner_ignore_adverts: network.owner_ignore_adverts.unwrap_or(globals.owner_ignore_adverts),
             no_virtual_ipaddress: network.no_virtual_ipaddress,
             kernel_rx_buf_size: network.kernel_rx_buf_size,
-            extra_garp: network.extra_garp.or(globals.extra_garp),
+            extra_garp: network.extra_garp.or(globals.extra_garp).filter(|extra| !extra.interval.is_zero()),
             linkbeat_use_polling: network.linkbeat_use_polling,
             dual_stack: network.dual_stack,
             split_brain_notify: network.split_brain_notify,
@@ -310,6 +310,12 @@ impl Builder<'_> {
         let virtual_interface = network.vmac.is_some() || network.ipvlan.is_some();
         if let Some(span) = network.vmac_xmit_base.take_if(|_| !virtual_interface) {
             self.without_effect_here(span, format!("({name}) `vmac_xmit_base` needs `use_vmac`"));
+        }
+        let homeless = network.ipvlan.as_ref().is_some_and(|ipvlan| ipvlan.address.is_none()) && family == Family::V4;
+        if let Some(span) = network.ipvlan_span.filter(|_| homeless) {
+            let found =
+                Diagnostic::error("ipvlan-without-address", format!("({name}) an ipvlan for IPv4 needs an address"));
+            self.report(found.at(span).help("adverts leave with it; the instance stays in FAULT state without it"));
         }
         let own = draft.interface.is_some() || multicast;
         if let Some((_, span)) = draft.network.vrf.take_if(|_| own) {

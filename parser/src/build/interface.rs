@@ -22,6 +22,7 @@ pub(super) struct NetworkDraft {
     pub(super) vmac_addresses: bool,
     pub(super) vmac_xmit_base: Option<Span>,
     pub(super) ipvlan: Option<Ipvlan>,
+    pub(super) ipvlan_span: Option<Span>,
     pub(super) vrf: Option<(String, Span)>,
     pub(super) routes: Vec<Route>,
     pub(super) rules: Vec<Rule>,
@@ -140,6 +141,7 @@ impl<'t> Builder<'t> {
         }
         ipvlan.mode = mode.unwrap_or_default();
         draft.ipvlan = Some(ipvlan);
+        draft.ipvlan_span = Some(item.span());
     }
 
     fn ipvlan_mode(&mut self, mode: &mut Option<IpvlanMode>, word: Argument<'t>) {
@@ -174,7 +176,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    /// `[all] SECONDS`; `None` when it is reported or turned off with 0.
+    /// `[all] SECONDS`, where 0 turns it off; `None` when it is reported.
     pub(super) fn extra_garp(&mut self, item: &Item<'t>) -> Option<ExtraGarp> {
         let (mut all, mut interval) = (false, None);
         for word in &item.arguments() {
@@ -190,7 +192,7 @@ impl<'t> Builder<'t> {
             let found = Diagnostic::error("missing-value", format!("`{}` needs a time", item.name()));
             self.report(found.at(item.span()).help("the line is ignored"));
         }
-        interval.filter(|interval| !interval.is_zero()).map(|interval| ExtraGarp { interval, all })
+        interval.map(|interval| ExtraGarp { interval, all })
     }
 }
 

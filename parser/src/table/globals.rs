@@ -51,8 +51,8 @@ keywords! { GLOBAL_DEFS_OWN {
     k("vrrp_garp_interval", seconds(1, 4294967295), "DEC secs >=0.000001", "0", "gap between GARPs; literal 0 is reported as invalid (but was in the stock sample config)", 1);
     k("vrrp_gna_interval", seconds(1, 4294967295), "DEC secs >=0.000001", "0", "gap between unsolicited NAs; literal 0 is reported as invalid", 1);
     k("vrrp_min_garp", Switch, "[BOOL]", "off", "1 GARP, no second set; without argument the code leaves it effective", 3);
-    k("vrrp_garp_extra_if", Words, "[all] SECS[1..86400]", "off", "periodic GARP on VMAC/other interfaces", 3).accepted().mild();
-    k("vrrp_vmac_garp_intvl", Words, "[all] SECS", "-", "deprecated name of vrrp_garp_extra_if", 3).deprecated("vrrp_garp_extra_if").accepted().mild();
+    k("vrrp_garp_extra_if", Words, "[all] SECS[1..86400]", "off", "periodic GARP on VMAC/other interfaces", 3).mild();
+    k("vrrp_vmac_garp_intvl", Words, "[all] SECS", "-", "deprecated name of vrrp_garp_extra_if", 3).deprecated("vrrp_garp_extra_if").mild();
     k("vrrp_lower_prio_no_advert", Switch, "[BOOL]", "off (on if strict)", "do not answer lower prio adverts", 2);
     k("vrrp_higher_prio_send_advert", Switch, "[BOOL]", "off", "send one advert before yielding to higher prio master", 3);
     k("vrrp_version", integer(2, 3), "2..3", "2", "default VRRP version for IPv4 (IPv6 always 3)", 2);

@@ -30,7 +30,7 @@ keywords! { VRRP_INSTANCE_OWN {
     k("use_vmac", OptionalWords, "[[name] IF] [MAC] [netlink_notify_msg] [group ID]", "off; name vrrp.VRID", "macvlan with 00:00:5e:00:01:VRID", 2);
     k("use_vmac_addr", Flag, "-", "off", "macvlans also for VIPs on other interfaces", 3);
     k("vmac_xmit_base", Flag, "-", "off", "send adverts from base interface", 2);
-    k("use_ipvlan", OptionalWords, "[[name] IF] [IP] [bridge/private/vepa] [group ID]", "off", "ipvlan L2", 2).accepted();
+    k("use_ipvlan", OptionalWords, "[[name] IF] [IP] [bridge/private/vepa] [group ID]", "off", "ipvlan L2", 2);
     k("unicast_peer", Entries, "{ values }", "none (multicast)", "peers: IP [min_ttl N] [max_ttl N]; ONE per line", 1);
     k("unicast_fault_no_peer", Flag, "-", "off", "FAULT instead of multicast when no peers", 3);
     k("check_unicast_src", Flag, "-", "global", "source must be a peer", 2);
@@ -38,7 +38,7 @@ keywords! { VRRP_INSTANCE_OWN {
     k("native_ipv6", Flag, "-", "-", "deprecated, force IPv6", 3).deprecated("").accepted();
     k("state", Word, "MASTER / BACKUP (upper case)", "BACKUP, or MASTER if priority 255", "initial state; other text reported and BACKUP used", 1);
     k("interface", Word, "IF", "required unless unicast_src_ip+peer", "interface for adverts and VIPs", 1);
-    k("vrf", Word, "IF", "none", "VRF for unicast without interface", 3).accepted();
+    k("vrf", Word, "IF", "none", "VRF for unicast without interface", 3);
     k("dont_track_primary", Flag, "-", "off", "ignore faults of own interface", 1);
     k("track_interface", Entries, "{ values }", "own interface only", "IF [weight -253..253 [reverse]]", 1);
     k("track_script", Entries, "{ values }", "none", "NAME [weight -253..253 [reverse/noreverse]]; vrrp_script must be defined EARLIER in the file", 1);
@@ -89,8 +89,8 @@ keywords! { VRRP_INSTANCE_OWN {
     k("down_timer_adverts", integer(1, 100), "1..100", "3", "adverts missed", 3);
     k("timer_expired_backup", optional_integer(1, 254), "[1..254]", "off", "needs nopreempt", 3).since_2_3();
     k("thread_timer_expired", optional_integer(1, 254), "[1..254]", "-", "release-notes alias of timer_expired_backup, reported", 3).since_2_3().deprecated("timer_expired_backup");
-    k("garp_extra_if", Words, "[all] SECS", "global", "periodic GARP on extra interfaces", 3).accepted().mild();
-    k("vmac_garp_intvl", Words, "[all] SECS", "-", "deprecated name of garp_extra_if", 3).deprecated("garp_extra_if").accepted().mild();
+    k("garp_extra_if", Words, "[all] SECS", "global", "periodic GARP on extra interfaces", 3).mild();
+    k("vmac_garp_intvl", Words, "[all] SECS", "-", "deprecated name of garp_extra_if", 3).deprecated("garp_extra_if").mild();
     k("lower_prio_no_advert", Switch, "[BOOL]", "global", "", 3);
     k("higher_prio_send_advert", Switch, "[BOOL]", "global", "", 2);
     k("owner_ignore_adverts", Switch, "[BOOL]", "global", "", 3).since_2_3();

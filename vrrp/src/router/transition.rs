@@ -53,6 +53,7 @@ impl Router {
         turn.effects.push_back(Effect::SetAddresses { router: self.id });
         self.announce_twice(turn);
         self.start_refresh(turn.now);
+        self.start_extra(later(turn.now, self.config.announce.delay));
         self.statistics.became_master += 1;
         self.change(State::Master, reason, turn);
     }
