@@ -1,7 +1,8 @@
-//! Measures what checkers cost: `cargo run --release -p standfast-checkers --example load -- [tcp|http] [CHECKERS] [SECONDS]`.
+//! Measures what checkers cost: `cargo run --release -p standfast-checkers --example load -- [tcp|http|hyper] [CHECKERS] [SECONDS]`.
 //!
 //! A child process answers on 127.0.0.1; each checker asks once a second. Printed are attempts, CPU time of this process for each,
-//! lateness, memory for each idle checker, and how long a server that goes away takes to be noticed.
+//! lateness, memory for each idle checker, and how long a server that goes away takes to be noticed. `hyper` asks for a path that
+//! reqwest would change, so that the requests go through hyper alone.
 
 use standfast_checkers::{
     CheckEvent, CheckerId, CheckerSpec, ConnectSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, JudgeSettings,
@@ -29,7 +30,7 @@ fn main() -> Outcome<()> {
         kind => {
             let checkers = words.get(1).map_or(Ok(10_000), |word| word.parse())?;
             let seconds = words.get(2).map_or(Ok(20), |word| word.parse())?;
-            runtime.block_on(measure(kind == Some("http"), checkers, seconds))
+            runtime.block_on(measure(kind.unwrap_or("tcp"), checkers, seconds))
         }
     }
 }
@@ -50,11 +51,11 @@ async fn answer() -> Outcome<()> {
     }
 }
 
-async fn measure(http: bool, checkers: u64, seconds: u64) -> Outcome<()> {
+async fn measure(kind: &str, checkers: u64, seconds: u64) -> Outcome<()> {
     let (mut child, target) = responder()?;
     let memory = resident()?;
     let (sender, mut events) = unbounded_channel();
-    let specs = (0..checkers).map(|id| spec(id, target, http)).collect();
+    let specs = (0..checkers).map(|id| spec(id, target, kind)).collect();
     let runner = Runner::start(specs, sender, &RunnerOptions::default());
     // The first second of the runner is quiet: what it holds are idle checkers.
     sleep(PERIOD / 2).await;
@@ -96,10 +97,10 @@ fn responder() -> Outcome<(Child, SocketAddr)> {
     Ok((child, SocketAddr::from((Ipv4Addr::LOCALHOST, port.trim().parse()?))))
 }
 
-fn spec(id: u64, target: SocketAddr, http: bool) -> CheckerSpec {
+fn spec(id: u64, target: SocketAddr, kind: &str) -> CheckerSpec {
     let connect = ConnectSpec::new(target, Duration::from_secs(2));
     let url = HttpUrl {
-        path: "/check".to_owned(),
+        path: if kind == "hyper" { "/./check" } else { "/check" }.to_owned(),
         virtualhost: None,
         digest: None,
         status_codes: vec![(200, 200)],
@@ -107,7 +108,9 @@ fn spec(id: u64, target: SocketAddr, http: bool) -> CheckerSpec {
         body_match: None,
         tls_compliant: false,
     };
-    let probe = if http {
+    let probe = if kind == "tcp" {
+        ProbeSpec::Tcp(connect)
+    } else {
         let protocol = HttpProtocol::V1_0;
         ProbeSpec::Http(HttpSpec {
             connect,
@@ -118,8 +121,6 @@ fn spec(id: u64, target: SocketAddr, http: bool) -> CheckerSpec {
             urls: vec![url],
             extras: HttpExtras::default(),
         })
-    } else {
-        ProbeSpec::Tcp(connect)
     };
     CheckerSpec {
         id: CheckerId(id),

@@ -1,17 +1,22 @@
 //! Keeps thousands of checkers on time: one task, one ordered set of deadlines, a task per attempt only while it lasts.
 
+mod pace;
 mod schedule;
 mod statistics;
 
 pub use statistics::Statistics;
 
 use crate::spec::{CheckEvent, CheckerId, CheckerSpec};
+use nix::sys::resource::{Resource, getrlimit};
 use schedule::Schedule;
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
+
+/// More attempts at once need more memory than they are worth.
+const MOST_IN_FLIGHT: usize = 32_768;
 
 /// Knobs of a [`Runner`].
 #[derive(Debug, Clone)]
@@ -23,9 +28,12 @@ pub struct RunnerOptions {
 }
 
 impl Default for RunnerOptions {
-    /// 1024 attempts at once, a random seed.
+    /// Half of the descriptors that the process may open as attempts at once, a random seed.
     fn default() -> Self {
-        Self { max_in_flight: 1024, seed: RandomState::new().hash_one("warmup") }
+        // A failure is that of a kernel which does not know the limit.
+        let (descriptors, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+        let half = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
+        Self { max_in_flight: half.clamp(16, MOST_IN_FLIGHT), seed: RandomState::new().hash_one("warmup") }
     }
 }
 

@@ -1,16 +1,21 @@
+use super::pace::Pace;
 use super::{Order, RunnerOptions, Statistics};
 use crate::judge::{Attempt, Judge, Judgement};
 use crate::probe;
 use crate::spec::{CheckEvent, CheckerId, CheckerSpec};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::sleep_until;
 
-/// Attempts that are begun before others get a turn of the executor.
-const BURST: usize = 64;
+/// When the alarm of an empty schedule rings; then it is set anew.
+const IDLE: Duration = Duration::from_secs(86_400);
+
+/// Lateness that the next attempt makes up for; more is a pause of the whole process, after which all keep their distances.
+const FORGIVEN: Duration = Duration::from_millis(20);
 
 /// All checkers and when each is due.
 pub(super) struct Schedule {
@@ -19,6 +24,7 @@ pub(super) struct Schedule {
     running: JoinSet<Report>,
     events: UnboundedSender<CheckEvent>,
     max_in_flight: usize,
+    pace: Pace,
     dice: u64,
     /// Distinguishes the attempts of a checker from those of one that had its identity before.
     generation: u64,
@@ -44,6 +50,8 @@ struct Report {
     attempt: Attempt,
     started: Instant,
     finished: Instant,
+    /// By how much it began later than it was due.
+    lateness: Duration,
 }
 
 impl Schedule {
@@ -54,6 +62,7 @@ impl Schedule {
             running: JoinSet::new(),
             events,
             max_in_flight: options.max_in_flight.max(1),
+            pace: Pace::default(),
             dice: options.seed,
             generation: 0,
             statistics: Arc::default(),
@@ -61,15 +70,12 @@ impl Schedule {
     }
 
     pub(super) async fn run(mut self, mut orders: UnboundedReceiver<Order>) {
+        let mut alarm = pin!(sleep_until(tokio::time::Instant::now()));
         loop {
-            self.begin_due();
-            let next = self.next_wake();
-            let wake = async {
-                match next {
-                    Some(at) => sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let next = self.begin_due();
+            if alarm.deadline() != next {
+                alarm.as_mut().reset(next);
+            }
             tokio::select! {
                 biased;
                 order = orders.recv() => match order {
@@ -77,12 +83,9 @@ impl Schedule {
                     Some(Order::Enable(id, enabled)) => self.enable(id, enabled),
                     Some(Order::Stop) | None => break,
                 },
-                Some(ended) = self.running.join_next() => match ended {
-                    Ok(report) => self.take_report(&report),
-                    Err(error) => self.take_panic(&error),
-                },
+                Some(ended) = self.running.join_next() => self.take_ended(ended),
                 () = self.events.closed() => break,
-                () = wake => {}
+                () = &mut alarm => {}
             }
         }
         self.running.shutdown().await;
@@ -176,25 +179,32 @@ impl Schedule {
         self.send(CheckEvent::Log { id, text });
     }
 
-    fn begin_due(&mut self) {
-        let now = tokio::time::Instant::now().into_std();
-        for _ in 0..BURST {
+    /// Begins what is due, as far as it may, and says when to look again.
+    fn begin_due(&mut self) -> tokio::time::Instant {
+        let now = tokio::time::Instant::now();
+        loop {
+            // A report wakes us before that.
+            let idle = now + IDLE;
             if self.running.len() >= self.max_in_flight {
-                return;
+                return idle;
             }
             match self.due.first() {
-                Some((at, _)) if *at <= now => {}
-                _ => return,
+                Some((at, _)) if *at <= now.into_std() => {}
+                Some((at, _)) => return (*at).into(),
+                None => return idle,
+            }
+            if let Some(until) = self.pace.hold(now.into_std()) {
+                return until.into();
             }
             if let Some((at, id)) = self.due.pop_first() {
-                self.statistics.count(now.saturating_duration_since(at));
-                self.begin(id, now);
+                self.statistics.count(now.into_std().saturating_duration_since(at));
+                self.begin(id, at, now.into_std());
                 self.statistics.under_way(self.running.len());
             }
         }
     }
 
-    fn begin(&mut self, id: CheckerId, now: Instant) {
+    fn begin(&mut self, id: CheckerId, due: Instant, now: Instant) {
         let Some(checker) = self.checkers.get_mut(&id) else { return };
         if !checker.enabled {
             let at = now + checker.spec.settings.delay_loop;
@@ -202,20 +212,38 @@ impl Schedule {
             self.due.insert((at, id));
             return;
         }
+        self.pace.begin(now);
         let (spec, generation, url) = (checker.spec.clone(), checker.generation, checker.judge.url());
         checker.state = State::Running(self.running.spawn(async move {
             let attempt = probe::attempt(&spec.probe, url).await;
             let finished = tokio::time::Instant::now().into_std();
-            Report { id, generation, attempt, started: now, finished }
+            let lateness = now.saturating_duration_since(due);
+            Report { id, generation, attempt, started: now, finished, lateness }
         }));
+    }
+
+    /// Takes the attempt that has ended, and others that have by now.
+    fn take_ended(&mut self, ended: Result<Report, JoinError>) {
+        let mut next = Some(ended);
+        while let Some(ended) = next {
+            match ended {
+                Ok(report) => self.take_report(&report),
+                Err(error) => self.take_panic(&error),
+            }
+            next = self.running.try_join_next();
+        }
     }
 
     fn take_report(&mut self, report: &Report) {
         let id = report.id;
+        self.pace.end(report.started);
         let Some(checker) = self.checkers.get_mut(&id).filter(|checker| checker.generation == report.generation) else {
             return;
         };
-        let Judgement { next, events } = checker.judge.observe(&report.attempt, report.started, report.finished);
+        // Delays count from when the attempt was due, so that the alarm's small lateness does not add up over retries.
+        let early = report.lateness.min(FORGIVEN);
+        let Judgement { next, events } =
+            checker.judge.observe(&report.attempt, report.started - early, report.finished - early);
         checker.state = State::Waiting(next);
         self.due.insert((next, id));
         for event in events {
@@ -233,14 +261,6 @@ impl Schedule {
         checker.state = State::Waiting(at);
         self.due.insert((at, id));
         self.send(CheckEvent::Log { id, text: format!("attempt ended unexpectedly: {error}") });
-    }
-
-    /// `None` while nothing is due or no attempt may begin: then a report wakes us.
-    fn next_wake(&self) -> Option<Instant> {
-        if self.running.len() >= self.max_in_flight {
-            return None;
-        }
-        self.due.first().map(|(at, _)| *at)
     }
 
     fn send(&self, event: CheckEvent) {
