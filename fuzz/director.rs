@@ -1,18 +1,20 @@
 //! What the fuzz target `director` does. The engine's tests run the same function over random bytes.
 
 use standfast_ipvs::{
-    DestinationConfig, Director, Forwarding, Frame, FullNat, HopId, IcmpError, Ingress, Options, Persistence,
-    PersistenceEngine, Protocol, SchedulerFlags, SchedulerKind, ServiceConfig, ServiceId, ServiceKey, Tunnel,
-    TunnelKind, Verdict,
+    ClientTold, DestinationConfig, Director, Forwarding, Frame, FullNat, HopId, IcmpError, Ingress, Options,
+    Persistence, PersistenceEngine, Protocol, SchedulerFlags, SchedulerKind, ServiceConfig, ServiceId, ServiceKey,
+    Tunnel, TunnelKind, Verdict,
 };
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+const TOLD: [ClientTold; 3] = [ClientTold::Option, ClientTold::ProxyText, ClientTold::ProxyBinary];
 
 const FORWARDING: [Forwarding; 5] = [
     Forwarding::Nat,
     Forwarding::Dr,
     Forwarding::FullNat,
-    Forwarding::Tunnel(Tunnel { kind: TunnelKind::Gue { port: 6080 }, checksum: true }),
+    Forwarding::Tunnel(Tunnel { kind: TunnelKind::Gue { port: 6080 }, checksum: true, clamp_mss: true }),
     Forwarding::Local,
 ];
 
@@ -35,7 +37,7 @@ fn populate(director: &mut Director) -> Vec<ServiceId> {
             flags: SchedulerFlags { fallback: true, port: true },
             persistence: (number % 2 == 0).then_some(persistence),
             one_packet: false,
-            full_nat: FullNat { sources: sources.clone(), client_option: true },
+            full_nat: FullNat { sources: sources.clone(), client: TOLD[number % 3] },
         };
         director.add_service(config).expect("a service");
         for (server, forwarding) in (1..).zip(FORWARDING) {

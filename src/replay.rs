@@ -47,7 +47,7 @@ fn director(loaded: &Loaded) -> Result<Director, String> {
         let services = group::services(server, group).map_err(|reason| reason.to_string())?;
         for service in services {
             director.add_service(service.clone()).map_err(|refusal| format!("{:?}: {refusal}", service.id))?;
-            for destination in server.real_servers.iter().map(engine::destination) {
+            for destination in server.real_servers.iter().map(|real| engine::destination(server, real)) {
                 let destination = group::destination_of(&service.id, &destination);
                 director.add_destination(&service.id, destination).map_err(|refusal| refusal.to_string())?;
             }

@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests do not carry the test attribute")]
 
 use standfast_ipvs::{
-    DestinationConfig, Director, Forwarding, Frame, FullNat, HopId, Ingress, Options, Protocol, SchedulerFlags,
-    SchedulerKind, ServiceConfig, ServiceId, ServiceKey, Tunnel, Verdict,
+    ClientTold, DestinationConfig, Director, Forwarding, Frame, FullNat, HopId, Ingress, Options, Protocol,
+    SchedulerFlags, SchedulerKind, ServiceConfig, ServiceId, ServiceKey, Tunnel, Verdict,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -50,7 +50,7 @@ fn director(forwarding: Forwarding, connection_limit: usize) -> Director {
         flags: SchedulerFlags::default(),
         persistence: None,
         one_packet: false,
-        full_nat: FullNat { sources: vec![(source, source)], client_option: true },
+        full_nat: FullNat { sources: vec![(source, source)], client: ClientTold::Option },
     };
     director.add_service(config).unwrap();
     for server in 1..=4 {

@@ -27,14 +27,15 @@ mod verdict;
 
 pub use connection::{ConnectionView, State, Timeouts};
 pub use director::{Claims, Director, Options, Settings};
+pub use forward::mss::clamp_mss;
 pub use forward::tunnel::{Tunnel, TunnelHeaders, TunnelKind};
 pub use packet::icmp::IcmpError;
 pub use packet::{Frame, Ingress, ReplyBuffer};
 pub use persistence::{Persistence, PersistenceEngine};
 pub use scheduler::{SchedulerFlags, SchedulerKind};
 pub use service::{
-    DestinationConfig, DestinationView, Error, Forwarding, FullNat, Protocol, ServiceConfig, ServiceId, ServiceKey,
-    ServiceView,
+    ClientTold, DestinationConfig, DestinationView, Error, Forwarding, FullNat, Protocol, ServiceConfig, ServiceId,
+    ServiceKey, ServiceView,
 };
 pub use stats::{Counters, Failures, Rates, Stats};
 pub use verdict::{DropReason, HopId, PassReason, Verdict};

@@ -123,6 +123,8 @@ reasons! {
     DropReason {
         /// The IPv4 header checksum is wrong.
         IpChecksum => "bad IP header checksum",
+        /// The TCP checksum is wrong, where a header of the PROXY protocol would have made it right.
+        TcpChecksum => "bad TCP checksum before a PROXY header",
         /// The ICMP checksum is wrong.
         IcmpChecksum => "bad ICMP checksum",
         /// The connection's destination was removed (`expire_nodest_conn` is off).

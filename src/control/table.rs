@@ -210,7 +210,7 @@ fn tunnel(tunnel: Tunnel) -> engine::Tunnel {
         TunnelKind::Gue => engine::TunnelKind::Gue { port: tunnel.port },
         TunnelKind::Gre => engine::TunnelKind::Gre,
     };
-    engine::Tunnel { kind, checksum: tunnel.checksum != TunnelChecksum::None }
+    engine::Tunnel { kind, checksum: tunnel.checksum != TunnelChecksum::None, clamp_mss: false }
 }
 
 /// Slots that listings speak of: the kernel's usual number, as our table has no fixed one.

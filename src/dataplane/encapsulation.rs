@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use standfast_ipvs::{Tunnel, TunnelHeaders};
+use standfast_ipvs::{Frame, Tunnel, TunnelHeaders, clamp_mss};
 
 use super::ring::VIRTIO_LEN;
 use super::segmentation::split;
@@ -76,6 +76,9 @@ impl Wrapping {
     pub(super) fn wrap(&self, bytes: &mut [u8], virtio: &Virtio, mtu: usize) -> Wrapped {
         let mtu = self.passage.path_mtu.map_or(mtu, |path| mtu.min(usize::from(path)));
         let room = mtu.saturating_sub(self.passage.tunnel.overhead(self.server));
+        if let Some(packet) = bytes.get_mut(PREFIX..).filter(|_| self.passage.tunnel.clamp_mss) {
+            clamp_mss(&mut Frame { packet, checksum_partial: virtio.partial, gso_size: virtio.segment }, room);
+        }
         match fit(bytes, virtio, room, false) {
             Fit::TooBig => Wrapped::TooBig(u16::try_from(room).unwrap_or(u16::MAX)),
             Fit::Fits if !virtio.superpacket => {

@@ -148,7 +148,7 @@ impl Planner<'_, '_> {
             watched: group::watched(service, group),
             pool: checkers::pool(service, transport, self.config.globals.rs_init_notifies),
             members: BTreeMap::new(),
-            sorry: service.sorry_server.as_ref().map(engine::sorry),
+            sorry: service.sorry_server.as_ref().map(|sorry| engine::sorry(service, sorry)),
             quorum_up: self.command(service.quorum_up.as_deref()),
             quorum_down: self.command(service.quorum_down.as_deref()),
             smtp_alert: service.smtp_alert,
@@ -168,7 +168,7 @@ impl Planner<'_, '_> {
         let id = self.ids.server((into.name.clone(), server.address, twins));
         let names = Names { server: names::socket(server.address, transport), service: into.label.clone() };
         let checks = self.checkers(id, server, &names, &mut into.follows);
-        let member = self.member(server, &names, !checks.is_empty());
+        let member = self.member((service, server), &names, !checks.is_empty());
         into.members.insert(id, member);
         into.pool.servers.push(checkers::server(id, server, &names.server, checks));
     }
@@ -235,10 +235,10 @@ impl Planner<'_, '_> {
         }
     }
 
-    fn member(&mut self, server: &RealServer, names: &Names, checked: bool) -> Member {
+    fn member(&mut self, (service, server): (&VirtualServer, &RealServer), names: &Names, checked: bool) -> Member {
         Member {
             label: names.server.clone(),
-            destination: Some(engine::destination(server)),
+            destination: Some(engine::destination(service, server)),
             notify_up: self.command(server.notify_up.as_deref()),
             notify_down: self.command(server.notify_down.as_deref()),
             smtp_alert: server.smtp_alert,

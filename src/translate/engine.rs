@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use standfast_ipvs::{
-    DestinationConfig, Forwarding, FullNat, Persistence, PersistenceEngine, Protocol, SchedulerFlags, SchedulerKind,
-    ServiceConfig, ServiceId, ServiceKey, Tunnel, TunnelKind,
+    ClientTold, DestinationConfig, Forwarding, FullNat, Persistence, PersistenceEngine, Protocol, SchedulerFlags,
+    SchedulerKind, ServiceConfig, ServiceId, ServiceKey, Tunnel, TunnelKind,
 };
 use standfast_parser::model::{
     self, ClientAddress, ForwardingMethod, RealServer, SorryServer, TunnelChecksum, VirtualServer, VirtualTarget,
@@ -45,7 +45,7 @@ pub fn service(server: &VirtualServer) -> Result<ServiceConfig, NotForwarded> {
         flags: SchedulerFlags { fallback: server.scheduler_flags.first, port: server.scheduler_flags.second },
         persistence: persistence(server)?,
         one_packet: server.one_packet,
-        full_nat: full_nat(server)?,
+        full_nat: full_nat(server),
     })
 }
 
@@ -60,13 +60,14 @@ pub fn address_id(protocol: model::Protocol, address: SocketAddr) -> ServiceId {
     ServiceId::Address(ServiceKey { protocol, address: address.ip(), port: address.port() })
 }
 
-fn full_nat(server: &VirtualServer) -> Result<FullNat, NotForwarded> {
-    let client_option = match server.client_address {
-        ClientAddress::Hidden => false,
-        ClientAddress::TcpOption => true,
-        ClientAddress::ProxyProtocol => return Err(NotForwarded::Method("client_address proxy")),
+fn full_nat(server: &VirtualServer) -> FullNat {
+    let client = match server.client_address {
+        ClientAddress::Hidden => ClientTold::Nothing,
+        ClientAddress::TcpOption => ClientTold::Option,
+        ClientAddress::ProxyProtocol => ClientTold::ProxyBinary,
+        ClientAddress::ProxyText => ClientTold::ProxyText,
     };
-    Ok(FullNat { sources: server.source_pool.clone(), client_option })
+    FullNat { sources: server.source_pool.clone(), client }
 }
 
 fn persistence(server: &VirtualServer) -> Result<Option<Persistence>, NotForwarded> {
@@ -79,46 +80,46 @@ fn persistence(server: &VirtualServer) -> Result<Option<Persistence>, NotForward
     Ok(server.persistence_timeout.map(|timeout| Persistence { timeout, prefix_len, engine }))
 }
 
-/// The destination of a real server, with the weight of the file.
+/// The destination of a real server of a virtual server, with the weight of the file.
 #[must_use]
-pub fn destination(server: &RealServer) -> DestinationConfig {
+pub fn destination(of: &VirtualServer, server: &RealServer) -> DestinationConfig {
     DestinationConfig {
         address: server.address.ip(),
         port: server.address.port(),
-        forwarding: forwarding(server.forwarding, server.tunnel),
+        forwarding: forwarding(server.forwarding, server.tunnel, of.tunnel_mss_clamp),
         weight: u32::try_from(server.weight).unwrap_or(0),
         upper_threshold: server.upper_threshold,
         lower_threshold: server.lower_threshold,
     }
 }
 
-/// The destination of a sorry server; its weight is the pool's matter.
+/// The destination of a virtual server's sorry server; its weight is the pool's matter.
 #[must_use]
-pub fn sorry(server: &SorryServer) -> DestinationConfig {
+pub fn sorry(of: &VirtualServer, server: &SorryServer) -> DestinationConfig {
     DestinationConfig {
         address: server.address.ip(),
         port: server.address.port(),
-        forwarding: forwarding(server.forwarding, server.tunnel),
+        forwarding: forwarding(server.forwarding, server.tunnel, of.tunnel_mss_clamp),
         weight: 1,
         upper_threshold: 0,
         lower_threshold: 0,
     }
 }
 
-fn forwarding(method: ForwardingMethod, tunnel: model::Tunnel) -> Forwarding {
+fn forwarding(method: ForwardingMethod, tunnel: model::Tunnel, clamp_mss: bool) -> Forwarding {
     match method {
         ForwardingMethod::Nat => Forwarding::Nat,
         ForwardingMethod::Dr => Forwarding::Dr,
-        ForwardingMethod::Tun => Forwarding::Tunnel(self::tunnel(tunnel)),
+        ForwardingMethod::Tun => Forwarding::Tunnel(self::tunnel(tunnel, clamp_mss)),
         ForwardingMethod::FullNat => Forwarding::FullNat,
     }
 }
 
-fn tunnel(tunnel: model::Tunnel) -> Tunnel {
+fn tunnel(tunnel: model::Tunnel, clamp_mss: bool) -> Tunnel {
     let kind = match tunnel.kind {
         model::TunnelKind::Ipip => TunnelKind::Ipip,
         model::TunnelKind::Gue { port } => TunnelKind::Gue { port },
         model::TunnelKind::Gre => TunnelKind::Gre,
     };
-    Tunnel { kind, checksum: tunnel.checksum != TunnelChecksum::None }
+    Tunnel { kind, checksum: tunnel.checksum != TunnelChecksum::None, clamp_mss }
 }

@@ -10,7 +10,9 @@ use site::{
     wait_for,
 };
 use standfast::dataplane::{Command, Dataplane, Options};
-use standfast_ipvs::{DestinationConfig, Forwarding, FullNat, Protocol, ServiceId, Settings, Tunnel, TunnelKind};
+use standfast_ipvs::{
+    ClientTold, DestinationConfig, Forwarding, FullNat, Protocol, ServiceId, Settings, Tunnel, TunnelKind,
+};
 use standfast_labkit::{Lab, harness, tests};
 use std::io::{ErrorKind, Read, Write};
 use std::process::ExitCode;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         tunnels_of_every_kind,
         tunnels_between_families,
         tunnels_carry_bulk,
+        tunnels_lower_the_segment_size,
         nat_carries_bulk_both_ways,
         dr_carries_bulk_both_ways,
         the_host_resets_what_has_no_connection,
@@ -149,7 +152,8 @@ fn full_nat_needs_no_way_back() {
     ] {
         let id = service(protocol, vip, 80);
         let Command::AddService(mut config) = add_service(id) else { unreachable!() };
-        config.full_nat = FullNat { sources: sources.clone(), client_option };
+        let client = if client_option { ClientTold::Option } else { ClientTold::Nothing };
+        config.full_nat = FullNat { sources: sources.clone(), client };
         site.apply(vec![Command::AddService(config)]);
         site.apply(servers.map(|server| add_server(id, server, 8080, Forwarding::FullNat)).into());
     }
@@ -183,7 +187,7 @@ fn tun_site(tunnel: Tunnel) -> Site {
 
 fn tunnels_of_every_kind() {
     for kind in [TunnelKind::Ipip, TunnelKind::Gue { port: 6080 }, TunnelKind::Gre] {
-        let site = tun_site(Tunnel { kind, checksum: kind != TunnelKind::Ipip });
+        let site = tun_site(Tunnel { kind, checksum: kind != TunnelKind::Ipip, clamp_mss: false });
         assert_eq!(greetings(&site, 4), ["web2", "web1", "web2", "web1"], "{kind:?}");
         let question = site::pattern(4000);
         let answer = ask_udp(&site.client, "10.0.0.100:80", &question).unwrap();
@@ -211,6 +215,25 @@ fn tunnels_between_families() {
         site.transfer(address, MEGABYTE, MEGABYTE);
     }
     assert_eq!(site.resets_by_host(), 0);
+}
+
+/// What a server may send is bounded by what the client's SYN tells it, and that by the tunnel.
+fn tunnels_lower_the_segment_size() {
+    let site = Site::new();
+    site.share_address();
+    for (port, clamp_mss, told) in [(80, true, 1428), (81, false, 1448)] {
+        let tunnel = Tunnel { clamp_mss, ..Tunnel::default() };
+        let id = service(Protocol::Tcp, VIP, port);
+        site.apply(vec![add_service(id), add_server(id, "10.1.0.1", port, Forwarding::Tunnel(tunnel))]);
+        let listener = site.servers[0].enter(|| std::net::TcpListener::bind(("0.0.0.0", port))).unwrap().unwrap();
+        if port == 80 {
+            tunnel::end(&site.servers[0], tunnel, false, false);
+        }
+        let _stream = site.connect(&format!("{VIP}:{port}")).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        // Less the 12 bytes of the timestamps.
+        assert_eq!(socket2::SockRef::from(&accepted).tcp_mss().unwrap(), told, "clamp_mss {clamp_mss}");
+    }
 }
 
 /// Superpackets are cut to what fits the tunnel, after the client has been told what that is.

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         a_link_of_1400_bytes_is_told_to_the_client,
         a_server_behind_a_router,
         a_pair_of_tunnels,
+        full_nat_names_the_client,
     ];
     let web = web.map(|test| test.needs(&["curl", "nginx", "ethtool"]));
     let iperf = tests![streams_and_datagrams_of_iperf].map(|test| test.needs(&["iperf3"]));
@@ -168,6 +169,30 @@ fn a_pair_of_tunnels() {
     let _daemon = site.start(&services);
     site.await_tally(6, &[("web1", 3), ("web2", 3)]);
     up_and_down_of_one(&site);
+}
+
+/// The servers know no way to the client, and yet its address.
+fn full_nat_names_the_client() {
+    let site = Site::nat("proxy", 1);
+    site.servers[0].ip("route del default").unwrap();
+    let _nginx = nginx_on(&site);
+    let services: String = [(81, "proxy"), (82, "proxy_v1")]
+        .map(|(port, told)| {
+            format!(
+                "virtual_server {VIP} {port} {{\n lb_algo rr\n lb_kind FULLNAT\n protocol TCP\n source_pool 10.8.0.1\n \
+                 client_address {told}\n real_server 10.8.0.21 8080 {{\n }}\n }}\n"
+            )
+        })
+        .concat();
+    let _daemon = site.start(&services);
+    for port in [81, 82] {
+        let url = format!("http://{VIP}:{port}/");
+        eventually(NOTICED, "an answer", || {
+            site.client.run("curl", ["-sf", "-m", "1", &url]).is_ok_and(|finished| finished.code() == 0)
+        });
+        assert_eq!(tally(&site.client, &format!("{url}?[1-50]")), [("10.7.0.1".to_owned(), 50)].into(), "{port}");
+        up_and_down(&site, &format!("{VIP}:{port}"), 10 * MEGABYTE);
+    }
 }
 
 /// Both servers take the same file, so that it does not matter who is asked.

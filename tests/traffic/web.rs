@@ -11,7 +11,8 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Answers `/` with the host's name and keeps files under `/files/`.
+    /// Answers `/` with the host's name and keeps files under `/files/`. Port 8080 wants to hear who the client is, and
+    /// answers `/` with that.
     pub fn start(lab: &Lab, host: &Host) -> Nginx {
         let root = root(lab, host);
         std::fs::create_dir_all(root.join("files")).unwrap();
@@ -25,6 +26,9 @@ impl Nginx {
              http {{ access_log off; client_max_body_size 64m; {paths}\n\
              server {{ listen 80; listen [::]:80; root {root}; default_type text/plain;\n\
              location = / {{ return 200 \"{name}\\n\"; }}\n\
+             location /files/ {{ dav_methods PUT; }}\n}}\n\
+             server {{ listen 8080 proxy_protocol; root {root}; default_type text/plain;\n\
+             location = / {{ return 200 \"$proxy_protocol_addr\\n\"; }}\n\
              location /files/ {{ dav_methods PUT; }}\n}} }}\n"
         );
         let file = lab.file(&format!("nginx-{name}.conf"), &config).unwrap();

@@ -15,6 +15,7 @@ pub use state::{State, Timeouts};
 pub use view::ConnectionView;
 
 use crate::address::Address;
+use crate::forward::proxy::Insertion;
 use crate::packet::checksum::Change;
 use crate::verdict::HopId;
 
@@ -28,6 +29,8 @@ pub(crate) const UNBOUND: u32 = u32::MAX - 1;
 pub(crate) const HEARD_SYN: u8 = 1;
 /// Another packet of the server was seen.
 pub(crate) const HEARD_MORE: u8 = 2;
+/// The server has acknowledged the header that was inserted before the client's bytes.
+pub(crate) const HEARD_HEADER: u8 = 4;
 
 /// How packets of a connection reach its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,13 +75,16 @@ pub(crate) struct Connection<A> {
     pub(crate) template: bool,
     /// Counted among its destination's inactive connections.
     pub(crate) inactive: bool,
-    /// What the server has sent: [`HEARD_SYN`], [`HEARD_MORE`].
+    /// What the server has sent: [`HEARD_SYN`], [`HEARD_MORE`], [`HEARD_HEADER`].
     pub(crate) heard: u8,
+    /// The mark of the header inserted before the client's bytes; 0 for nearly all connections.
+    pub(crate) inserted: u8,
     pub(crate) hop: HopId,
     pub(crate) destination: u32,
     /// The template that this connection belongs to.
     pub(crate) control: u32,
-    /// How many connections belong to this template.
+    /// How many connections belong to this template; of a connection with bytes inserted, the sequence number of the
+    /// client's first byte.
     pub(crate) controlled: u32,
     /// The tick of its end.
     pub(crate) expires: u32,
@@ -87,6 +93,8 @@ pub(crate) struct Connection<A> {
     /// What the translation of a client's packet does to its checksums.
     pub(crate) change: Change,
     pub(crate) links: Links,
+    /// The wheel's slot that it waits in.
+    pub(crate) slot: u16,
 }
 
 /// Place in the timer wheel, or in the list of free entries (`next` alone).
@@ -94,11 +102,10 @@ pub(crate) struct Connection<A> {
 pub(crate) struct Links {
     next: u32,
     previous: u32,
-    pub(crate) slot: u16,
 }
 
 impl Links {
-    pub(crate) const NONE: Links = Links { next: NONE, previous: NONE, slot: 0 };
+    pub(crate) const NONE: Links = Links { next: NONE, previous: NONE };
 }
 
 /// The end that a server behind full NAT sees: the table's number of an address, and a port.
@@ -143,6 +150,12 @@ impl<A: Address> Key<A> {
 }
 
 impl<A: Address> Connection<A> {
+    /// The bytes inserted before the client's.
+    #[inline]
+    pub(crate) fn insertion(&self) -> Option<Insertion> {
+        Insertion::of_mark(self.inserted, self.controlled)
+    }
+
     pub(crate) fn client_key(&self) -> Key<A> {
         Key {
             source: self.client,

@@ -183,7 +183,7 @@ impl<A: Address> Table<A> {
     pub(crate) fn prolong(&mut self, id: u32, expires: u32) {
         let Some(entry) = self.entries.get_mut(id as usize) else { return };
         entry.expires = expires;
-        let slot = entry.links.slot;
+        let slot = entry.slot;
         self.settle(id, slot, expires);
     }
 
@@ -302,7 +302,7 @@ impl<A: Address> Table<A> {
         let Some(entry) = self.entries.get_mut(id as usize) else { return };
         let slot = self.wheel.slot_for(entry.expires);
         let next = self.wheel.head(slot);
-        entry.links = Links { next, previous: NONE, slot };
+        (entry.links, entry.slot) = (Links { next, previous: NONE }, slot);
         if let Some(next) = self.get_mut(next) {
             next.links.previous = id;
         }
@@ -310,7 +310,8 @@ impl<A: Address> Table<A> {
     }
 
     fn unlink(&mut self, id: u32) {
-        let Some(Links { next, previous, slot }) = self.get(id).map(|entry| entry.links) else { return };
+        let Some(entry) = self.get(id) else { return };
+        let (Links { next, previous }, slot) = (entry.links, entry.slot);
         match self.get_mut(previous) {
             Some(previous) => previous.links.next = next,
             None => self.wheel.set_head(slot, next),
@@ -348,6 +349,8 @@ fn unused<A: Address>() -> Connection<A> {
         destination: NONE,
         control: NONE,
         controlled: 0,
+        slot: 0,
+        inserted: 0,
         expires: 0,
         timeout: 0,
         change: Change::NONE,

@@ -33,6 +33,8 @@ fn connection(client_port: u16, expires: u32) -> Connection<Ipv4Addr> {
         destination: 0,
         control: NONE,
         controlled: 0,
+        slot: 0,
+        inserted: 0,
         expires,
         timeout: 0,
         change: Change::NONE,

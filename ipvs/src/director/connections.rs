@@ -51,7 +51,7 @@ impl<A: Address> Path<'_, A> {
     fn finish(&mut self, id: u32) {
         let now = self.now;
         match self.table.get_mut(id) {
-            Some(entry) if entry.controlled > 0 => {
+            Some(entry) if entry.template && entry.controlled > 0 => {
                 entry.timeout = WAIT_FOR_CONTROLLED;
                 entry.expires = now.wrapping_add(WAIT_FOR_CONTROLLED);
                 self.table.link_again(id);
@@ -121,7 +121,7 @@ impl<A: Address> Path<'_, A> {
         let lifetime = self.core.lifetimes.get(next as usize).copied().unwrap_or(TICKS);
         let expires = self.now.wrapping_add(lifetime);
         connection.expires = expires;
-        let slot = connection.links.slot;
+        let slot = connection.slot;
         self.table.settle(id, slot, expires);
         if next != was {
             self.enter(id, next);

@@ -140,6 +140,9 @@ impl<A: Address> Path<'_, A> {
                 [(End::Source, (connection.server, connection.server_port)), (End::Destination, seen)]
             }
         };
+        if let (Some(insertion), Direction::FromServer) = (connection.insertion(), direction) {
+            packet.get_mut(header.l4..).into_iter().for_each(|segment| insertion.take_back(segment, false));
+        }
         for (end, to) in ends {
             nat::translate(packet, &header, &segment, end, to);
         }

@@ -6,6 +6,7 @@ mod fragments;
 mod icmp;
 mod limiter;
 mod path;
+mod proxy;
 mod schedule;
 mod sync;
 mod warm;

@@ -10,7 +10,7 @@ use crate::packet::checksum::Change;
 use crate::packet::icmp::IcmpError;
 use crate::packet::segment::{SCTP_INIT, Segment, TcpFlags};
 use crate::packet::{Fragment, Frame, Header, Ingress};
-use crate::service::Protocol;
+use crate::service::{ClientTold, Protocol};
 use crate::verdict::{Decision, DropReason, PassReason};
 
 /// The packet path of one address family at one moment.
@@ -42,6 +42,8 @@ pub(super) struct Target<A> {
     pub(super) destination: u32,
     /// Full NAT's, packed.
     pub(super) source: u32,
+    /// The mark of the header before the client's bytes, 0 for none.
+    pub(super) inserted: u8,
 }
 
 impl<A: Address> Packet<'_, '_, A> {
@@ -151,7 +153,8 @@ impl<'a, A: Address> Path<'a, A> {
         }
         let connection = self.table.get_mut(id).ok_or(Decision::Drop(DropReason::Internal))?;
         connection.hop = packet.ingress.client_hop;
-        let &mut Connection { method, server, server_port, change, destination, timeout: source, .. } = connection;
+        let &mut Connection { method, server, server_port, change, destination, timeout: source, inserted, .. } =
+            connection;
         if !self.core.count_in(destination, packet.length()) {
             return self.orphaned(id, packet);
         }
@@ -160,7 +163,7 @@ impl<'a, A: Address> Path<'a, A> {
         if self.core.sync.is_some() {
             self.tell(id, packet);
         }
-        self.send(packet, Target { method, address: server, port: server_port, change, destination, source })
+        self.send(packet, Target { method, address: server, port: server_port, change, destination, source, inserted })
     }
 
     /// A packet whose destination was removed.
@@ -212,6 +215,7 @@ impl<'a, A: Address> Path<'a, A> {
         packet.rewrite(End::Source, (service, service_port), change.reversed());
         if method == Method::FullNat {
             packet.relabel(End::Destination, client);
+            self.acknowledge_client(id, packet);
         }
         Ok(Decision::ToClient(hop))
     }
@@ -260,7 +264,7 @@ impl<'a, A: Address> Path<'a, A> {
         Ok(Decision::ToServer(target.address.ip()))
     }
 
-    /// Rewrites both ends, and names the client in the packets of a handshake where the service wants that.
+    /// Rewrites both ends, and names the client where the service wants that.
     #[inline(never)]
     fn send_from_source(&mut self, packet: &mut Packet<'_, '_, A>, target: Target<A>) -> Result<Decision, Decision> {
         let source = self.table.source(Source::unpack(target.source)).ok_or(Decision::Drop(DropReason::Internal))?;
@@ -268,6 +272,9 @@ impl<'a, A: Address> Path<'a, A> {
         packet.rewrite(End::Destination, (target.address, target.port), target.change);
         packet.relabel(End::Source, source);
         let ends = (source.0, target.address);
+        if target.inserted > 0 {
+            return self.send_behind_header(packet, target, ends);
+        }
         if let Some(longer) = option.and_then(|option| with_option(packet.frame, &packet.header, ends, option)) {
             self.core.reply = Some((longer, packet.ingress.client_hop));
             return Ok(Decision::Instead(target.destination));
@@ -278,7 +285,7 @@ impl<'a, A: Address> Path<'a, A> {
     /// For a SYN, and for the first packets after it: of these the server's kernel reads it.
     fn client_option(&self, packet: &Packet<'_, '_, A>, destination: u32) -> Option<ClientOption> {
         let owner = self.core.registry.destination(destination)?.owner;
-        let wanted = self.core.registry.service(owner)?.config.full_nat.client_option;
+        let wanted = self.core.registry.service(owner)?.config.full_nat.client == ClientTold::Option;
         (wanted && self.is_early(packet) && packet.segment.protocol == Protocol::Tcp)
             .then(|| packet.header.source.client_option(packet.segment.source_port))
     }

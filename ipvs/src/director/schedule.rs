@@ -6,8 +6,10 @@ use crate::connection::state::ticks;
 use crate::connection::tcp::View;
 use crate::connection::{Connection, Key, Links, Method, NONE, State};
 use crate::forward::nat;
+use crate::forward::proxy::Prologue;
 use crate::packet::checksum::Change;
 use crate::packet::icmp::IcmpError;
+use crate::packet::segment::TcpFlags;
 use crate::persistence::{Persistence, PersistenceEngine, call_id};
 use crate::scheduler::Flow;
 use crate::service::{Destination, Protocol, ServiceId};
@@ -35,6 +37,7 @@ impl<A: Address> Path<'_, A> {
         let mut target = self.target(service, packet, choice, persistence.is_some())?;
         if target.method == Method::FullNat {
             target.source = self.source(service, packet, &target)?;
+            target.inserted = self.prologue(service, packet).map_or(0, |prologue| prologue.mark());
         }
         if target.method == Method::FullNat || !self.is_one_packet(service, packet) {
             self.remember(packet, choice, target)?;
@@ -149,6 +152,8 @@ impl<A: Address> Path<'_, A> {
             destination,
             control: NONE,
             controlled: 0,
+            slot: 0,
+            inserted: 0,
             expires: self.now.wrapping_add(lifetime),
             timeout: lifetime,
             change: Change::NONE,
@@ -180,6 +185,7 @@ impl<A: Address> Path<'_, A> {
                 change,
                 destination: choice.destination,
                 source: 0,
+                inserted: 0,
             });
         }
         let method = destination.method();
@@ -191,7 +197,7 @@ impl<A: Address> Path<'_, A> {
         let address = address.or(elsewhere).ok_or(internal)?;
         let port = if own { destination.config.port } else { asked };
         let change = nat::change((packet.header.destination, asked), (address, port));
-        Ok(Target { method, address, port, change, destination: choice.destination, source: 0 })
+        Ok(Target { method, address, port, change, destination: choice.destination, source: 0, inserted: 0 })
     }
 
     /// The source that a server behind full NAT will see, packed.
@@ -206,6 +212,15 @@ impl<A: Address> Path<'_, A> {
             }
         }
         Err(Decision::Drop(DropReason::SourcesInUse))
+    }
+
+    /// The header that is to come before the client's bytes. Of a connection that is met half way it is too late for one.
+    fn prologue(&self, service: u32, packet: &Packet<'_, '_, A>) -> Option<Prologue> {
+        let told = self.core.registry.service(service)?.config.full_nat.client;
+        let Packet { header, segment, .. } = packet;
+        let begins = segment.protocol == Protocol::Tcp && segment.flags.has(TcpFlags::SYN);
+        let service = (header.destination, segment.destination_port);
+        begins.then(|| Prologue::new(told, (header.source, segment.source_port), service)).flatten()
     }
 
     fn is_one_packet(&self, service: u32, packet: &Packet<'_, '_, A>) -> bool {
@@ -231,6 +246,8 @@ impl<A: Address> Path<'_, A> {
             destination: choice.destination,
             control: choice.control,
             controlled: 0,
+            slot: 0,
+            inserted: target.inserted,
             expires: self.now,
             timeout: target.source,
             change: target.change,

@@ -273,6 +273,8 @@ impl<A: Address> Path<'_, A> {
             destination: UNBOUND,
             control: NONE,
             controlled: 0,
+            slot: 0,
+            inserted: 0,
             expires: self.now.wrapping_add(told.lifetime),
             timeout: source.unwrap_or(if key.template { told.lifetime } else { 0 }),
             change: match key.template {

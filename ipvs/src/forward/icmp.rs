@@ -114,6 +114,9 @@ pub(crate) fn translate<A: Address>(
         }
         Direction::FromServer => {
             set_ends(quoted, &quote.header, client, (connection.service, connection.service_port));
+            if let (Some(insertion), Some(segment)) = (connection.insertion(), quoted.get_mut(quote.header.l4..)) {
+                insertion.take_back(segment, true);
+            }
         }
     }
     let Some(icmp) = packet.get_mut(header.l4..header.end) else { return };

@@ -25,6 +25,8 @@ pub struct Tunnel {
     /// `--tun-csum` or `--tun-remcsum`: the tunnel's own header carries a checksum. Both mean the same here, as in the
     /// kernel for packets whose checksum is complete; IP in IP has none.
     pub checksum: bool,
+    /// SYNs tell no larger segments than fit: the driver calls [`clamp_mss`](crate::clamp_mss).
+    pub clamp_mss: bool,
 }
 
 /// The tunnel's header.
@@ -275,7 +277,7 @@ mod tests {
     /// The kernel's frames of ipvs-recordings/c/c2_tun_packets.txt, without Ethernet.
     #[test]
     fn gre_is_the_kernels() {
-        let plain = Tunnel { kind: TunnelKind::Gre, checksum: false };
+        let plain = Tunnel { kind: TunnelKind::Gre, checksum: false, clamp_mss: false };
         let wanted = hex("45000040000040003f2f265e0a0100fe0a01003200000800");
         assert_eq!(headers(plain, &hex(INNER_V4), ENDS_V4, 7), wanted);
         let summed = Tunnel { checksum: true, ..plain };
@@ -286,7 +288,7 @@ mod tests {
     /// As above; the kernel's source port comes from a random seed.
     #[test]
     fn gue_is_the_kernels_but_for_the_source_port() {
-        let plain = Tunnel { kind: TunnelKind::Gue { port: 5555 }, checksum: false };
+        let plain = Tunnel { kind: TunnelKind::Gue { port: 5555 }, checksum: false, clamp_mss: false };
         let mut made = headers(plain, &hex(INNER_V4), ENDS_V4, 7);
         assert!(PORTS.contains(&word([made[20], made[21]])));
         [made[20], made[21]] = [0x9e, 0x51];
@@ -331,7 +333,7 @@ mod tests {
     fn what_is_inside_is_found_again() {
         for kind in [TunnelKind::Ipip, TunnelKind::Gue { port: 6080 }, TunnelKind::Gre] {
             for checksum in [false, true] {
-                let made = headers(Tunnel { kind, checksum }, &hex(INNER_V4), ENDS_V4, 7);
+                let made = headers(Tunnel { kind, checksum, ..Tunnel::default() }, &hex(INNER_V4), ENDS_V4, 7);
                 let whole = [made.clone(), hex(INNER_V4)].concat();
                 assert_eq!(inside(&whole, whole[9], 20), Some(made.len()), "{kind:?} {checksum}");
             }

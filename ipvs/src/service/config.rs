@@ -111,9 +111,23 @@ pub struct FullNat {
     /// Inclusive ranges of addresses of this host, of which [`FullNat::MOST_ADDRESSES`] count. Each carries
     /// [`FullNat::PORTS`] connections to each server's port.
     pub sources: Vec<(IpAddr, IpAddr)>,
+    /// How servers learn the client's address.
+    pub client: ClientTold,
+}
+
+/// How a server behind full NAT learns who its client is. TCP only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClientTold {
+    /// Not at all.
+    #[default]
+    Nothing,
     /// A TCP option names the client in the packets of the handshake ("TOA": kind 254 with port and IPv4 address, kind
     /// 253 with port and IPv6 address).
-    pub client_option: bool,
+    Option,
+    /// A line of the PROXY protocol, version 1, comes before the client's first byte.
+    ProxyText,
+    /// A header of the PROXY protocol, version 2, comes before the client's first byte.
+    ProxyBinary,
 }
 
 impl FullNat {

@@ -6,7 +6,7 @@ mod error;
 mod registry;
 mod sources;
 
-pub use config::{DestinationConfig, Forwarding, FullNat, Protocol, ServiceConfig, ServiceId, ServiceKey};
+pub use config::{ClientTold, DestinationConfig, Forwarding, FullNat, Protocol, ServiceConfig, ServiceId, ServiceKey};
 pub use destination::DestinationView;
 pub(crate) use destination::{Destination, PathMtu};
 pub use error::Error;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 use standfast_ipvs::{
-    Director, DropReason, Error, Forwarding, Frame, FullNat, HopId, IcmpError, Ingress, Options, Protocol,
+    ClientTold, Director, DropReason, Error, Forwarding, Frame, FullNat, HopId, IcmpError, Ingress, Options, Protocol,
     SchedulerKind, ServiceConfig, Verdict,
 };
 
@@ -22,11 +22,15 @@ fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
+fn told(by_option: bool) -> ClientTold {
+    if by_option { ClientTold::Option } else { ClientTold::Nothing }
+}
+
 impl Bench {
     fn new(protocol: Protocol, vip: &str, server: &str, pool: (&str, &str), client_option: bool) -> Bench {
         let mut director = Director::new(Options { connection_limit: 70_000, ..Options::default() });
         let mut config = service(protocol, vip.parse().unwrap(), SchedulerKind::Rr);
-        config.full_nat = FullNat { sources: vec![(address(pool.0), address(pool.1))], client_option };
+        config.full_nat = FullNat { sources: vec![(address(pool.0), address(pool.1))], client: told(client_option) };
         director.add_service(config.clone()).unwrap();
         director.add_destination(&config.id, destination(server.parse().unwrap(), Forwarding::FullNat)).unwrap();
         Bench { director, config, now: Instant::now() }

@@ -17,6 +17,7 @@ mod packets;
 mod persistence;
 #[cfg(test)]
 mod properties;
+mod proxy;
 #[cfg(test)]
 mod sctp_states;
 #[cfg(test)]

@@ -55,7 +55,7 @@ fn told(world: &mut World, mut packet: Vec<u8>) -> Option<String> {
 #[test]
 fn an_error_that_quotes_enough_reaches_the_client() {
     for kind in KINDS {
-        let tunnel = Tunnel { kind, checksum: false };
+        let tunnel = Tunnel { kind, ..Tunnel::default() };
         let overhead = tunnel.overhead(address("10.1.0.50"));
         for (error_kind, rest) in [("3.4 rest 0x514", 1300 - overhead), ("11.0 rest 0x0", 0), ("3.2 rest 0x0", 0)] {
             let mut world = tunnel_world(tunnel);
@@ -73,7 +73,7 @@ fn an_error_that_quotes_enough_reaches_the_client() {
 #[test]
 fn what_quotes_too_little_or_another_is_the_hosts() {
     for kind in KINDS {
-        let tunnel = Tunnel { kind, checksum: true };
+        let tunnel = Tunnel { kind, checksum: true, ..Tunnel::default() };
         let mut world = tunnel_world(tunnel);
         assert_eq!(told(&mut world, error(tunnel, "10.1.0.50", "3.4 rest 0x514", 28)), None);
         assert_eq!(told(&mut world, error(tunnel, "10.1.0.51", "3.4 rest 0x514", 200)), None);
@@ -99,7 +99,7 @@ fn the_path_is_remembered_for_ten_minutes() {
 
 #[test]
 fn an_edit_to_another_method_leaves_connections_in_their_tunnel() {
-    let mut world = tunnel_world(Tunnel { kind: TunnelKind::Gre, checksum: true });
+    let mut world = tunnel_world(Tunnel { kind: TunnelKind::Gre, checksum: true, clamp_mss: false });
     world.forwarding = Forwarding::Nat;
     world.set_weight(50, 1);
     let verdict = world.segment(50, 8000, "A", ("10.0.0.100", 80));

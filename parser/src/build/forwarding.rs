@@ -87,10 +87,11 @@ impl<'t> Builder<'t> {
             "none" => Some(ClientAddress::Hidden),
             "toa" => Some(ClientAddress::TcpOption),
             "proxy" => Some(ClientAddress::ProxyProtocol),
+            "proxy_v1" => Some(ClientAddress::ProxyText),
             other => {
                 let text = format!("`{other}` is no way to tell the client's address");
                 let found = Diagnostic::error("unknown-option", text).at(item.argument_span());
-                self.report(found.help("none, toa or proxy; the line is ignored"));
+                self.report(found.help("none, toa, proxy or proxy_v1; the line is ignored"));
                 None
             }
         }

@@ -100,8 +100,10 @@ pub enum ClientAddress {
     Hidden,
     /// `toa`: by a TCP option.
     TcpOption,
-    /// `proxy`: by a header of the PROXY protocol.
+    /// `proxy`: by a header of the PROXY protocol, version 2.
     ProxyProtocol,
+    /// `proxy_v1`: by a line of the PROXY protocol, version 1.
+    ProxyText,
 }
 
 /// Flags of a scheduler (`IP_VS_SVC_F_SCHED1` and its like).

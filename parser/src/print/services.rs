@@ -62,6 +62,7 @@ impl Printer {
             ClientAddress::Hidden => return,
             ClientAddress::TcpOption => "toa",
             ClientAddress::ProxyProtocol => "proxy",
+            ClientAddress::ProxyText => "proxy_v1",
         };
         self.value("client_address", told);
     }

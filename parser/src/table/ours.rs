@@ -12,8 +12,8 @@ keywords! { EASING {
 
 keywords! { FULL_NAT {
     k("source_pool", Words, "FIRST-LAST / NETWORK ...", "none", "addresses towards the servers with lb_kind FULLNAT", 3).ours();
-    k("client_address", Word, "none / toa / proxy", "none", "how servers behind FULLNAT learn the client's address", 3).ours();
-    k("tun_mss_clamp", Switch, "[BOOL]", "off", "lowers the MSS of connections through tunnels", 3).ours().accepted();
+    k("client_address", Word, "none / toa / proxy / proxy_v1", "none", "how servers behind FULLNAT learn the client's address", 3).ours();
+    k("tun_mss_clamp", Switch, "[BOOL]", "off", "lowers the MSS in SYNs to what fits the tunnel", 3).ours();
 } }
 
 keywords! { INSTANCE_EXTRAS {
