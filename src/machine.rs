@@ -153,6 +153,7 @@ impl Machine {
         let security_violated = policy.violated();
         let mut notes = policy.into_notes();
         notes.extend(disabled);
+        let plan = plan.with_identity(translate::tls::identity(config.client_tls.as_ref(), &mut notes).as_ref());
         let sessions = bfd::sessions(&config);
         Prepared { config, book, trackers, sessions, setup, plan, notes, security_violated, ids }
     }

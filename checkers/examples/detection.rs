@@ -177,6 +177,7 @@ fn http(connect: ConnectSpec) -> ProbeSpec {
     ProbeSpec::Http(HttpSpec {
         connect,
         tls: false,
+        identity: None,
         enable_sni: false,
         protocol: HttpProtocol::V1_0,
         fast_recovery: false,

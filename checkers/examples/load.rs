@@ -115,6 +115,7 @@ fn spec(id: u64, target: SocketAddr, kind: &str) -> CheckerSpec {
         ProbeSpec::Http(HttpSpec {
             connect,
             tls: false,
+            identity: None,
             enable_sni: false,
             protocol,
             fast_recovery: false,

@@ -1,5 +1,6 @@
 use crate::judge::{JudgeKind, JudgeSettings};
 use crate::pattern::BodyPattern;
+use crate::probe::http::TlsIdentity;
 use crate::script::Command;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -142,6 +143,8 @@ pub struct HttpSpec {
     pub connect: ConnectSpec,
     /// `SSL_GET`. Certificates are not verified, as in keepalived.
     pub tls: bool,
+    /// The certificate shown to a server that asks for one.
+    pub identity: Option<TlsIdentity>,
     /// `enable_sni`: the virtual host goes into the TLS greeting.
     pub enable_sni: bool,
     /// `http_protocol`.
@@ -226,6 +229,8 @@ pub struct GrpcSpec {
     pub service: String,
     /// HTTP/2 over TLS (ALPN `h2`), without an opinion about certificates; else with prior knowledge.
     pub tls: bool,
+    /// The certificate shown to a server that asks for one.
+    pub identity: Option<TlsIdentity>,
 }
 
 /// `DNS_CHECK`: one question over UDP, any answer without an error code.

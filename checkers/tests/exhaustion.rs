@@ -25,6 +25,7 @@ fn http(connect: &ConnectSpec, path: &str) -> ProbeSpec {
     ProbeSpec::Http(HttpSpec {
         connect: connect.clone(),
         tls: false,
+        identity: None,
         enable_sni: false,
         protocol: HttpProtocol::V1_0,
         fast_recovery: false,

@@ -67,6 +67,7 @@ fn check(target: SocketAddr, tls: bool, extras: HttpExtras, url: HttpUrl) -> Pro
     ProbeSpec::Http(HttpSpec {
         connect: ConnectSpec::new(target, LIMIT),
         tls,
+        identity: None,
         enable_sni: false,
         protocol: HttpProtocol::V1_0,
         fast_recovery: false,
@@ -228,7 +229,12 @@ async fn health(asked: &'static [u8], message: &'static [u8], grpc_status: &'sta
 }
 
 fn grpc(target: SocketAddr, service: &str, tls: bool) -> ProbeSpec {
-    ProbeSpec::Grpc(GrpcSpec { connect: ConnectSpec::new(target, LIMIT), service: service.to_owned(), tls })
+    ProbeSpec::Grpc(GrpcSpec {
+        connect: ConnectSpec::new(target, LIMIT),
+        service: service.to_owned(),
+        tls,
+        identity: None,
+    })
 }
 
 const SERVING: &[u8] = &[0, 0, 0, 0, 2, 8, 1];
@@ -261,7 +267,12 @@ async fn a_server_of_something_else_fails() {
     let (target, _requests) = web("").await;
     assert!(matches!(attempt(&grpc(target, "", false), 0).await, Attempt::Failed(_)));
     let (listener, silent) = listener().await;
-    let short = GrpcSpec { connect: ConnectSpec::new(silent, DAY / 864_000), service: String::new(), tls: false };
+    let short = GrpcSpec {
+        connect: ConnectSpec::new(silent, DAY / 864_000),
+        service: String::new(),
+        tls: false,
+        identity: None,
+    };
     assert!(matches!(attempt(&ProbeSpec::Grpc(short), 0).await, Attempt::Failed(fault) if fault.phrase == "timeout"));
     drop(listener);
 }

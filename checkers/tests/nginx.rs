@@ -115,6 +115,7 @@ fn spec(target: SocketAddr, tls: bool, protocol: HttpProtocol, url: HttpUrl) -> 
     ProbeSpec::Http(HttpSpec {
         connect,
         tls,
+        identity: None,
         enable_sni: true,
         protocol,
         fast_recovery: false,

@@ -4,7 +4,8 @@
 use standfast_checkers::judge::{Attempt, Evidence};
 use standfast_checkers::probe::attempt;
 use standfast_checkers::{
-    ConnectSpec, DnsSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, ProbeSpec, SmtpSpec, UdpSpec,
+    ConnectSpec, DnsSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, IdentityError, ProbeSpec, SmtpSpec, TlsIdentity,
+    UdpSpec,
 };
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -200,6 +201,10 @@ fn openssl(directory: &Path, words: &str) {
 
 /// A server with a certificate of ten days, signed by a CA that nobody else knows.
 fn tls_server() -> Option<Server> {
+    tls_server_with("-quiet")
+}
+
+fn tls_server_with(options: &str) -> Option<Server> {
     program("openssl")?;
     let (directory, address) = (tempfile::tempdir().unwrap(), free_port());
     let path = directory.path();
@@ -207,7 +212,7 @@ fn tls_server() -> Option<Server> {
     openssl(path, &format!("req -x509 {key} -keyout ca.key -out ca.pem -days 3650 -subj /CN=CA"));
     openssl(path, &format!("req {key} -keyout key.pem -out request.pem -subj /CN=www.example.org"));
     openssl(path, "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 10");
-    let words = format!("s_server -accept {address} -cert cert.pem -key key.pem -cert_chain ca.pem -www -quiet");
+    let words = format!("s_server -accept {address} -cert cert.pem -key key.pem -cert_chain ca.pem -www {options}");
     let process = start(Command::new("openssl").current_dir(path).args(words.split(' ')));
     wait_for("openssl", || TcpStream::connect(address).is_ok());
     Some(Server { process, directory, address })
@@ -226,6 +231,7 @@ fn ssl(target: SocketAddr, least: Option<Duration>) -> ProbeSpec {
     ProbeSpec::Http(HttpSpec {
         connect: ConnectSpec::new(target, LIMIT),
         tls: true,
+        identity: None,
         enable_sni: true,
         protocol: HttpProtocol::V1_0,
         fast_recovery: false,
@@ -241,4 +247,37 @@ async fn a_certificate_of_an_own_ca_is_judged_by_its_date_only() {
     assert_eq!(attempt(&ssl(server.address, Some(DAY * 9)), 0).await, Attempt::HttpPassed(Evidence::Status));
     let outcome = attempt(&ssl(server.address, Some(DAY * 14)), 0).await;
     assert!(matches!(&outcome, Attempt::Failed(fault) if fault.detail.starts_with("it expires in ")), "{outcome:?}");
+}
+
+/// A key in each form that openssl writes, and whether it opens with the password.
+const KEYS: [(&str, bool); 4] = [
+    ("pkcs8 -topk8 -nocrypt -in key.pem -out form.pem", true),
+    ("pkcs8 -topk8 -v2 aes-256-cbc -passout pass:secret -in key.pem -out form.pem", true),
+    ("pkcs8 -topk8 -v2 des3 -v2prf hmacWithSHA256 -passout pass:secret -in key.pem -out form.pem", true),
+    ("ec -aes128 -passout pass:secret -in key.pem -out form.pem", false),
+];
+
+#[tokio::test]
+async fn a_server_that_wants_a_certificate_sees_that_of_the_checks() {
+    let Some(server) = tls_server_with("-Verify 1 -CAfile ca.pem -verify_return_error") else { return };
+    let path = server.directory.path();
+    let mut spec = ssl(server.address, None);
+    assert!(matches!(attempt(&spec, 0).await, Attempt::Failed(_)));
+    for (words, opens) in KEYS {
+        openssl(path, words);
+        let identity = TlsIdentity::load(&path.join("cert.pem"), &path.join("form.pem"), Some("secret"));
+        assert_eq!(identity.is_ok(), opens, "{words}: {identity:?}");
+        let ProbeSpec::Http(http) = &mut spec else { unreachable!("it is an HTTP check") };
+        http.identity = identity.ok().or(http.identity.take());
+        for sni in [false, true] {
+            let ProbeSpec::Http(http) = &mut spec else { unreachable!("it is an HTTP check") };
+            http.enable_sni = sni;
+            assert_eq!(attempt(&spec, 0).await, Attempt::HttpPassed(Evidence::Status), "{words}");
+        }
+    }
+    let wrong = TlsIdentity::load(&path.join("cert.pem"), &path.join("form.pem"), Some("wrong"));
+    assert!(matches!(wrong, Err(IdentityError::Key(_))));
+    openssl(path, "genpkey -algorithm ED25519 -out other.pem");
+    let stranger = TlsIdentity::load(&path.join("ca.pem"), &path.join("other.pem"), None);
+    assert!(matches!(stranger, Err(IdentityError::Key(_))), "{stranger:?}");
 }

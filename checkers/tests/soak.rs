@@ -50,6 +50,7 @@ fn http(connect: ConnectSpec, tls: bool, path: &str) -> ProbeSpec {
     ProbeSpec::Http(HttpSpec {
         connect,
         tls,
+        identity: None,
         enable_sni: false,
         protocol: HttpProtocol::V1_0,
         fast_recovery: false,

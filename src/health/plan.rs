@@ -7,7 +7,7 @@ use crate::translate::checkers::{self, Names, Prepare};
 use crate::translate::{engine, group, names};
 use standfast_checkers::pool::{PoolChecker, PoolConfig, ServerConfig, ServerId};
 use standfast_checkers::script::Command;
-use standfast_checkers::{CheckerId, CheckerSpec};
+use standfast_checkers::{CheckerId, CheckerSpec, ProbeSpec, TlsIdentity};
 use standfast_ipvs::{DestinationConfig, ServiceConfig, ServiceId};
 use standfast_parser::model::{CheckerKind, Config, PassiveHealth, Protocol, RealServer, VirtualServer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,6 +113,19 @@ impl Plan {
     #[must_use]
     pub fn watches_traffic(&self) -> bool {
         self.services.iter().any(|service| service.members.values().any(|member| member.passive.is_some()))
+    }
+
+    /// Has checks over TLS show this certificate to servers that ask for one.
+    #[must_use]
+    pub fn with_identity(mut self, identity: Option<&TlsIdentity>) -> Self {
+        for checker in &mut self.checkers {
+            match &mut checker.probe {
+                ProbeSpec::Http(http) if http.tls => http.identity = identity.cloned(),
+                ProbeSpec::Grpc(grpc) if grpc.tls => grpc.identity = identity.cloned(),
+                _ => {}
+            }
+        }
+        self
     }
 
     /// Plans a configuration. Identities come from `ids`, which outlives the plan.

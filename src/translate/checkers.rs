@@ -91,9 +91,12 @@ fn probe(checker: &Checker, prepare: &mut Prepare<'_>) -> Option<ProbeSpec> {
             record_type: DnsSpec::type_number(record).unwrap_or(DnsSpec::SOA),
             name: name.clone(),
         })),
-        CheckerKind::Grpc { service, tls } => {
-            Some(ProbeSpec::Grpc(GrpcSpec { connect: connect(checker), service: service.clone(), tls: *tls }))
-        }
+        CheckerKind::Grpc { service, tls } => Some(ProbeSpec::Grpc(GrpcSpec {
+            connect: connect(checker),
+            service: service.clone(),
+            tls: *tls,
+            identity: None,
+        })),
         CheckerKind::Ping => Some(ProbeSpec::Ping(connect(checker))),
         CheckerKind::Udp(check) => Some(ProbeSpec::Udp(udp(checker, check))),
         // These make no attempts: the pools hear of what they follow.
@@ -116,6 +119,7 @@ fn http(checker: &Checker, check: &HttpCheck) -> HttpSpec {
     HttpSpec {
         connect: connect(checker),
         tls: check.tls,
+        identity: None,
         enable_sni: check.enable_sni,
         protocol: match check.http_protocol {
             model::HttpProtocol::V1_0 => HttpProtocol::V1_0,

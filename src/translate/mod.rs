@@ -4,5 +4,6 @@ pub mod checkers;
 pub mod engine;
 pub mod group;
 pub mod names;
+pub mod tls;
 mod vmac;
 pub mod vrrp;

@@ -91,6 +91,9 @@ impl Judge {
                 "timeout" => format!("ICMP connection to address {service} timeout."),
                 _ => format!("ICMP connection to {service} of {} failed.", self.names.virtual_service),
             }),
+            JudgeKind::Udp if self.standing.up && asked && fault.phrase != "failed" => {
+                Some(format!("UDP check to {service} {}.", fault.phrase))
+            }
             _ if self.standing.up && asked => {
                 Some(format!("{} connection to {service} {}.", self.protocol(), fault.phrase))
             }

@@ -54,7 +54,7 @@ async fn ask(spec: &GrpcSpec, stream: TcpStream, limit: Duration) -> Result<(), 
     if !spec.tls {
         return within(limit, call(stream, spec)).await;
     }
-    let config = tls::config_h2().ok_or_else(|| failed("no TLS can be set up"))?;
+    let config = tls::config_h2(spec.identity.as_ref()).ok_or_else(|| failed("no TLS can be set up"))?;
     let name = spec.connect.target.ip().into();
     let handshake = async { TlsConnector::from(config.clone()).connect(name, stream).await.map_err(failed) };
     let stream = within(limit, handshake).await?;

@@ -4,7 +4,7 @@ mod connect;
 mod datagram;
 mod dns;
 mod grpc;
-mod http;
+pub(crate) mod http;
 mod misc;
 mod ping;
 mod smtp;

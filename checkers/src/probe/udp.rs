@@ -6,6 +6,8 @@ use crate::spec::{UdpReply, UdpSpec};
 use std::hash::{BuildHasher, RandomState};
 use tokio::time::timeout;
 
+/// keepalived's words for a reply that is not the one required.
+const MISMATCH: &str = "reply data mismatch";
 /// Length of the payload if none was given.
 const PAYLOAD: usize = 32;
 /// The longest UDP payload.
@@ -14,27 +16,34 @@ const LONGEST: usize = 65_535;
 pub(super) async fn attempt(spec: &UdpSpec) -> Attempt {
     match exchange(spec).await {
         Ok(()) => Attempt::Passed,
-        Err(Ok(detail)) => Attempt::Failed(Fault::new("failed", detail)),
-        Err(Err(local)) => Attempt::Unjudged(local),
+        Err(Trouble::Failed(detail)) => Attempt::Failed(Fault::new("failed", detail)),
+        Err(Trouble::Mismatch(detail)) => Attempt::Failed(Fault::new(MISMATCH, detail)),
+        Err(Trouble::Local(reason)) => Attempt::Unjudged(reason),
     }
 }
 
-/// The error is `Ok` with what is wrong with the server, `Err` with what is wrong here.
-async fn exchange(spec: &UdpSpec) -> Result<(), Result<String, String>> {
+/// What is wrong with the server or its reply, or here.
+enum Trouble {
+    Failed(String),
+    Mismatch(String),
+    Local(String),
+}
+
+async fn exchange(spec: &UdpSpec) -> Result<(), Trouble> {
     let socket = open(&spec.connect).map_err(|error| match error {
-        OpenError::Local(error) => Err(format!("UDP socket: {error}. Rescheduling.")),
-        OpenError::Unreachable(error) => Ok(error.to_string()),
+        OpenError::Local(error) => Trouble::Local(format!("UDP socket: {error}. Rescheduling.")),
+        OpenError::Unreachable(error) => Trouble::Failed(error.to_string()),
     })?;
-    let broken = |error: std::io::Error| Ok(error.to_string());
+    let broken = |error: std::io::Error| Trouble::Failed(error.to_string());
     socket.send(&payload(spec)).await.map_err(broken)?;
     let mut buffer = vec![0; reply_room(spec)];
     match (timeout(spec.connect.timeout, socket.recv(&mut buffer)).await, &spec.reply) {
         (Err(_), None) => Ok(()),
-        (Err(_), Some(_)) => Err(Ok(format!("no reply within {:?}", spec.connect.timeout))),
+        (Err(_), Some(_)) => Err(Trouble::Failed(format!("no reply within {:?}", spec.connect.timeout))),
         (Ok(received), reply) => {
             let length = received.map_err(broken)?;
             let wrong = reply.as_ref().and_then(|reply| mismatch(reply, buffer.get(..length).unwrap_or_default()));
-            wrong.map_or(Ok(()), |detail| Err(Ok(detail)))
+            wrong.map_or(Ok(()), |detail| Err(Trouble::Mismatch(detail)))
         }
     }
 }

@@ -6,7 +6,8 @@ use super::shape::*;
 use super::{Block, Keyword, k, keywords};
 
 keywords! { VIRTUAL_SERVER_OWN {
-    k("ip_family", Word, "inet / inet6", "from addresses", "only needed for fwmark + all-tunnel", 2).accepted();
+    k("ip_family", Word, "inet / inet6", "from addresses", "only needed for fwmark + all-tunnel", 2)
+        .never("the service of a mark takes packets of both families");
     k("retry", strict(1, 4294967295), "N>=1", "per checker", "default for RS", 2);
     k("delay_before_retry", seconds(0, 18446744073709000000), "TIMER", "per checker", "default for RS", 2);
     k("warmup", seconds(0, 18446744073709000000), "TIMER", "= delay_loop", "max random initial delay", 2);
@@ -15,11 +16,11 @@ keywords! { VIRTUAL_SERVER_OWN {
     k("inhibit_on_failure", Flag, "-", "off", "weight 0 instead of removal", 2);
     k("lb_algo", Word, "SCHED (lower case)", "wlc (reported when absent)", "rr wrr lc wlc lblc lblcr dh sh mh sed nq fo ovf twos", 1);
     k("lvs_sched", Word, "SCHED", "wlc", "same as lb_algo", 2);
-    k("hashed", Flag, "-", "on", "historic flag, no effect but gives an odd error \"only applies to sh scheduler\"", 3).accepted();
+    k("hashed", Flag, "-", "on", "historic flag, no effect but gives an odd error \"only applies to sh scheduler\"", 3).never("every service is found by a hash");
     k("ops", Flag, "-", "off", "one packet scheduling, UDP only", 2);
     k("flag-1", Flag, "-", "off", "scheduler flag 1", 3);
     k("flag-2", Flag, "-", "off", "scheduler flag 2", 3);
-    k("flag-3", Flag, "-", "off", "scheduler flag 3", 3).accepted();
+    k("flag-3", Flag, "-", "off", "scheduler flag 3", 3).never("no scheduler knows a third flag");
     k("sh-port", Flag, "-", "off", "sh flag; lb_algo must come first", 3);
     k("sh-fallback", Flag, "-", "off", "sh flag", 2);
     k("mh-port", Flag, "-", "off", "mh flag", 2);

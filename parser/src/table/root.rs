@@ -26,7 +26,7 @@ keywords! { ROOT_OWN {
     k("track_file", Nested, "NAME { block }", "-", "file value tracker (inotify), usable by VRRP and FILE_CHECK", 2).named();
     k("vrrp_track_file", Nested, "NAME { block }", "-", "deprecated synonym of track_file (after 2.0.20)", 3).deprecated("track_file").named();
     k("interface_up_down_delays", Entries, "{ values }", "-", "IFNAME DOWN_DELAY [UP_DELAY] debounce of link state, 0..255 s", 3);
-    k("SSL", Nested, "{ block }", "auto context", "client certificate context for SSL_GET", 3).accepted();
+    k("SSL", Nested, "{ block }", "auto context", "certificate that checks over TLS show to servers that ask for one", 3);
     k("virtual_server_group", Entries, "NAME { values }", "-", "set of VIP[-range][/mask] [port] and fwmark entries", 2).named();
     k("virtual_server", Nested, "(IP [PORT] / fwmark N / group NAME) { block }", "-", "IPVS virtual service", 1).named();
     k("bfd_instance", Nested, "NAME { block }", "-", "BFD session (name max 31 chars)", 2);

@@ -3,14 +3,13 @@
 use super::Trouble;
 use crate::judge::{Evidence, Fault};
 use crate::pattern::WINDOW;
-use crate::spec::HttpUrl;
+use crate::spec::{HttpSpec, HttpUrl};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes};
 use md5::{Digest, Md5};
 use std::error::Error;
 use std::io;
 use std::pin::pin;
-use std::time::Duration;
 use tokio::time::timeout;
 
 /// Bytes of a body that are looked at. A longer one fails a digest; a check of the status alone is content.
@@ -32,14 +31,16 @@ struct Seen {
 }
 
 impl Answer {
-    /// Reads the body within `limit`.
-    pub(super) async fn read<B>(status: u16, body: B, url: &HttpUrl, limit: Duration) -> Result<Self, Trouble>
+    /// Reads the body within the check's limit.
+    pub(super) async fn read<B>(status: u16, body: B, url: &HttpUrl, spec: &HttpSpec) -> Result<Self, Trouble>
     where
         B: Body<Data = Bytes>,
         B::Error: Error + 'static,
     {
-        let late = |_| fault("Timeout HTTP read", format!("the body did not end within {limit:?}"));
-        let body = timeout(limit, see_body(body, url)).await.map_err(late)??;
+        let limit = spec.connect.timeout;
+        let phrase = if spec.tls { "Timeout SSL read" } else { "Timeout HTTP read" };
+        let late = |_| fault(phrase, format!("the body did not end within {limit:?}"));
+        let body = timeout(limit, see_body(body, url, spec.tls)).await.map_err(late)??;
         Ok(Self { status, body })
     }
 
@@ -76,7 +77,7 @@ impl Answer {
     }
 }
 
-async fn see_body<B>(body: B, url: &HttpUrl) -> Result<Seen, Trouble>
+async fn see_body<B>(body: B, url: &HttpUrl, tls: bool) -> Result<Seen, Trouble>
 where
     B: Body<Data = Bytes>,
     B::Error: Error + 'static,
@@ -90,7 +91,10 @@ where
             Ok(frame) => frame.into_data().unwrap_or_default(),
             // keepalived takes an answer that ends early for what it is.
             Err(error) if ends_early(&error) && !url.tls_compliant => break,
-            Err(error) => return Err(fault("Read error with", innermost(&error))),
+            Err(error) => {
+                let phrase = if tls { "SSL read error from" } else { "Read error with" };
+                return Err(fault(phrase, innermost(&error)));
+            }
         };
         length = length.saturating_add(data.len() as u64);
         if length > BODY_LIMIT {

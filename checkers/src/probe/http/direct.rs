@@ -29,9 +29,9 @@ pub(super) async fn exchange(spec: &HttpSpec, url: &HttpUrl) -> Result<Answer, T
         if let Some(least) = spec.extras.expiry_min {
             certificate::outlasts(stream.get_ref().1.peer_certificates().unwrap_or_default(), least)?;
         }
-        talk(stream, request, url, spec.connect.timeout).await
+        talk(stream, request, url, spec).await
     } else {
-        talk(stream, request, url, spec.connect.timeout).await
+        talk(stream, request, url, spec).await
     }
 }
 
@@ -51,7 +51,8 @@ async fn handshake(
     deadline: Instant,
 ) -> Result<TlsStream<TcpStream>, Trouble> {
     let broken = |error: io::Error| fault("SSL handshake/communication error connecting to", error.to_string());
-    let config = tls::config().ok_or_else(|| Trouble::Local("no TLS can be set up".to_owned()))?;
+    let config =
+        tls::config(spec.identity.as_ref()).ok_or_else(|| Trouble::Local("no TLS can be set up".to_owned()))?;
     let name = server_name(spec, url);
     match timeout_at(deadline, TlsConnector::from(config.clone()).connect(name, stream)).await {
         Ok(stream) => stream.map_err(broken),
@@ -66,7 +67,7 @@ fn server_name(spec: &HttpSpec, url: &HttpUrl) -> ServerName<'static> {
     name.and_then(|name| ServerName::try_from(name).ok()).unwrap_or_else(|| spec.connect.target.ip().into())
 }
 
-async fn talk<S>(stream: S, request: Request<Empty<Bytes>>, url: &HttpUrl, limit: Duration) -> Result<Answer, Trouble>
+async fn talk<S>(stream: S, request: Request<Empty<Bytes>>, url: &HttpUrl, spec: &HttpSpec) -> Result<Answer, Trouble>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -78,15 +79,16 @@ where
     // Ends with this attempt, also when the attempt is given up.
     let mut driver = tokio::task::JoinSet::new();
     driver.spawn(connection);
+    let limit = spec.connect.timeout;
     let response = timeout(limit, sender.send_request(request))
         .await
         .map_err(|_| fault("Timeout WEB read", format!("no answer within {limit:?}")))?
         .map_err(|error| read_trouble(&error))?;
-    read(response, url, limit).await
+    read(response, url, spec).await
 }
 
-async fn read(response: Response<Incoming>, url: &HttpUrl, limit: Duration) -> Result<Answer, Trouble> {
-    Answer::read(response.status().as_u16(), response.into_body(), url, limit).await
+async fn read(response: Response<Incoming>, url: &HttpUrl, spec: &HttpSpec) -> Result<Answer, Trouble> {
+    Answer::read(response.status().as_u16(), response.into_body(), url, spec).await
 }
 
 fn read_trouble(error: &hyper::Error) -> Trouble {

@@ -1,7 +1,7 @@
 //! The request through reqwest. Clients are shared by all checks with the same local side and hold no connections.
 
 use super::answer::{Answer, chain, ends_early, fault, innermost};
-use super::{Trouble, authority, headers, method, tls};
+use super::{TlsIdentity, Trouble, authority, headers, method, tls};
 use crate::probe::connect::is_ours;
 use crate::spec::{HttpProtocol, HttpSpec, HttpUrl};
 use reqwest::{Body, Client, Error, Response, Url, Version};
@@ -28,6 +28,7 @@ tokio::task_local! {
 struct LocalSide {
     bind_ip: Option<IpAddr>,
     bind_if: Option<String>,
+    identity: Option<TlsIdentity>,
 }
 
 /// The address to ask reqwest for, if it can make this request without changing it.
@@ -53,7 +54,7 @@ pub(super) async fn exchange(spec: &HttpSpec, url: &HttpUrl, address: Url) -> Re
     let version = if spec.protocol == HttpProtocol::V1_1 { Version::HTTP_11 } else { Version::HTTP_10 };
     let request = client.request(method(&spec.extras)?, address).version(version).headers(headers(spec, url)?);
     let response = within_steps(request.send(), spec.connect.timeout).await?;
-    Answer::read(response.status().as_u16(), Body::from(response), url, spec.connect.timeout).await
+    Answer::read(response.status().as_u16(), Body::from(response), url, spec).await
 }
 
 /// Gives the connection and the answer's head `limit` each.
@@ -109,7 +110,11 @@ fn classify(error: &Error, stands: bool) -> Trouble {
 
 fn client(spec: &HttpSpec) -> Option<Client> {
     static KNOWN: OnceLock<Mutex<HashMap<LocalSide, Client>>> = OnceLock::new();
-    let side = LocalSide { bind_ip: spec.connect.bind_ip, bind_if: spec.connect.bind_if.clone() };
+    let side = LocalSide {
+        bind_ip: spec.connect.bind_ip,
+        bind_if: spec.connect.bind_if.clone(),
+        identity: spec.identity.clone(),
+    };
     let mut known = KNOWN.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(client) = known.get(&side) {
         return Some(client.clone());
@@ -124,7 +129,7 @@ fn client(spec: &HttpSpec) -> Option<Client> {
 
 fn build(side: &LocalSide) -> Option<Client> {
     let mut builder = Client::builder()
-        .tls_backend_preconfigured(tls::config()?.as_ref().clone())
+        .tls_backend_preconfigured(tls::config(side.identity.as_ref())?.as_ref().clone())
         .http1_only()
         .http1_title_case_headers()
         .http1_ignore_invalid_headers_in_responses(true)

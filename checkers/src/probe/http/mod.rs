@@ -8,8 +8,11 @@
 mod answer;
 mod certificate;
 mod direct;
+mod identity;
 mod library;
 pub(super) mod tls;
+
+pub use identity::{IdentityError, TlsIdentity};
 
 use crate::judge::{Attempt, Fault};
 use crate::spec::{HttpExtras, HttpProtocol, HttpSpec, HttpUrl};

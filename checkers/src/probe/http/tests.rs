@@ -91,6 +91,7 @@ fn spec(target: SocketAddr, url: HttpUrl) -> HttpSpec {
     HttpSpec {
         connect: ConnectSpec::new(target, LIMIT),
         tls: false,
+        identity: None,
         enable_sni: false,
         protocol: HttpProtocol::V1_0,
         fast_recovery: false,
