@@ -24,6 +24,7 @@ pub mod run;
 pub mod scheduling;
 pub mod signals;
 pub mod supervisor;
+pub mod sync;
 pub mod track;
 pub mod translate;
 pub mod users;

@@ -22,9 +22,6 @@ const NOT_FOUND: &str = "Scheduler or persistence engine not found";
 /// What the engine refuses, in ipvsadm's words.
 pub async fn answer(request: Request, handle: Option<Handle>) -> Result<Answer, Failure> {
     match request {
-        Request::Daemons => Ok(Answer::Daemons(Vec::new())),
-        Request::StartDaemon(..) => Err(Failure::new("the connection sync daemon is not built yet")),
-        Request::StopDaemon(..) => Err(Failure::new("No daemon is running")),
         Request::Services => Ok(Answer::Services(table(snapshot(handle.as_ref()).await?.as_ref()))),
         Request::Timeouts => Ok(Answer::Timeouts(timeouts(snapshot(handle.as_ref()).await?.as_ref()))),
         Request::Connections { skip } => connections(skip, handle.as_ref()).await,

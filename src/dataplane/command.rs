@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use standfast_ipvs::sync::SyncSettings;
 use standfast_ipvs::{
     Counters, DestinationConfig, DestinationView, Director, ServiceConfig, ServiceId, ServiceView, Settings, Timeouts,
 };
@@ -36,6 +37,8 @@ pub enum Command {
     SetSettings(Settings),
     /// `ipvsadm -Z`, of one service or all.
     Zero(Option<ServiceId>),
+    /// When another director is told of connections; `None` tells nobody.
+    SetSync(Option<SyncSettings>),
 }
 
 impl Command {
@@ -52,6 +55,7 @@ impl Command {
             Self::SetTimeouts(timeouts) => director.set_timeouts(*timeouts),
             Self::SetSettings(settings) => director.set_settings(*settings),
             Self::Zero(id) => director.zero(id.as_ref())?,
+            Self::SetSync(settings) => director.set_sync(*settings),
         }
         Ok(())
     }

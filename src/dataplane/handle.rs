@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use standfast_ipvs::sync::SyncSettings;
 use standfast_ipvs::{ConnectionView, Director};
 use tokio::sync::oneshot;
 
@@ -15,7 +16,8 @@ use super::command::{Command, Snapshot};
 use super::control::{Control, Request, Wake};
 use super::packet_socket::{self, RingLayout};
 use super::ring::Ring;
-use super::worker::{Line, Worker};
+use super::sync::{SyncIn, SyncOut};
+use super::worker::{Line, Order, Worker};
 use super::{Error, egress, reinjection};
 
 const FRAME_BYTES: u32 = 2048;
@@ -69,7 +71,7 @@ impl Dataplane {
         let wake = Wake { requests, event: Arc::new(event()?) };
         let (orders, ordered) = channel();
         let line = Line { orders, wake: Arc::new(event()?) };
-        let worker_wake = Arc::clone(&line.wake);
+        let (worker_wake, bell) = (Arc::clone(&line.wake), Arc::clone(&line.wake));
         let shadow = Director::new(standfast_ipvs::Options { connection_limit: SHADOW_CONNECTIONS, ..engine });
         let control = Control::open((requested, Arc::clone(&wake.event)), line, filter_end, shadow)?;
         reinjection::allow();
@@ -79,7 +81,7 @@ impl Dataplane {
         })?;
         let control = spawn("dataplane-ctl", move || control.run_guarded());
         let control = control.inspect_err(|_| wake.send(Request::Stop))?;
-        Ok(Handle { wake, threads: Arc::new(Mutex::new(vec![control, worker])) })
+        Ok(Handle { wake, bell, threads: Arc::new(Mutex::new(vec![control, worker])) })
     }
 }
 
@@ -87,6 +89,8 @@ impl Dataplane {
 #[derive(Debug, Clone)]
 pub struct Handle {
     wake: Wake,
+    /// The worker's.
+    bell: Arc<EventFd>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
@@ -111,6 +115,25 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.wake.send(Request::Connections(skip, reply));
         answer
+    }
+
+    /// Has another director told of connections by these rules, through this line; `None` ends it.
+    pub fn sync_out(&self, line: Option<(SyncSettings, SyncOut)>) {
+        let (settings, line) = line.unzip();
+        self.wake.send(Request::Pass(Box::new(Order::SyncOut(line))));
+        drop(self.apply(vec![Command::SetSync(settings)]));
+    }
+
+    /// Takes in what another director tells, from this line; `None` ends it.
+    pub fn sync_in(&self, line: Option<SyncIn>) {
+        self.wake.send(Request::Pass(Box::new(Order::SyncIn(line))));
+    }
+
+    /// Has the worker look at its lines.
+    pub fn wake_worker(&self) {
+        if let Err(error) = self.bell.write(1) {
+            tracing::debug!("the worker's bell: {error}");
+        }
     }
 
     /// Whether both threads are at work. The worker survives its own panics; one of the control thread ends both.

@@ -36,6 +36,7 @@ mod ring;
 mod routes;
 mod segmentation;
 mod size;
+mod sync;
 mod territory;
 mod topology;
 mod worker;
@@ -44,6 +45,7 @@ use std::io;
 
 pub use command::{Command, DriverCounters, ServiceSnapshot, Snapshot};
 pub use handle::{Dataplane, Handle, Options};
+pub use sync::{SyncIn, SyncOut};
 
 /// The loopback interface is the first of every network namespace.
 const LOOPBACK: u32 = 1;

@@ -20,6 +20,7 @@ use super::packet_socket;
 use super::queue::Queue;
 use super::ring::{FETCH, Ring, SlotInfo, VIRTIO_LEN};
 use super::size::PREFIX;
+use super::sync::{SyncIn, SyncOut};
 use super::territory::Territory;
 use super::topology::NextHop;
 
@@ -45,6 +46,10 @@ pub(super) enum Order {
     Hop(IpAddr, NextHop),
     /// Serve this netfilter queue from now on.
     Queue(Box<Queue>),
+    /// Where to leave what another director is told from now on.
+    SyncOut(Option<SyncOut>),
+    /// Where to find what another director tells from now on.
+    SyncIn(Option<SyncIn>),
     /// Describe yourself.
     Snapshot(oneshot::Sender<Snapshot>),
     /// Connections from the `skip`th on, at most [`CONNECTIONS_AT_ONCE`].
@@ -93,6 +98,8 @@ pub(super) struct Worker<F> {
     control: Wake,
     make_director: F,
     overflow_read: Instant,
+    sync_out: Option<SyncOut>,
+    sync_in: Option<SyncIn>,
 }
 
 impl<F: Fn() -> Director> Worker<F> {
@@ -107,7 +114,8 @@ impl<F: Fn() -> Director> Worker<F> {
         let buffers = (0..FETCH).map(|_| vec![0; BUFFER_LEN]).collect();
         let frames =
             Frames { ring, egress, queue: None, buffers, lengths: [0; FETCH], infos: Vec::with_capacity(BATCH) };
-        Self { frames, orders, wake, control, make_director, overflow_read: Instant::now() }
+        let overflow_read = Instant::now();
+        Self { frames, orders, wake, control, make_director, overflow_read, sync_out: None, sync_in: None }
     }
 
     /// Works until it is told to stop. A panic costs the connections, not the process.
@@ -133,13 +141,22 @@ impl<F: Fn() -> Director> Worker<F> {
                 return;
             }
             let now = Instant::now();
-            let handled = self.frames.batch(engine, now) + self.frames.serve_queue(engine, now);
+            let packets = self.frames.batch(engine, now) + self.frames.serve_queue(engine, now);
+            let handled = packets + self.serve_sync(engine, now);
             engine.asks.drain(..).for_each(|address| self.control.send(Request::Resolve(address)));
             self.serve_timers(engine, now);
             if handled == 0 {
                 self.wait(engine);
             }
         }
+    }
+
+    /// Gives the number of datagrams that were taken in.
+    fn serve_sync(&self, engine: &mut Engine, now: Instant) -> usize {
+        if let Some(line) = &self.sync_out {
+            line.serve(&mut engine.director);
+        }
+        self.sync_in.as_ref().map_or(0, |line| line.serve(&mut engine.director, now))
     }
 
     fn serve_timers(&mut self, engine: &mut Engine, now: Instant) {
@@ -191,6 +208,12 @@ impl<F: Fn() -> Director> Worker<F> {
                 }
             }
             Order::Queue(queue) => self.frames.queue = Some(queue),
+            Order::SyncOut(line) => {
+                // What waits goes out by the old line.
+                self.serve_sync(engine, Instant::now());
+                self.sync_out = line;
+            }
+            Order::SyncIn(line) => self.sync_in = line,
             Order::Stop => {}
         }
     }

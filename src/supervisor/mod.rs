@@ -11,6 +11,7 @@ mod life_scripts;
 mod ready;
 mod services;
 mod sessions;
+mod sync;
 mod traffic;
 mod virtual_routers;
 
@@ -124,6 +125,7 @@ struct Supervisor<'a> {
     sessions: Sessions,
     routers: Option<VirtualRouters>,
     services: Option<Services>,
+    sync: sync::Sync,
     calls: Calls,
     inbox: Inbox,
     outbox: Outbox,
@@ -186,6 +188,7 @@ impl<'a> Supervisor<'a> {
             sessions: Sessions::default(),
             routers: None,
             services: None,
+            sync: sync::Sync::default(),
             calls: Calls::listen(&pid_files.control),
             inbox,
             outbox,
@@ -330,6 +333,7 @@ impl<'a> Supervisor<'a> {
             None if plan.services.is_empty() => {}
             None => self.start_services(plan),
         }
+        self.load_sync();
         Ok(())
     }
 
@@ -366,6 +370,7 @@ impl<'a> Supervisor<'a> {
         if let Some(event) = self.translator.vrrp(event) {
             self.notifier.handle(&event);
         }
+        self.sync_event(event);
         // The thread restarts itself after a panic; that it ended means that the system refuses something that it needs.
         let ended = matches!(event, VrrpEvent::Ended { error: Some(_) });
         if ended {
@@ -412,6 +417,7 @@ impl<'a> Supervisor<'a> {
             }
             let plan = self.machine.prepare(self.config.clone()).plan;
             self.start_services(plan);
+            self.attach_sync();
         }
         self.unless_no_respawn(died)
     }
@@ -431,6 +437,7 @@ impl<'a> Supervisor<'a> {
         if !std::mem::take(&mut self.sessions).stop(BFD_PATIENCE).await {
             warn!("BFD did not stop in time");
         }
+        self.sync.stop_all();
         if let Some(services) = self.services.take() {
             services.stop(HEALTH_PATIENCE).await;
         }

@@ -9,7 +9,7 @@ use crate::address::Address;
 use crate::hash::Seed;
 use crate::packet::checksum::Change;
 use crate::service::FullNat;
-use crate::sync::Mark;
+use crate::sync::{self, Mark};
 use crate::verdict::HopId;
 
 /// Entries, their index and their timers. Memory for all entries is reserved at once, so that nothing on the packet
@@ -30,7 +30,7 @@ pub(crate) struct Table<A> {
     limit: usize,
     hand: usize,
     /// What was told of the entries of the same numbers; empty while nobody is told.
-    marks: Vec<Mark>,
+    marks: Vec<sync::Words>,
 }
 
 impl<A: Address> Table<A> {
@@ -53,8 +53,8 @@ impl<A: Address> Table<A> {
     }
 
     /// Lays out marks for all entries that there may be, or lets them go.
-    pub(crate) fn set_marks(&mut self, mark: Option<Mark>) {
-        self.marks = mark.map_or_else(Vec::new, |mark| vec![mark; self.limit]);
+    pub(crate) fn set_marked(&mut self, marked: bool) {
+        self.marks = if marked { vec![sync::Words::default(); self.limit] } else { Vec::new() };
     }
 
     /// Places of entries in use or free, up to the highest that was ever used.
@@ -62,14 +62,16 @@ impl<A: Address> Table<A> {
         self.entries.len()
     }
 
-    #[inline]
+    /// The mark of an entry, if there are marks.
     pub(crate) fn mark(&self, id: u32) -> Option<Mark> {
-        self.marks.get(id as usize).copied()
+        self.marks.get(id as usize).copied().map(Mark::of_words)
     }
 
     #[inline]
-    pub(crate) fn mark_mut(&mut self, id: u32) -> Option<&mut Mark> {
-        self.marks.get_mut(id as usize)
+    pub(crate) fn set_mark(&mut self, id: u32, mark: Mark) {
+        if let Some(place) = self.marks.get_mut(id as usize) {
+            *place = mark.words();
+        }
     }
 
     /// Gives an entry another way of forwarding, and with it other keys.

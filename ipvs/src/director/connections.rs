@@ -70,9 +70,7 @@ impl<A: Address> Path<'_, A> {
             self.make_room();
         }
         let id = self.table.insert(connection, self.tick)?;
-        if let Some(mark) = self.table.mark_mut(id) {
-            *mark = Mark::NEW;
-        }
+        self.table.set_mark(id, Mark::NEW);
         if let Some(destination) = self.core.registry.destination_mut(destination) {
             *counter(destination, template, inactive) += 1;
             destination.connection_added();

@@ -33,9 +33,8 @@ impl Director {
     pub fn set_sync(&mut self, settings: Option<SyncSettings>) {
         let begins = settings.is_some() != self.core.sync.is_some();
         if begins {
-            let mark = settings.as_ref().map(Mark::adopted);
-            self.v4.set_marks(mark);
-            self.v6.set_marks(mark);
+            self.v4.set_marked(settings.is_some());
+            self.v6.set_marked(settings.is_some());
         }
         let outbox = self.core.sync.take().map(|telling| telling.outbox);
         self.core.sync =
@@ -126,8 +125,8 @@ impl<A: Address> Path<'_, A> {
     }
 
     fn tell_one(&mut self, id: u32, call: Option<(A, &[u8])>, telling: &mut Telling) {
-        if let Some(mark) = self.table.mark_mut(id) {
-            mark.packets = mark.packets.wrapping_add(1);
+        if let Some(mark) = self.table.mark(id) {
+            self.table.set_mark(id, mark.count());
         }
         self.tell_counted(id, call, telling);
     }
@@ -144,10 +143,8 @@ impl<A: Address> Path<'_, A> {
         };
         let Some(after) = telling.settings.told(&subject, &mark, self.now) else { return };
         // Without room the mark stays as it is, so that a later packet tries again.
-        if self.write(id, lifetime, call, telling)
-            && let Some(mark) = self.table.mark_mut(id)
-        {
-            *mark = after;
+        if self.write(id, lifetime, call, telling) {
+            self.table.set_mark(id, after);
         }
     }
 
@@ -292,10 +289,7 @@ impl<A: Address> Path<'_, A> {
     /// Time-out and mark after another director's word.
     fn settle(&mut self, id: u32, told: &Told<A>) {
         self.table.prolong(id, self.now.wrapping_add(told.lifetime));
-        let settings = self.core.sync.as_ref().map(|telling| telling.settings);
-        if let (Some(settings), Some(mark)) = (settings, self.table.mark_mut(id)) {
-            *mark = Mark::adopted(&settings);
-        }
+        self.table.set_mark(id, Mark::default());
     }
 
     /// Binds a connection without a server to the one that it names, if a service has it by now; it then is forwarded

@@ -22,7 +22,7 @@ pub use message::{Message, Rejection, Version};
 pub use outbox::Outbox;
 pub use packer::{Format, Packer};
 pub use rules::SyncSettings;
-pub(crate) use rules::{Mark, Subject};
+pub(crate) use rules::{Mark, Subject, Words};
 
 /// What became of an entry that another director sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

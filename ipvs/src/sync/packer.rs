@@ -52,7 +52,7 @@ impl Packer {
     }
 
     /// Adds a record. `send` gets the datagram that it found no room in, and its own if that is full now.
-    pub fn push(&mut self, record: &[u8], now: Instant, send: &mut impl FnMut(&[u8])) {
+    pub fn push(&mut self, record: &[u8], now: Instant, send: &mut dyn FnMut(&[u8])) {
         let mut body = std::mem::take(&mut self.datagram);
         let start = body.len();
         let Some(end) = self.append(record, &mut body) else {
@@ -109,14 +109,14 @@ impl Packer {
     }
 
     /// Sends a datagram whose time has come.
-    pub fn handle_timeout(&mut self, now: Instant, send: &mut impl FnMut(&[u8])) {
+    pub fn handle_timeout(&mut self, now: Instant, send: &mut dyn FnMut(&[u8])) {
         if self.poll_timeout().is_some_and(|due| due <= now) {
             self.flush(send);
         }
     }
 
     /// Sends what there is.
-    pub fn flush(&mut self, send: &mut impl FnMut(&[u8])) {
+    pub fn flush(&mut self, send: &mut dyn FnMut(&[u8])) {
         if self.count == 0 {
             return;
         }

@@ -39,23 +39,51 @@ impl Default for SyncSettings {
     }
 }
 
-/// What is remembered of a connection that may have been told.
-#[derive(Debug, Clone, Copy)]
+/// What is remembered of a connection that may have been told. The default is that of a connection whose first packets
+/// were not counted, because they passed elsewhere or nobody was told then: it counts on from the threshold, as in the
+/// kernel.
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Mark {
     /// Packets of the client.
-    pub(crate) packets: u32,
+    packets: u32,
     /// The tick at which the other director's copy ends; its two low bits count retries.
     end: u32,
     /// The state that was told.
     state: Option<State>,
+    /// All packets were counted.
+    whole: bool,
 }
 
-impl Mark {
-    pub(crate) const NEW: Mark = Mark { packets: 0, end: 0, state: None };
+/// A mark as tables keep it: zeros are the default, so that memory for many costs nothing before it is used.
+pub(crate) type Words = [u32; 3];
 
-    /// Of a connection that another director has told.
-    pub(crate) fn adopted(settings: &SyncSettings) -> Mark {
-        Mark { packets: settings.threshold, ..Mark::NEW }
+impl Mark {
+    const WHOLE: u32 = 0x100;
+
+    /// Of a connection that begins.
+    pub(crate) const NEW: Mark = Mark { packets: 0, end: 0, state: None, whole: true };
+
+    pub(crate) fn of_words([packets, end, rest]: Words) -> Mark {
+        let state = (rest & 0xff).checked_sub(1).and_then(|number| State::ALL.get(number as usize).copied());
+        Mark { packets, end, state, whole: rest & Self::WHOLE != 0 }
+    }
+
+    pub(crate) fn words(self) -> Words {
+        let state = self.state.map_or(0, |state| state as u32 + 1);
+        [self.packets, self.end, state | if self.whole { Self::WHOLE } else { 0 }]
+    }
+
+    /// Counts a packet of the client.
+    pub(crate) fn count(self) -> Mark {
+        Mark { packets: self.packets.wrapping_add(1), ..self }
+    }
+
+    fn packets(&self, settings: &SyncSettings) -> u32 {
+        if self.whole { self.packets } else { self.packets.wrapping_add(settings.threshold) }
+    }
+
+    fn after(&self, of: &Subject, now: u32) -> Mark {
+        Mark { end: now.wrapping_add(of.lifetime) & !3, state: Some(of.state), ..*self }
     }
 }
 
@@ -105,8 +133,8 @@ impl SyncSettings {
             return None;
         }
         let due = match self.period {
-            0 => refresh > 0 || mark.packets == self.threshold,
-            period => of.template || mark.packets % period == self.threshold,
+            0 => refresh > 0 || mark.packets(self) == self.threshold,
+            period => of.template || mark.packets(self) % period == self.threshold,
         };
         due.then_some(after)
     }
@@ -122,12 +150,6 @@ impl SyncSettings {
         let soon = (now.wrapping_sub(sent.wrapping_add(refresh / 8)) as i32) < 0;
         after.end |= retries + 1;
         retries < u32::from(self.retries.min(3)) && !soon
-    }
-}
-
-impl Mark {
-    fn after(&self, of: &Subject, now: u32) -> Mark {
-        Mark { packets: self.packets, end: now.wrapping_add(of.lifetime) & !3, state: Some(of.state) }
     }
 }
 

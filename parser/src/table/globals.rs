@@ -38,7 +38,7 @@ keywords! { GLOBAL_DEFS_OWN {
     k("lvs_flush", Flag, "-", "off", "flush IPVS table at start", 2).accepted();
     k("lvs_flush_on_stop", OptionalWord, "[VS]", "off", "flush (all, or per VS) at stop", 3).accepted();
     k("lvs_flush_onstop", OptionalWord, "[VS]", "-", "deprecated spelling", 3).deprecated("").accepted();
-    k("lvs_sync_daemon", Words, "IF [[inst] VRRP] [id N] [maxlen N] [port N] [ttl N] [group IP]", "none", "IPVS connection sync daemon", 2).accepted().mild();
+    k("lvs_sync_daemon", Words, "IF [[inst] VRRP] [id N] [maxlen N] [port N] [ttl N] [group IP]", "none", "IPVS connection sync daemon", 2);
     k("vrrp_mcast_group4", Address, "IPv4 mcast", "224.0.0.18", "advert destination", 2);
     k("vrrp_mcast_group6", Address, "IPv6 mcast", "ff02::12", "advert destination", 3);
     k("vrrp_garp_master_delay", integer(0, 4294), "SECS", "5", "delay before second GARP set after becoming MASTER, 0 = no second set", 2);

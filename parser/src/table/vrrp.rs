@@ -79,7 +79,7 @@ keywords! { VRRP_INSTANCE_OWN {
     k("notify_master_rx_lower_pri", Script, "SCRIPT [USER [GROUP]]", "none", "master saw lower prio advert", 2);
     k("smtp_alert", Switch, "[BOOL]", "global or off", "mail on change", 1);
     k("notify_priority_changes", Switch, "[BOOL]", "group/global", "fifo priority records", 3);
-    k("lvs_sync_daemon_interface", Word, "IF", "-", "deprecated, use global lvs_sync_daemon", 1).deprecated("lvs_sync_daemon").accepted();
+    k("lvs_sync_daemon_interface", Word, "IF", "-", "deprecated, use global lvs_sync_daemon", 1).deprecated("lvs_sync_daemon");
     k("garp_master_delay", integer(0, 4294), "SECS", "global (5)", "second GARP set delay", 1);
     k("garp_master_refresh", integer(0, 4294), "SECS", "global (0)", "periodic GARP", 2);
     k("garp_master_repeat", integer(1, 4294967295).repair(1), "N", "global (5)", "GARPs per set", 2);

@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
+use standfast_ipvs::sync::SyncSettings;
 use standfast_ipvs::{ConnectionView, Director, Settings, Timeouts};
 use tokio::sync::oneshot;
 
@@ -31,6 +32,8 @@ pub(super) enum Request {
     Snapshot(oneshot::Sender<Snapshot>),
     /// Describe connections from the given number on.
     Connections(usize, oneshot::Sender<Vec<ConnectionView>>),
+    /// Pass an order on to the worker, behind all commands so far.
+    Pass(Box<Order>),
     /// Find the way to an address.
     Resolve(IpAddr),
     /// The worker lost everything.
@@ -70,6 +73,7 @@ pub(super) struct Control {
     shadow: Director,
     timeouts: Option<Timeouts>,
     settings: Option<Settings>,
+    sync: Option<SyncSettings>,
     claims: Claims,
     ports: Arc<Ports>,
     ignored: BTreeSet<u32>,
@@ -103,6 +107,7 @@ impl Control {
             shadow,
             timeouts: None,
             settings: None,
+            sync: None,
             claims: Claims::default(),
             ports: Arc::default(),
             ignored: BTreeSet::new(),
@@ -164,6 +169,7 @@ impl Control {
             }
             Request::Snapshot(reply) => self.worker.send(Order::Snapshot(reply)),
             Request::Connections(skip, reply) => self.worker.send(Order::Connections(skip, reply)),
+            Request::Pass(order) => self.worker.send(*order),
             Request::Resolve(address) => self.resolve(address),
             Request::WorkerRestarted => self.replay(),
             Request::Stop => {}
@@ -202,6 +208,7 @@ impl Control {
             match command {
                 Command::SetTimeouts(timeouts) => self.timeouts = Some(*timeouts),
                 Command::SetSettings(settings) => self.settings = Some(*settings),
+                Command::SetSync(settings) => self.sync = *settings,
                 _ => {}
             }
         }
@@ -216,5 +223,6 @@ impl Control {
             self.worker.send(Order::Hop(*address, *next));
         }
         self.worker.send(Order::Commands(model::commands(&self.shadow, self.timeouts, self.settings)));
+        self.worker.send(Order::Commands(vec![Command::SetSync(self.sync)]));
     }
 }

@@ -1,0 +1,189 @@
+//! The receiving end: checks datagrams and hands them to the data plane's worker.
+
+use std::io;
+use std::net::{IpAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use standfast_ipvs::sync::Message;
+
+use super::neighbourhood::Neighbourhood;
+use super::{Counters, Error, Settings, socket};
+use crate::dataplane::{self, SyncIn};
+
+/// Datagrams under way between receiver and worker.
+const UNDER_WAY: usize = 512;
+/// The longest datagram of UDP.
+const LONGEST: usize = 65_535;
+/// The share of time: so many datagrams in a slot, then the kernel's queue has to hold the rest. A full one holds 40
+/// connections, so this is a million a second.
+const IN_A_SLOT: u32 = 250;
+const SLOT: Duration = Duration::from_millis(10);
+/// A log line about datagrams that are not believed is enough for so long.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The running end. It stops when it is dropped.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    engine: dataplane::Handle,
+    bell: Arc<EventFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Receiver {
+    pub(super) fn start(
+        settings: &Settings,
+        engine: &dataplane::Handle,
+        counters: Arc<Counters>,
+    ) -> Result<Receiver, Error> {
+        let daemon = &settings.daemon;
+        let ports = (0..settings.ports).map_while(|ahead| daemon.port.checked_add(ahead));
+        let sockets = ports.map(|port| socket::receiver(daemon, port)).collect::<Result<Vec<_>, _>>();
+        let sockets = sockets.map_err(Error::system("open its sockets"))?;
+        let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
+        let bell = Arc::new(bell.map_err(|error| Error::system("make its bell")(error.into()))?);
+        let (datagrams, inbox) = sync_channel(UNDER_WAY);
+        let (emptied, spare) = sync_channel(UNDER_WAY);
+        let work = Work {
+            sockets,
+            bell: Arc::clone(&bell),
+            syncid: daemon.syncid,
+            neighbourhood: Neighbourhood::of(&daemon.interface),
+            worker: Worker { datagrams, spare, engine: engine.clone() },
+            counters: Arc::clone(&counters),
+            complained: None,
+            refused: 0,
+        };
+        engine.sync_in(Some(SyncIn { inbox, emptied, counters }));
+        let thread = std::thread::Builder::new().name("sync-backup".to_owned()).spawn(move || work.run());
+        let thread = thread.map_err(Error::system("start its thread"))?;
+        Ok(Receiver { engine: engine.clone(), bell, thread: Some(thread) })
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.engine.sync_in(None);
+        if let Err(error) = self.bell.write(1) {
+            tracing::debug!("the bell of the receiving sync daemon: {error}");
+        }
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!(target: "healthcheck", "the receiving sync daemon ended by a panic");
+        }
+    }
+}
+
+/// The way to the data plane's worker.
+struct Worker {
+    datagrams: SyncSender<Vec<u8>>,
+    spare: mpsc::Receiver<Vec<u8>>,
+    engine: dataplane::Handle,
+}
+
+impl Worker {
+    /// Whether there was room for the datagram.
+    fn give(&self, datagram: &[u8]) -> bool {
+        let mut buffer = self.spare.try_recv().unwrap_or_default();
+        buffer.clear();
+        buffer.extend(datagram);
+        match self.datagrams.try_send(buffer) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+struct Work {
+    sockets: Vec<UdpSocket>,
+    bell: Arc<EventFd>,
+    syncid: u8,
+    neighbourhood: Neighbourhood,
+    worker: Worker,
+    counters: Arc<Counters>,
+    complained: Option<Instant>,
+    /// What has been complained of.
+    refused: u64,
+}
+
+impl Work {
+    fn run(mut self) {
+        let mut buffer = vec![0; LONGEST];
+        while self.wait() {
+            let start = Instant::now();
+            let handled = self.serve(&mut buffer, start);
+            if handled > 0 {
+                self.worker.engine.wake_worker();
+                self.complain(start);
+            }
+            if handled >= IN_A_SLOT {
+                std::thread::sleep(SLOT.saturating_sub(start.elapsed()));
+            }
+        }
+    }
+
+    /// Waits for datagrams; false at the end.
+    fn wait(&self) -> bool {
+        let mut ready = vec![PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)];
+        ready.extend(self.sockets.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
+        if let Err(error) = poll(&mut ready, PollTimeout::NONE) {
+            tracing::debug!("the receiving sync daemon waits: {error}");
+        }
+        let rung = ready.first().and_then(PollFd::revents);
+        !rung.is_some_and(|events| events.contains(PollFlags::POLLIN))
+    }
+
+    /// Takes what has come, a bounded number.
+    fn serve(&mut self, buffer: &mut [u8], now: Instant) -> u32 {
+        let mut handled = 0;
+        for socket in 0..self.sockets.len() {
+            while handled < IN_A_SLOT
+                && let Some(socket) = self.sockets.get(socket)
+                && let Some((length, host)) = receive(socket, buffer)
+            {
+                handled += 1;
+                self.take(buffer.get(..length).unwrap_or_default(), host, now);
+            }
+        }
+        handled
+    }
+
+    fn take(&mut self, datagram: &[u8], host: IpAddr, now: Instant) {
+        self.counters.count_received();
+        if !self.neighbourhood.holds(host, now) {
+            return self.counters.count_foreign();
+        }
+        match Message::parse_for(datagram, self.syncid) {
+            Err(why) => self.counters.count_rejected(why),
+            Ok(message) if message.count == 0 => {}
+            Ok(_) if self.worker.give(datagram) => {}
+            Ok(_) => self.counters.count_crowded(),
+        }
+    }
+
+    /// Tells of datagrams that were not believed, once a minute.
+    fn complain(&mut self, now: Instant) {
+        let tally = self.counters.tally();
+        let fresh = tally.refused() - self.refused;
+        if fresh > 0 && self.complained.is_none_or(|last| now >= last + COMPLAINT_INTERVAL) {
+            (self.complained, self.refused) = (Some(now), tally.refused());
+            tracing::warn!(target: "healthcheck", "{fresh} datagrams of the sync group were not believed; so far: {tally}");
+        }
+    }
+}
+
+/// A datagram's length and sender, if one waits.
+fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<(usize, IpAddr)> {
+    match socket.recv_from(buffer) {
+        Ok((length, from)) => Some((length, from.ip())),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        Err(error) => {
+            tracing::debug!("the sync socket: {error}");
+            None
+        }
+    }
+}

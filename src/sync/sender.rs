@@ -1,0 +1,168 @@
+//! The sending end: takes records from the data plane's worker, packs them into datagrams and sends these.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+use standfast_ipvs::sync::{Entry, Format, Outbox, Packer};
+
+use super::{Counters, Error, Settings, socket};
+use crate::dataplane::{self, SyncOut};
+
+/// Buffers of records under way between worker and sender, 64 KiB each.
+const BUFFERS: usize = 8;
+/// How long a datagram waits for more entries when connections are told at once.
+const SHORT_PATIENCE: Duration = Duration::from_millis(1);
+/// A log line about datagrams that cannot be sent is enough for so long.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The running end. It stops when it is dropped.
+#[derive(Debug)]
+pub(super) struct Sender {
+    engine: dataplane::Handle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sender {
+    pub(super) fn start(
+        settings: &Settings,
+        engine: &dataplane::Handle,
+        counters: Arc<Counters>,
+    ) -> Result<Sender, Error> {
+        let daemon = &settings.daemon;
+        let patience = if settings.rules.at_once { SHORT_PATIENCE } else { Format::PATIENCE };
+        let format =
+            Format { version: settings.version, syncid: daemon.syncid, longest: daemon.maxlen.into(), patience };
+        let ports = (0..settings.ports).map_while(|ahead| daemon.port.checked_add(ahead));
+        let lane = |port| socket::sender(daemon, port).map(|socket| Lane { socket, packer: Packer::new(format) });
+        let lanes = ports.map(lane).collect::<Result<Vec<_>, _>>().map_err(Error::system("open its sockets"))?;
+        let (filled, batches) = sync_channel(BUFFERS);
+        let (emptied, spare) = sync_channel(BUFFERS);
+        for _ in 0..BUFFERS {
+            // There is room for all of them.
+            let _ = emptied.try_send(Vec::with_capacity(Outbox::CAPACITY));
+        }
+        let starved = Arc::new(AtomicBool::new(false));
+        let back = Back { emptied, starved: Arc::clone(&starved), engine: engine.clone() };
+        let work = Work { lanes, batches, back, counters, complained: None };
+        let thread = std::thread::Builder::new().name("sync-master".to_owned()).spawn(move || work.run());
+        let thread = thread.map_err(Error::system("start its thread"))?;
+        engine.sync_out(Some((settings.rules, SyncOut { filled, spare, starved })));
+        Ok(Sender { engine: engine.clone(), thread: Some(thread) })
+    }
+}
+
+impl Drop for Sender {
+    /// The worker lets go of the queue, and with that the thread ends.
+    fn drop(&mut self) {
+        self.engine.sync_out(None);
+        if self.thread.take().is_some_and(|thread| thread.is_finished() && thread.join().is_err()) {
+            tracing::error!(target: "healthcheck", "the sending sync daemon ended by a panic");
+        }
+    }
+}
+
+/// One port.
+struct Lane {
+    socket: Socket,
+    packer: Packer,
+}
+
+/// Where emptied buffers go.
+struct Back {
+    emptied: SyncSender<Vec<u8>>,
+    starved: Arc<AtomicBool>,
+    engine: dataplane::Handle,
+}
+
+impl Back {
+    fn give(&self, batch: Vec<u8>) {
+        // The worker may be gone.
+        let _ = self.emptied.try_send(batch);
+        if self.starved.swap(false, Relaxed) {
+            self.engine.wake_worker();
+        }
+    }
+}
+
+struct Work {
+    lanes: Vec<Lane>,
+    batches: Receiver<Vec<u8>>,
+    back: Back,
+    counters: Arc<Counters>,
+    complained: Option<Instant>,
+}
+
+impl Work {
+    fn run(mut self) {
+        loop {
+            let due = self.lanes.iter().filter_map(|lane| lane.packer.poll_timeout()).min();
+            let batch = match due {
+                Some(due) => self.batches.recv_timeout(due.saturating_duration_since(Instant::now())),
+                None => self.batches.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            let now = Instant::now();
+            match batch {
+                Ok(batch) => self.pack(batch, now),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.each_lane(|packer, send| packer.flush(send)),
+            }
+            self.each_lane(|packer, send| packer.handle_timeout(now, send));
+        }
+    }
+
+    fn pack(&mut self, batch: Vec<u8>, now: Instant) {
+        let mut rest = batch.as_slice();
+        let lanes = self.lanes.len();
+        while let Ok((entry, length)) = Entry::decode(rest) {
+            let (record, tail) = rest.split_at(length);
+            rest = tail;
+            let lane = lane_of(&entry, lanes);
+            self.with_lane(lane, |packer, send| packer.push(record, now, send));
+        }
+        self.back.give(batch);
+    }
+
+    fn each_lane(&mut self, mut work: impl FnMut(&mut Packer, &mut dyn FnMut(&[u8]))) {
+        for lane in 0..self.lanes.len() {
+            self.with_lane(lane, &mut work);
+        }
+    }
+
+    fn with_lane(&mut self, lane: usize, work: impl FnOnce(&mut Packer, &mut dyn FnMut(&[u8]))) {
+        let Some(Lane { socket, packer }) = self.lanes.get_mut(lane) else { return };
+        let (counters, mut fault) = (&self.counters, None);
+        let unfit = packer.unfit();
+        work(packer, &mut |datagram| {
+            // Both versions have the number of entries in their header.
+            let entries = datagram.first().filter(|first| **first != 0).or(datagram.get(4)).copied().unwrap_or(0);
+            match socket.send(datagram) {
+                Ok(_) => counters.count_sent(entries.into()),
+                Err(error) => {
+                    counters.count_unsent(entries.into());
+                    fault = Some(error);
+                }
+            }
+        });
+        self.counters.count_unsent(packer.unfit() - unfit);
+        if let Some(fault) = fault {
+            self.complain(&fault);
+        }
+    }
+
+    fn complain(&mut self, fault: &std::io::Error) {
+        let now = Instant::now();
+        if self.complained.is_none_or(|last| now >= last + COMPLAINT_INTERVAL) {
+            self.complained = Some(now);
+            tracing::warn!(target: "healthcheck", "Connections cannot be told to the other director: {fault}");
+        }
+    }
+}
+
+/// All entries of a client's port go the same way, so that they stay in order.
+fn lane_of(entry: &Entry<'_>, lanes: usize) -> usize {
+    usize::from(entry.client.port()).checked_rem(lanes).unwrap_or(0)
+}
