@@ -5,7 +5,7 @@ use crate::config::Loaded;
 use crate::configuration::{self, Namespace};
 use crate::pidfile::{self, Paths, PidFile};
 use crate::supervisor::{self, PidFiles};
-use crate::{check, daemonize, logging, replay};
+use crate::{check, client, daemonize, logging, replay};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -53,6 +53,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(exit) = ipvsadm(&program, &words) {
         return exit;
     }
+    if let Some(exit) = genhash(&program, &words) {
+        return exit;
+    }
+    if let Some(exit) = client::run(&words) {
+        return exit;
+    }
     let exit = match cli::parse(&words) {
         Ok(Command::Help) => say(&cli::help(&program)),
         Ok(Command::Version) => say(&format!("{VERSION}\n")),
@@ -86,6 +92,14 @@ fn ipvsadm(program: &str, words: &[String]) -> Option<ExitCode> {
     };
     let program = if name.starts_with("ipvsadm") { program } else { "ipvsadm" };
     Some(ExitCode::from(crate::ipvsadm::run(program, &words, &crate::control::socket())))
+}
+
+/// By the name it is called, by its first word, or by the option that keepalived has for it.
+fn genhash(program: &str, words: &[String]) -> Option<ExitCode> {
+    let called = program.rsplit('/').next() == Some("genhash");
+    let told = matches!(words.first().map(String::as_str), Some("genhash" | "-T" | "--genhash"));
+    let words = if called { words } else { words.get(1..).filter(|_| told)? };
+    Some(ExitCode::from(crate::genhash::run(words)))
 }
 
 fn say(text: &str) -> Exit {

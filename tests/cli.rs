@@ -173,3 +173,51 @@ fn a_daemon_without_a_configuration_ends_with_code_6() {
     assert!(ended.err.contains("missing.conf") && ended.err.contains("Stopped Standfast"), "{}", ended.err);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
+
+/// Answers one request with these bytes; where.
+fn server(answer: &'static [u8]) -> (String, std::thread::JoinHandle<String>) {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let thread = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 1000];
+        let length = stream.read(&mut request).unwrap();
+        stream.write_all(answer).unwrap();
+        String::from_utf8_lossy(&request[..length]).into_owned()
+    });
+    (port, thread)
+}
+
+#[test]
+fn genhash_prints_the_digest_of_a_body() {
+    let here = Path::new(".");
+    for first in ["genhash", "-T", "--genhash"] {
+        let (port, thread) = server(b"HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nhello\n");
+        let ended = run(here, &[first, "-s", "127.0.0.1", "-p", &port, "-u", "/index.html"]);
+        assert_eq!((ended.code, ended.out.as_str()), (0, "b1946ac92492d2347c6235b4d2611184\n"), "{}", ended.err);
+        let expected =
+            format!("GET /index.html HTTP/1.0\r\nUser-Agent: KeepAliveClient\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+        assert_eq!(thread.join().unwrap(), expected);
+    }
+    let (port, thread) = server(b"");
+    let ended = run(here, &["genhash", "-s", "127.0.0.1", "-p", &port, "-u", "/"]);
+    assert!(ended.code == 1 && ended.err.starts_with("no data received from remote webserver"), "{}", ended.err);
+    thread.join().unwrap();
+    let ended = run(here, &["genhash", "-s", "nonsense", "-p", "80", "-u", "/"]);
+    assert!(ended.code == 1 && ended.err.contains("nonsense"), "{}", ended.err);
+}
+
+#[test]
+fn clients_say_that_no_daemon_is_there() {
+    let ended = run(Path::new("."), &["status", "--socket", "/nonexistent/standfast.sock"]);
+    assert!(
+        ended.code == 1 && ended.err.contains("cannot reach the daemon at /nonexistent/standfast.sock"),
+        "{}",
+        ended.err
+    );
+    let ended = run(Path::new("."), &["weight", "10.0.0.1"]);
+    assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{}", ended.err);
+    let ended = run(Path::new("."), &["completion", "bash"]);
+    assert!(ended.code == 0 && ended.out.contains("failover"));
+}

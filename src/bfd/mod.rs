@@ -75,10 +75,10 @@ impl Handle {
     }
 
     /// Every session in file order; none when the thread has ended.
-    pub async fn views(&self) -> Vec<SessionView> {
+    pub fn views(&self) -> impl Future<Output = Vec<SessionView>> + use<> {
         let (reply, answer) = oneshot::channel();
         self.give(Command::Views(reply));
-        answer.await.unwrap_or_default()
+        async { answer.await.unwrap_or_default() }
     }
 
     /// Tells every neighbor and ends the thread; false when that takes longer than `bound`.

@@ -169,7 +169,13 @@ pub const OPTIONS: &[Row] = &[
         Meaning::VrrpPidFile,
         "Pid file written while VRRP runs (default /run/vrrp.pid)",
     ),
-    row('T', "genhash", Value::None, Meaning::Genhash, "Compute the digest of a web page (not available)"),
+    row(
+        'T',
+        "genhash",
+        Value::None,
+        Meaning::Genhash,
+        "Compute the digest of a web page; must be the first option,\nthose of genhash follow",
+    ),
     row(
         'c',
         "checkers_pid",

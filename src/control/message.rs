@@ -1,10 +1,11 @@
 //! What goes over the control socket.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::ipvsadm::{Connection, Daemon, DaemonSettings, Role, Server, Service, Table, Target, TimeoutSeconds};
+use crate::status::{JournalEntry, Remembered, Status};
 
 /// The version of the messages. A daemon refuses calls of another one.
 pub const VERSION: u32 = 1;
@@ -18,10 +19,66 @@ pub struct Call {
     pub request: Request,
 }
 
-/// What a client wants: the forwarding table by ipvsadm's verbs.
+/// What a client wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
+    /// Everything at one moment.
+    Status,
+    /// Events after a number, for which the daemon waits a while if there is none yet.
+    Events {
+        /// The number of the last event that is known; 0 before the first.
+        after: u64,
+        /// How long to wait for the next one, milliseconds; cut to what the daemon allows.
+        wait_ms: u64,
+    },
+    /// What the engine remembers of a client.
+    Client {
+        /// Its address.
+        client: IpAddr,
+        /// One connection's port; all of them where there is none.
+        port: Option<u16>,
+    },
+    /// Keeps new connections away from a server.
+    Drain {
+        /// The server.
+        server: ServerName,
+        /// When its last connections are given up, milliseconds from now.
+        deadline_ms: Option<u64>,
+    },
+    /// Gives a server another weight.
+    Weight {
+        /// The server.
+        server: ServerName,
+        /// The weight.
+        weight: u32,
+        /// For so long.
+        lasts_ms: Option<u64>,
+    },
+    /// Undoes `Drain` and `Weight`.
+    Undrain {
+        /// The server.
+        server: ServerName,
+    },
+    /// Pauses the checks of a server, which keep their verdicts.
+    Pause {
+        /// The server.
+        server: ServerName,
+        /// For so long.
+        lasts_ms: Option<u64>,
+    },
+    /// Undoes `Pause`.
+    Resume {
+        /// The server.
+        server: ServerName,
+    },
+    /// Has a master and its sync group resign.
+    Failover {
+        /// Name of the instance.
+        instance: String,
+        /// For so long the instance leaves a lesser master in place.
+        lasts_ms: u64,
+    },
     /// All services with their servers, counters and rates.
     Services,
     /// Connections from the `skip`th on, as many as the daemon gives at once.
@@ -55,6 +112,15 @@ pub enum Request {
     StartDaemon(Role, DaemonSettings),
     /// `--stop-daemon`.
     StopDaemon(Role, Option<u8>),
+}
+
+/// A real server, in one virtual server or wherever it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerName {
+    /// Its address and port.
+    pub server: SocketAddr,
+    /// `10.0.0.100:80`, `[10.0.0.100]:tcp:80`, a firewall mark, or the name of a group.
+    pub service: Option<String>,
 }
 
 impl Request {
@@ -91,6 +157,14 @@ pub enum Outcome {
 pub enum Answer {
     /// An order was carried out.
     Done,
+    /// The picture.
+    Status(Box<Status>),
+    /// Events, the oldest first.
+    Events(Vec<JournalEntry>),
+    /// Connections and templates of a client, fifty at most.
+    Client(Vec<Remembered>),
+    /// What was done, a sentence each.
+    Told(Vec<String>),
     /// Services.
     Services(Table),
     /// Connections; none when `skip` was past the end.

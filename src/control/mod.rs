@@ -12,7 +12,7 @@ mod table;
 use std::path::{Path, PathBuf};
 
 pub use client::{Client, ClientError};
-pub use message::{Answer, Call, Failure, Outcome, Reply, Request, VERSION};
+pub use message::{Answer, Call, Failure, Outcome, Reply, Request, ServerName, VERSION};
 pub use server::{Inbox, Incoming, Server};
 pub use table::answer;
 

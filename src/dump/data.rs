@@ -2,7 +2,7 @@
 
 use super::Sources;
 use super::text::{address_line, enabled, quoted, seconds, tristate, true_false, yes_no};
-use crate::health::ServiceReport;
+use crate::health::{ServerReport, ServiceReport};
 use crate::logging::clock::dump_time;
 use standfast_parser::model::{Auth, Config, Garp, Globals, Notify, Script, VirtualAddress, VrrpInstance};
 use standfast_vrrp::priority::Ballot;
@@ -48,7 +48,7 @@ pub fn check_data(config: &Config, host: &str, services: &[ServiceReport]) -> St
         page.row(1, "VIP", &service.service);
         page.row(3, "Quorum", if service.quorum { "up" } else { "down" });
         page.row(3, "Sorry server in use", yes_no(service.sorry_serves));
-        for (name, alive, weight) in &service.servers {
+        for ServerReport { name, alive, weight, .. } in &service.servers {
             page.row(3, "Real server", format!("{name}, weight {weight}, {}", if *alive { "alive" } else { "dead" }));
         }
     }

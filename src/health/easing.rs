@@ -85,6 +85,11 @@ impl Easing {
         self.servers.entry(id).or_default().suspended = Some(until);
     }
 
+    /// The end of its suspension.
+    pub(super) fn suspended(&self, id: ServerId) -> Option<Instant> {
+        self.servers.get(&id)?.suspended
+    }
+
     /// Forgets the servers that are gone.
     pub(super) fn retain(&mut self, lives: impl Fn(&ServerId) -> bool) {
         self.servers.retain(|id, _| lives(id));

@@ -61,6 +61,15 @@ pub enum HealthEvent {
         /// Body.
         body: String,
     },
+    /// Something for the journal alone.
+    Note {
+        /// What it is about.
+        kind: NoteKind,
+        /// `[vip]:tcp:80 [rip]:tcp:80`.
+        subject: String,
+        /// What happened.
+        text: String,
+    },
     /// A mail about a virtual server whose `smtp_alert` is on.
     QuorumMail {
         /// `[vip]:tcp:80`.
@@ -70,6 +79,17 @@ pub enum HealthEvent {
         /// Body.
         body: String,
     },
+}
+
+/// What [`HealthEvent::Note`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoteKind {
+    /// The verdict of a check.
+    Check,
+    /// An order of a person.
+    Order,
+    /// Suspended or resumed by its own traffic.
+    Traffic,
 }
 
 /// One effect, in order.

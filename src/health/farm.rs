@@ -3,7 +3,9 @@
 use super::effect::FarmEffect;
 use super::facts::{Source, World};
 use super::ids::ServiceName;
+use super::orders::ServerOrder;
 use super::plan::Plan;
+use super::report::ServiceReport;
 use super::service::{Service, Turn};
 use standfast_checkers::{CheckEvent, CheckerId};
 use standfast_ipvs::ServiceId;
@@ -18,19 +20,6 @@ pub struct Farm {
     owners: HashMap<CheckerId, usize>,
     world: World,
     effects: VecDeque<FarmEffect>,
-}
-
-/// A virtual server as dumps show it.
-#[derive(Debug, Clone)]
-pub struct ServiceReport {
-    /// `[vip]:tcp:80`.
-    pub service: String,
-    /// The quorum is there.
-    pub quorum: bool,
-    /// The sorry server serves.
-    pub sorry_serves: bool,
-    /// Real servers: name, alive, weight.
-    pub servers: Vec<(String, bool, u32)>,
 }
 
 impl Farm {
@@ -104,10 +93,34 @@ impl Farm {
         self.services.iter().filter_map(Service::poll_timeout).min()
     }
 
-    /// Does what is due.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    /// Does what is due; true when [`governed`](Self::governed) has another answer then.
+    pub fn handle_timeout(&mut self, now: Instant) -> bool {
         let turn = &mut Turn { effects: &mut self.effects, now };
-        self.services.iter_mut().for_each(|service| service.handle_timeout(turn));
+        self.services.iter_mut().fold(false, |resumed, service| resumed | service.handle_timeout(turn))
+    }
+
+    /// Carries out an order of a person; a sentence for each server that it concerned.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub fn obey(&mut self, order: &ServerOrder, now: Instant) -> Result<Vec<String>, String> {
+        let turn = &mut Turn { effects: &mut self.effects, now };
+        let meant = self.services.iter_mut().filter(|service| service.is_called(order.service.as_deref()));
+        let done: Vec<String> = meant.flat_map(|service| service.obey(order, turn)).collect();
+        if done.is_empty() { Err(self.unknown(order)) } else { Ok(done) }
+    }
+
+    fn unknown(&self, order: &ServerOrder) -> String {
+        if let Some(name) =
+            order.service.as_deref().filter(|name| !self.services.iter().any(|service| service.is_called(Some(name))))
+        {
+            let known: Vec<&str> = self.services.iter().map(|service| service.planned.label.as_str()).collect();
+            return format!("there is no virtual server {name} in the configuration (there are: {})", known.join(" "));
+        }
+        let meant = self.services.iter().filter(|service| service.is_called(order.service.as_deref()));
+        let known: BTreeSet<String> = meant.flat_map(Service::server_names).collect();
+        let known: Vec<String> = known.into_iter().collect();
+        format!("there is no real server {} in the configuration (there are: {})", order.server, known.join(" "))
     }
 
     /// Empties the table.
@@ -117,14 +130,18 @@ impl Farm {
         self.owners.clear();
     }
 
-    /// The checkers that `ha_suspend` governs, and whether they may run while these addresses are present.
+    /// The checkers that `ha_suspend` or a person governs, and whether they may run while these addresses are present.
     #[must_use]
     pub fn governed(&self, present: &BTreeSet<IpAddr>) -> Vec<(CheckerId, bool)> {
         let mut governed = Vec::new();
         for service in &self.services {
-            let Some(watched) = &service.planned.watched else { continue };
-            let runs = watched.iter().any(|(first, last)| present.range(first..=last).next().is_some());
-            governed.extend(service.planned.checkers().map(|id| (id, runs)));
+            let watched = service.planned.watched.as_ref();
+            if watched.is_none() && !service.orders.paused_once() {
+                continue;
+            }
+            let runs = watched
+                .is_none_or(|watched| watched.iter().any(|(first, last)| present.range(first..=last).next().is_some()));
+            governed.extend(service.permits(runs));
         }
         governed
     }

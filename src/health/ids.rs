@@ -56,6 +56,12 @@ fn take(next: &mut u64) -> u64 {
     *next
 }
 
+/// Whether a checker of this kind looks for itself, rather than following what others watch.
+#[must_use]
+pub fn kind_makes_attempts(kind: &str) -> bool {
+    !matches!(kind, "FILE_CHECK" | "BFD_CHECK")
+}
+
 /// The kind's name in the file, as far as identities are concerned.
 #[must_use]
 pub fn kind_name(kind: &CheckerKind) -> &'static str {

@@ -7,17 +7,22 @@ mod effect;
 mod facts;
 mod farm;
 mod ids;
+mod operate;
+mod orders;
 mod plan;
+mod report;
 mod service;
 #[cfg(test)]
 mod tests;
 
 pub use easing::Passive;
-pub use effect::{FarmEffect, HealthEvent, Table, TableChange};
+pub use effect::{FarmEffect, HealthEvent, NoteKind, Table, TableChange};
 pub use facts::{Follow, Source, World};
-pub use farm::{Farm, ServiceReport};
+pub use farm::Farm;
 pub use ids::Ids;
+pub use orders::{ServerAction, ServerOrder};
 pub use plan::Plan;
+pub use report::{CheckReport, ServerReport, ServiceReport, Verdict};
 
 use standfast_checkers::{CheckEvent, Runner, RunnerOptions};
 use standfast_ipvs::ServiceId;
@@ -42,6 +47,7 @@ enum Order {
     File(String, i32),
     Bfd(String, bool),
     Traffic(Vec<Failing>),
+    Obey(ServerOrder, oneshot::Sender<Result<Vec<String>, String>>),
     Reports(oneshot::Sender<Vec<ServiceReport>>),
     Stop,
 }
@@ -104,11 +110,18 @@ impl Health {
         self.order(Order::Bfd(name.to_owned(), up));
     }
 
+    /// Carries out an order of a person; what was done comes back, a sentence for each server, or why nothing was.
+    pub fn obey(&self, order: ServerOrder) -> impl Future<Output = Result<Vec<String>, String>> + use<> {
+        let (answer, done) = oneshot::channel();
+        self.order(Order::Obey(order, answer));
+        async { done.await.unwrap_or_else(|_| Err("health checking has stopped".to_owned())) }
+    }
+
     /// The state of every pool; empty when the checks have stopped.
-    pub async fn reports(&self) -> Vec<ServiceReport> {
+    pub fn reports(&self) -> impl Future<Output = Vec<ServiceReport>> + use<> {
         let (answer, reports) = oneshot::channel();
         self.order(Order::Reports(answer));
-        reports.await.unwrap_or_default()
+        async { reports.await.unwrap_or_default() }
     }
 
     /// Whether the task is still at work; it ends early only by a panic.
@@ -155,6 +168,7 @@ impl Keeper {
                     Some(Order::File(name, value)) => self.farm.set_file(&name, value, Instant::now()),
                     Some(Order::Traffic(counts)) => self.take_traffic(&counts),
                     Some(Order::Bfd(name, up)) => self.farm.set_bfd(&name, up, Instant::now()),
+                    Some(Order::Obey(order, answer)) => drop(answer.send(self.obey(&order))),
                     // A caller that no longer wants the answer has dropped its end.
                     Some(Order::Reports(answer)) => drop(answer.send(self.farm.reports())),
                     Some(Order::Stop) | None => break,
@@ -162,7 +176,11 @@ impl Keeper {
                 Some(event) = verdicts.recv() => {
                     self.farm.handle(&event, Instant::now());
                 }
-                () = wait_until(due) => self.farm.handle_timeout(Instant::now()),
+                () = wait_until(due) => {
+                    if self.farm.handle_timeout(Instant::now()) {
+                        self.govern();
+                    }
+                }
             }
             self.carry_out();
         }
@@ -200,7 +218,13 @@ impl Keeper {
         }
     }
 
-    /// Suspends and resumes checkers as their addresses went and came.
+    fn obey(&mut self, order: &ServerOrder) -> Result<Vec<String>, String> {
+        let done = self.farm.obey(order, Instant::now());
+        self.govern();
+        done
+    }
+
+    /// Suspends and resumes checkers as their addresses went and came, and as they are told to.
     fn govern(&self) {
         for (id, runs) in self.farm.governed(&self.addresses) {
             self.runner.set_enabled(id, runs);

@@ -92,14 +92,22 @@ pub struct Member {
     pub notify_down: Option<Command>,
     /// `smtp_alert`.
     pub smtp_alert: bool,
-    /// It has checkers.
-    pub checked: bool,
+    /// Its checkers in file order, with the names of their kinds.
+    pub checkers: Vec<(CheckerId, &'static str)>,
     /// `slow_start`.
     pub slow_start: Option<Duration>,
     /// `drain_timeout`.
     pub drain: Option<Duration>,
     /// `passive_health`.
     pub passive: Option<Passive>,
+}
+
+impl Member {
+    /// Its address and port.
+    #[must_use]
+    pub fn socket(&self) -> Option<SocketAddr> {
+        self.destination.as_ref().map(|destination| SocketAddr::new(destination.address, destination.port))
+    }
 }
 
 impl Plan {
@@ -180,8 +188,9 @@ impl Planner<'_, '_> {
         let twins = before.iter().filter(|other| other.address == server.address).count();
         let id = self.ids.server((into.name.clone(), server.address, twins));
         let names = Names { server: names::socket(server.address, transport), service: into.label.clone() };
-        let checks = self.checkers(id, server, &names, &mut into.follows);
-        let member = self.member((service, server), &names, !checks.is_empty());
+        let (checks, kinds): (Vec<_>, Vec<_>) =
+            self.checkers(id, server, &names, &mut into.follows).into_iter().unzip();
+        let member = self.member((service, server), &names, checks.iter().map(|check| check.id).zip(kinds).collect());
         into.members.insert(id, member);
         into.pool.servers.push(checkers::server(id, server, &names.server, checks));
     }
@@ -214,7 +223,7 @@ impl Planner<'_, '_> {
         server: &RealServer,
         names: &Names,
         follows: &mut Vec<Follow>,
-    ) -> Vec<PoolChecker> {
+    ) -> Vec<(PoolChecker, &'static str)> {
         let log_all = self.config.globals.checker_log_all_failures;
         let mut checks = Vec::new();
         for (nth, checker) in server.checkers.iter().enumerate() {
@@ -224,7 +233,7 @@ impl Planner<'_, '_> {
             let source = self.source(&checker.kind);
             let spec = checkers::spec(checker_id, checker, names, log_all, self.prepare);
             if source.is_some() || spec.is_some() {
-                checks.push(PoolChecker::new(checker_id, checker.alpha));
+                checks.push((PoolChecker::new(checker_id, checker.alpha), kind));
             }
             follows.extend(source.map(|source| Follow { checker: checker_id, source }));
             self.plan.checkers.extend(spec);
@@ -248,14 +257,19 @@ impl Planner<'_, '_> {
         }
     }
 
-    fn member(&mut self, (service, server): (&VirtualServer, &RealServer), names: &Names, checked: bool) -> Member {
+    fn member(
+        &mut self,
+        (service, server): (&VirtualServer, &RealServer),
+        names: &Names,
+        checkers: Vec<(CheckerId, &'static str)>,
+    ) -> Member {
         Member {
             label: names.server.clone(),
             destination: Some(engine::destination(service, server)),
             notify_up: self.command(server.notify_up.as_deref()),
             notify_down: self.command(server.notify_down.as_deref()),
             smtp_alert: server.smtp_alert,
-            checked,
+            checkers,
             slow_start: server.slow_start,
             drain: server.drain_timeout,
             passive: server.passive_health.map(passive),

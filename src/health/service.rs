@@ -1,13 +1,14 @@
 //! One virtual server: its pool, and what the pool has put into the forwarding table.
 
 use super::easing::{Easing, Passive};
-use super::effect::{FarmEffect, HealthEvent, TableChange};
+use super::effect::{FarmEffect, HealthEvent, NoteKind, TableChange};
 use super::facts::{Source, World};
-use super::farm::ServiceReport;
+use super::orders::Orders;
 use super::plan::{Member, PlannedService};
+use super::report::Verdict;
 use crate::translate::group;
-use standfast_checkers::CheckEvent;
-use standfast_checkers::pool::{Fact, Pool, PoolEffect, ServerId, ServerView};
+use standfast_checkers::pool::{Fact, Pool, PoolEffect, ServerId};
+use standfast_checkers::{CheckEvent, CheckerId};
 use standfast_ipvs::{DestinationConfig, ServiceConfig, ServiceId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -20,54 +21,61 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    fn log(&mut self, line: String) {
+    pub(super) fn log(&mut self, line: String) {
         self.effects.push_back(FarmEffect::Log(line));
     }
 
     fn table(&mut self, change: TableChange) {
         self.effects.push_back(FarmEffect::Table(change));
     }
+
+    pub(super) fn note(&mut self, kind: NoteKind, subject: String, text: String) {
+        self.effects.push_back(FarmEffect::Event(HealthEvent::Note { kind, subject, text }));
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) planned: PlannedService,
-    pool: Pool,
+    pub(super) pool: Pool,
     /// Who stands in the table, with the pool's weight.
-    installed: BTreeMap<Slot, Installed>,
+    pub(super) installed: BTreeMap<Slot, Installed>,
     /// Who stands in the table only until its connections have ended.
-    draining: Vec<Draining>,
-    easing: Easing,
+    pub(super) draining: Vec<Draining>,
+    pub(super) easing: Easing,
+    pub(super) orders: Orders,
+    /// What each check said last.
+    pub(super) verdicts: BTreeMap<CheckerId, Verdict>,
     /// Failed connections of each destination as the engine counted them last.
     failures: BTreeMap<(ServiceId, SocketAddr), u64>,
 }
 
 /// Who stands in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Slot {
+pub(super) enum Slot {
     Server(ServerId),
     Sorry,
 }
 
 #[derive(Debug, Clone)]
-struct Installed {
-    config: DestinationConfig,
+pub(super) struct Installed {
+    pub(super) config: DestinationConfig,
     /// The weight in the table.
-    shown: u32,
-    label: String,
+    pub(super) shown: u32,
+    pub(super) label: String,
     drain: Option<Duration>,
 }
 
 impl Installed {
-    fn shown(&self) -> DestinationConfig {
+    pub(super) fn shown(&self) -> DestinationConfig {
         DestinationConfig { weight: self.shown, ..self.config.clone() }
     }
 }
 
 #[derive(Debug)]
-struct Draining {
-    installed: Installed,
-    until: Instant,
+pub(super) struct Draining {
+    pub(super) installed: Installed,
+    pub(super) until: Instant,
 }
 
 impl Service {
@@ -81,6 +89,8 @@ impl Service {
             installed: BTreeMap::new(),
             draining: Vec::new(),
             easing: Easing::default(),
+            orders: Orders::default(),
+            verdicts: BTreeMap::new(),
             failures: BTreeMap::new(),
         };
         service.drain(turn);
@@ -106,10 +116,16 @@ impl Service {
         self.learn(|_| true, false, world, turn);
         self.refresh_destinations(turn);
         self.easing.retain(|id| self.planned.members.contains_key(id));
+        self.orders.retain(|id| self.planned.members.contains_key(id));
+        let living: BTreeSet<CheckerId> = self.planned.checkers().collect();
+        self.verdicts.retain(|id, _| living.contains(id));
         self
     }
 
     pub(super) fn handle(&mut self, event: &CheckEvent, turn: &mut Turn<'_>) {
+        if let Some(verdict) = Verdict::of(event, turn.now) {
+            self.remember(event.id(), verdict, turn);
+        }
         self.pool.handle(event);
         self.drain(turn);
     }
@@ -123,6 +139,7 @@ impl Service {
             let was_up = self.pool.is_up(checker).unwrap_or(fact.up);
             if was_up != fact.up || first {
                 self.tell_fact(checker, &source, fact, turn);
+                self.remember(checker, Verdict::about(&source, fact.up, turn.now), turn);
             }
             let mail = body_about(&source, fact);
             self.pool.learn(checker, fact, first, mail.as_ref());
@@ -130,7 +147,18 @@ impl Service {
         }
     }
 
-    fn tell_fact(&self, checker: standfast_checkers::CheckerId, source: &Source, fact: Fact, turn: &mut Turn<'_>) {
+    fn remember(&mut self, id: CheckerId, verdict: Verdict, turn: &mut Turn<'_>) {
+        let owner = self.planned.members.values().find_map(|member| {
+            member.checkers.iter().find(|(checker, _)| *checker == id).map(|(_, kind)| (&member.label, kind))
+        });
+        if let Some((label, kind)) = owner {
+            let text = if verdict.up { format!("{kind} passes") } else { format!("{kind} fails: {}", verdict.reason) };
+            turn.note(NoteKind::Check, format!("{} {label}", self.planned.label), text);
+        }
+        self.verdicts.insert(id, verdict);
+    }
+
+    fn tell_fact(&self, checker: CheckerId, source: &Source, fact: Fact, turn: &mut Turn<'_>) {
         let Some(label) = self.planned.label_of(checker) else { return };
         match source {
             Source::File { name, .. } => {
@@ -172,17 +200,21 @@ impl Service {
         if !self.installed.iter().any(serves) {
             return turn.log(format!("Not suspending service {label} of VS {of}, the last that serves: {why}"));
         }
-        turn.log(format!("Suspending service {label} of VS {of} for {} s: {why}", rule.suspend.as_secs_f64()));
+        let text = format!("Suspending service {label} of VS {of} for {} s: {why}", rule.suspend.as_secs_f64());
+        turn.note(NoteKind::Traffic, format!("{of} {label}"), text.clone());
+        turn.log(text);
         self.easing.suspend(id, turn.now + rule.suspend);
         self.show(Slot::Server(id), turn);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.draining.iter().map(|draining| draining.until).chain(self.easing.poll_timeout()).min()
+        let drained = self.draining.iter().map(|draining| draining.until);
+        drained.chain(self.easing.poll_timeout()).chain(self.orders.poll_timeout()).min()
     }
 
-    pub(super) fn handle_timeout(&mut self, turn: &mut Turn<'_>) {
+    /// True when a pause is over.
+    pub(super) fn handle_timeout(&mut self, turn: &mut Turn<'_>) -> bool {
         let full = |id| self.installed.get(&Slot::Server(id)).map_or(0, |installed| installed.config.weight);
         for (id, resumed) in self.easing.handle_timeout(full, turn.now) {
             if let (true, Some(member)) = (resumed, self.planned.members.get(&id)) {
@@ -197,6 +229,7 @@ impl Service {
             turn.log(format!("Drained service {} of VS {}", installed.label, self.planned.label));
             self.take_out(&installed, turn);
         }
+        self.end_orders(turn)
     }
 
     /// The end of the daemon.
@@ -215,16 +248,6 @@ impl Service {
         self.pool.remove();
         self.drain(turn);
         self.leave_engine(turn);
-    }
-
-    pub(super) fn report(&self) -> ServiceReport {
-        let server = |ServerView { name, alive, weight, .. }: ServerView<'_>| (name.to_owned(), alive, weight);
-        ServiceReport {
-            service: self.planned.label.clone(),
-            quorum: self.pool.has_quorum(),
-            sorry_serves: self.pool.sorry_serves(),
-            servers: self.pool.servers().map(server).collect(),
-        }
     }
 
     /// Entries of a group that come and go, in keepalived's words.
@@ -246,7 +269,7 @@ impl Service {
                 Some(_) => turn.table(TableChange::EditService(new.clone())),
                 None => {
                     turn.table(TableChange::AddService(new.clone()));
-                    for installed in self.installed.values() {
+                    for (_, installed) in self.installed.iter().filter(|(slot, _)| !self.is_cut(**slot)) {
                         let here = group::destination_of(&new.id, &installed.shown());
                         turn.table(TableChange::AddDestination(new.id, here));
                     }
@@ -265,7 +288,7 @@ impl Service {
             if wanted != installed.config {
                 installed.config = wanted;
                 let shown = installed.shown();
-                self.edit(&shown, turn);
+                self.edit_slot(slot, &shown, turn);
             }
         }
     }
@@ -328,6 +351,9 @@ impl Service {
         };
         let returns = self.draining.iter().position(same).map(|index| self.draining.remove(index)).is_some();
         self.installed.insert(slot, wanted);
+        if self.is_cut(slot) {
+            return;
+        }
         if returns { self.edit(&shown, turn) } else { self.put(&shown, turn) }
     }
 
@@ -338,7 +364,7 @@ impl Service {
     }
 
     /// Brings the weight in the table in line.
-    fn show(&mut self, slot: Slot, turn: &mut Turn<'_>) {
+    pub(super) fn show(&mut self, slot: Slot, turn: &mut Turn<'_>) {
         let Some(full) = self.installed.get(&slot).map(|installed| installed.config.weight) else { return };
         let weight = self.weight_to_show(slot, full, turn.now);
         let Some(installed) = self.installed.get_mut(&slot).filter(|installed| installed.shown != weight) else {
@@ -346,7 +372,17 @@ impl Service {
         };
         installed.shown = weight;
         let shown = installed.shown();
-        self.edit(&shown, turn);
+        self.edit_slot(slot, &shown, turn);
+    }
+
+    fn edit_slot(&self, slot: Slot, shown: &DestinationConfig, turn: &mut Turn<'_>) {
+        if !self.is_cut(slot) {
+            self.edit(shown, turn);
+        }
+    }
+
+    fn is_cut(&self, slot: Slot) -> bool {
+        matches!(slot, Slot::Server(id) if self.orders.is_cut(id))
     }
 
     fn weight_to_show(&mut self, slot: Slot, full: u32, now: Instant) -> u32 {
@@ -355,11 +391,23 @@ impl Service {
             let slow_start = self.planned.members.get(&id).and_then(|member| member.slow_start);
             self.easing.entered(id, slow_start, now);
         }
-        self.easing.weight(id, full, now)
+        let eased = self.easing.weight(id, full, now);
+        // An order does not bring connections to a server that its checks have found dead.
+        match self.orders.of(id) {
+            Some(ordered) if self.is_alive(id) => ordered.weight,
+            _ => eased,
+        }
+    }
+
+    pub(super) fn is_alive(&self, id: ServerId) -> bool {
+        self.pool.servers().any(|view| view.server == id && view.alive)
     }
 
     fn uninstall(&mut self, slot: Slot, turn: &mut Turn<'_>) {
         let Some(mut installed) = self.installed.remove(&slot) else { return };
+        if self.is_cut(slot) {
+            return;
+        }
         let Some(patience) = installed.drain.filter(|patience| !patience.is_zero()) else {
             return self.take_out(&installed, turn);
         };
@@ -370,7 +418,7 @@ impl Service {
         self.draining.push(Draining { installed, until: turn.now + patience });
     }
 
-    fn put(&self, destination: &DestinationConfig, turn: &mut Turn<'_>) {
+    pub(super) fn put(&self, destination: &DestinationConfig, turn: &mut Turn<'_>) {
         self.each(turn, |id| TableChange::AddDestination(id, group::destination_of(&id, destination)));
     }
 
@@ -378,7 +426,7 @@ impl Service {
         self.each(turn, |id| TableChange::EditDestination(id, group::destination_of(&id, destination)));
     }
 
-    fn take_out(&self, installed: &Installed, turn: &mut Turn<'_>) {
+    pub(super) fn take_out(&self, installed: &Installed, turn: &mut Turn<'_>) {
         self.each(turn, |id| {
             let DestinationConfig { address, port, .. } = group::destination_of(&id, &installed.config);
             TableChange::RemoveDestination(id, SocketAddr::new(address, port))

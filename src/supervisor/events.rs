@@ -57,14 +57,15 @@ pub(super) fn told(state: VrrpState) -> Option<State> {
     }
 }
 
-/// Pool events have their twins among the notifications.
-pub(super) fn of_health(event: HealthEvent) -> Event {
-    match event {
+/// Pool events have their twins among the notifications; notes are for the journal.
+pub(super) fn of_health(event: HealthEvent) -> Option<Event> {
+    Some(match event {
         HealthEvent::Server { service, server, up, script } => Event::Server { service, server, up, script },
         HealthEvent::Quorum { service, up, script } => Event::Quorum { service, up, script },
         HealthEvent::ServerMail { service, server, up, body } => Event::ServerMail { service, server, up, body },
         HealthEvent::QuorumMail { service, up, body } => Event::QuorumMail { service, up, body },
-    }
+        HealthEvent::Note { .. } => return None,
+    })
 }
 
 #[cfg(test)]

@@ -5,9 +5,11 @@
 
 mod addresses;
 mod calls;
+mod chronicle;
 mod dumps;
 mod events;
 mod life_scripts;
+mod operate;
 mod ready;
 mod services;
 mod sessions;
@@ -24,6 +26,7 @@ use crate::notify::Notifier;
 use crate::pidfile::PidFile;
 use crate::run::Exit;
 use crate::signals::{Request, Signals};
+use crate::status::Journal;
 use crate::track::Trackers;
 use crate::vrrp::{VrrpEvent, VrrpSetup};
 use calls::Calls;
@@ -36,7 +39,8 @@ use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Interval;
 use tracing::{error, info, warn};
@@ -117,7 +121,7 @@ async fn live(options: &Options, loaded: Loaded, mut pid_files: PidFiles) -> Exi
 struct Supervisor<'a> {
     options: &'a Options,
     machine: Machine,
-    config: Config,
+    config: Arc<Config>,
     /// Faults of form that the running configuration has, and that a reload may have, too.
     faults: BTreeSet<&'static str>,
     notifier: Notifier,
@@ -127,6 +131,9 @@ struct Supervisor<'a> {
     services: Option<Services>,
     sync: sync::Sync,
     calls: Calls,
+    journal: Journal,
+    started: SystemTime,
+    configured: SystemTime,
     inbox: Inbox,
     outbox: Outbox,
     pid_files: PidFiles,
@@ -182,7 +189,7 @@ impl<'a> Supervisor<'a> {
             options,
             machine,
             faults,
-            config: Config::default(),
+            config: Arc::default(),
             notifier,
             translator: Translator::default(),
             sessions: Sessions::default(),
@@ -190,12 +197,16 @@ impl<'a> Supervisor<'a> {
             services: None,
             sync: sync::Sync::default(),
             calls: Calls::listen(&pid_files.control),
+            journal: Journal::default(),
+            started: SystemTime::now(),
+            configured: SystemTime::now(),
             inbox,
             outbox,
             pid_files,
             restart_at: Instant::now(),
         };
         supervisor.apply(prepared)?;
+        supervisor.note_daemon(format!("{} started", crate::cli::VERSION));
         info!("Startup complete");
         crate::logging::started();
         ready::tell("READY=1");
@@ -259,7 +270,10 @@ impl<'a> Supervisor<'a> {
                     self.record_states().await;
                 }
             }
-            Err(_) => error!("The configuration is not applied; what runs goes on unchanged"),
+            Err(_) => {
+                error!("The configuration is not applied; what runs goes on unchanged");
+                self.note_daemon("reload refused: the file has faults, see the log");
+            }
         }
         ready::tell("READY=1");
     }
@@ -287,12 +301,16 @@ impl<'a> Supervisor<'a> {
         prepared.log();
         if let Err(reason) = self.acceptable(&prepared, &faults) {
             error!("{reason}; what runs goes on unchanged");
+            self.note_daemon(format!("reload refused: {reason}"));
             return false;
         }
         self.faults = faults;
         self.notifier.reconfigure(&prepared.config, prepared.book.clone(), &self.machine.host);
         match self.apply(prepared) {
-            Ok(()) => info!("Reload complete"),
+            Ok(()) => {
+                info!("Reload complete");
+                self.note_daemon("reloaded");
+            }
             Err(_) => error!("A part of the configuration could not be started, see above"),
         }
         true
@@ -321,7 +339,8 @@ impl<'a> Supervisor<'a> {
     fn apply(&mut self, prepared: Prepared) -> Result<(), Exit> {
         self.machine.adopt(&prepared);
         let Prepared { config, setup, trackers, plan, sessions, .. } = prepared;
-        self.config = config;
+        self.config = Arc::new(config);
+        self.configured = SystemTime::now();
         self.sessions.apply(sessions, setup.scheduling, &self.outbox);
         match &mut self.routers {
             Some(routers) => routers.reconfigure(setup, trackers),
@@ -353,6 +372,7 @@ impl<'a> Supervisor<'a> {
     /// VRRP hears of a session first.
     fn session_event(&mut self, name: &str, up: bool) -> Next {
         self.sessions.take(name, up);
+        self.note_session(name, up);
         let Some(session) = self.config.bfd_instances.iter().find(|session| session.name == name) else {
             return Next::Live;
         };
@@ -367,6 +387,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn vrrp_event(&mut self, event: &VrrpEvent) -> Next {
+        self.note_vrrp(event);
         if let Some(event) = self.translator.vrrp(event) {
             self.notifier.handle(&event);
         }
@@ -388,6 +409,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn tracker_event(&mut self, tracker: TrackerName, status: TrackerStatus) -> Next {
+        self.note_tracker(&tracker, status);
         if let Some(routers) = &self.routers {
             routers.tracker_changed(tracker, status);
         }
@@ -395,27 +417,34 @@ impl<'a> Supervisor<'a> {
     }
 
     fn health_event(&mut self, event: HealthEvent) -> Next {
-        self.notifier.handle(&events::of_health(event));
+        self.note_health(&event);
+        if let Some(event) = events::of_health(event) {
+            self.notifier.handle(&event);
+        }
         Next::Live
     }
 
     /// Restarts what has died without a word.
     async fn look(&mut self) -> Next {
+        if ready::is_watched() {
+            ready::tell_life(self.routers.as_ref().map(VirtualRouters::views));
+        }
         let mut died = self.routers.as_mut().is_some_and(VirtualRouters::revive_trackers)
             | self.services.as_mut().is_some_and(Services::revive_trackers);
         if self.routers.is_none() && !self.config.instances.is_empty() && self.restart_at <= Instant::now() {
             died = true;
             self.restart_at = Instant::now() + RESTART_PAUSE;
-            let setup = self.machine.prepare(self.config.clone());
+            let setup = self.machine.prepare(Config::clone(&self.config));
             self.routers = self.start_routers(setup.setup, setup.trackers).ok();
         }
         if self.services.as_ref().is_some_and(|services| !services.are_alive()) {
             died = true;
             error!("Health checking or forwarding has died - restarting both; connections are lost");
+            self.note_daemon("health checking or forwarding died and is started again; connections are lost");
             if let Some(services) = self.services.take() {
                 services.stop(HEALTH_PATIENCE).await;
             }
-            let plan = self.machine.prepare(self.config.clone()).plan;
+            let plan = self.machine.prepare(Config::clone(&self.config)).plan;
             self.start_services(plan);
             self.attach_sync();
         }

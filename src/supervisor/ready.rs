@@ -18,6 +18,21 @@ pub(super) fn tell(state: &str) {
     }
 }
 
+/// Whether the service manager wants signs of life (`WatchdogSec=`).
+pub(super) fn is_watched() -> bool {
+    env::var_os("WATCHDOG_USEC").is_some()
+}
+
+/// A sign of life, once VRRP has answered: a daemon whose VRRP hangs is as good as dead.
+pub(super) fn tell_life(vrrp: Option<impl Future<Output = crate::vrrp::Views> + Send + 'static>) {
+    tokio::spawn(async move {
+        if let Some(vrrp) = vrrp {
+            vrrp.await;
+        }
+        tell("WATCHDOG=1");
+    });
+}
+
 /// A reload is told with the moment of its start, as `Type=notify-reload` wants it.
 fn with_time(state: &str) -> String {
     if state != "RELOADING=1" {

@@ -69,10 +69,13 @@ impl Sessions {
     }
 
     /// Every session; none where there is no thread.
-    pub(super) async fn views(&self) -> Vec<SessionView> {
-        match &self.thread {
-            Some(thread) => thread.views().await,
-            None => Vec::new(),
+    pub(super) fn views(&self) -> impl Future<Output = Vec<SessionView>> + use<> {
+        let asked = self.thread.as_ref().map(Handle::views);
+        async {
+            match asked {
+                Some(asked) => asked.await,
+                None => Vec::new(),
+            }
         }
     }
 

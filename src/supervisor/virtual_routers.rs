@@ -81,8 +81,16 @@ impl VirtualRouters {
         self.thread.clear_statistics();
     }
 
-    pub(super) async fn views(&self) -> Views {
-        self.thread.views().await
+    pub(super) fn views(&self) -> impl Future<Output = Views> + use<> {
+        self.thread.views()
+    }
+
+    pub(super) fn yield_mastership(
+        &self,
+        name: String,
+        lasts: Duration,
+    ) -> impl Future<Output = Result<(), String>> + use<> {
+        self.thread.yield_mastership(name, lasts)
     }
 
     /// Priority 0, addresses away, thread ended; false when that takes longer than `patience`.

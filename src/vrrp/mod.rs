@@ -105,10 +105,17 @@ impl Handle {
     }
 
     /// The state of everything; empty when the thread has ended.
-    pub async fn views(&self) -> Views {
+    pub fn views(&self) -> impl Future<Output = Views> + use<> {
         let (reply, answer) = oneshot::channel();
         self.give(Command::Views(reply));
-        answer.await.unwrap_or_default()
+        async { answer.await.unwrap_or_default() }
+    }
+
+    /// Has a master and its group resign for another router's sake, see [`standfast_vrrp::Node::yield_mastership`].
+    pub fn yield_mastership(&self, name: String, lasts: Duration) -> impl Future<Output = Result<(), String>> + use<> {
+        let (reply, answer) = oneshot::channel();
+        self.give(Command::Yield(name, lasts, reply));
+        async { answer.await.unwrap_or_else(|_| Err("VRRP does not run".to_owned())) }
     }
 
     /// Sends the last adverts, removes the addresses and ends the thread; false when that takes longer than `bound`.

@@ -13,7 +13,7 @@ use standfast_vrrp::{
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Datagrams taken from one socket before the thread looks at its timers again.
@@ -123,6 +123,15 @@ impl<'a> Shell<'a> {
             let (source, destination, ttl) = (incoming.source, incoming.destination, incoming.ttl);
             let datagram = Datagram { link, source, destination, ttl, protocol, ip_header, payload };
             self.node.receive(&datagram, Instant::now());
+        }
+    }
+
+    /// The master of this name resigns.
+    pub(super) fn yield_mastership(&mut self, name: &str, lasts: Duration) -> Result<(), String> {
+        let Some(id) = self.node.router_id(name) else { return Err(format!("there is no VRRP instance {name}")) };
+        match self.node.yield_mastership(id, lasts, Instant::now()) {
+            true => Ok(()),
+            false => Err(format!("{name} is not master here")),
         }
     }
 

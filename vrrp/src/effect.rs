@@ -79,6 +79,8 @@ pub enum TransitionReason {
     PolicyLost(Arc<str>),
     /// The advert timer fired so late that another master must exist.
     TimerLate,
+    /// A person ordered it.
+    Ordered,
     /// The node is stopped.
     Stopped,
     /// A reload removed the router or gave it another identity.
@@ -106,6 +108,7 @@ impl fmt::Display for TransitionReason {
             Self::AddressLost(address) => write!(f, "somebody removed {address}"),
             Self::PolicyLost(what) => write!(f, "somebody removed {what}"),
             Self::TimerLate => f.write_str("the advert timer fired too late"),
+            Self::Ordered => f.write_str("a person ordered it"),
             Self::Stopped => f.write_str("stopped"),
             Self::Removed => f.write_str("removed from the configuration"),
         }

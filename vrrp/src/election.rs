@@ -187,7 +187,7 @@ impl Node {
     }
 
     /// A router together with its group.
-    fn unit(&self, id: RouterId) -> Vec<RouterId> {
+    pub(crate) fn unit(&self, id: RouterId) -> Vec<RouterId> {
         let group = self.routers.get(&id).and_then(|router| self.groups.get(router.group?));
         group.map_or_else(|| vec![id], |group| group.members.clone())
     }

@@ -181,6 +181,19 @@ impl Node {
         }
     }
 
+    /// A person wants another router to be master: this one, and its group, resign and wait for a whole master down interval.
+    /// For so long as `lasts` a lesser master is left in place, as with `preempt_delay`. False when it is not master.
+    pub fn yield_mastership(&mut self, router: RouterId, lasts: Duration, now: Instant) -> bool {
+        let is_master = self.state(router) == Some(State::Master);
+        if is_master {
+            self.step_down(router, TransitionReason::Ordered, true, now);
+            for member in self.unit(router) {
+                self.with(member, now, |router, turn| router.hold_back(lasts, turn));
+            }
+        }
+        is_master
+    }
+
     /// Announces the addresses of a master once more, at once and after the usual delay.
     pub fn announce(&mut self, router: RouterId, now: Instant) {
         if self.state(router) == Some(State::Master) {

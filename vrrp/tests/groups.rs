@@ -3,6 +3,7 @@
 mod support;
 
 use standfast_vrrp::*;
+use std::time::Duration;
 use support::*;
 
 fn watching(mut config: RouterConfig, tracker: TrackerName, weight: i32) -> RouterConfig {
@@ -30,6 +31,20 @@ fn pair() -> NodeConfig {
 
 fn set(lab: &mut Lab, tracker: &TrackerName, status: TrackerStatus) {
     lab.node.set_tracker(tracker, status, lab.now);
+}
+
+#[test]
+fn a_group_yields_together_and_leaves_a_lesser_master_in_place() {
+    let mut lab = Lab::new(pair());
+    lab.run_to(4_000);
+    let [id, other] = ["VI_1", "VI_2"].map(|name| lab.node.router_id(name).unwrap());
+    assert_eq!([id, other].map(|id| lab.node.state(id)), [Some(State::Master); 2]);
+    assert!(lab.node.yield_mastership(id, Duration::from_secs(60), lab.now));
+    assert_eq!([id, other].map(|id| lab.node.state(id)), [Some(State::Backup); 2]);
+    assert!(!lab.node.yield_mastership(id, Duration::from_secs(60), lab.now), "it is no master any more");
+    let view = lab.node.views().into_iter().next().unwrap();
+    assert_eq!(view.last_transition().unwrap().reason, TransitionReason::Ordered);
+    assert_eq!(view.next().unwrap().1, TimerReason::MasterDown, "the skew time would bring it back before the others");
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod smtp;
 mod tcp;
 mod udp;
 
+pub use http::{Page, page};
+
 use crate::judge::Attempt;
 use crate::spec::ProbeSpec;
 use std::net::SocketAddr;

@@ -18,7 +18,7 @@ impl Bench {
     }
 
     /// Lets time pass; the table changes with the seconds at which they came.
-    fn pass(&mut self, seconds: u64) -> Vec<String> {
+    pub(super) fn pass(&mut self, seconds: u64) -> Vec<String> {
         let (start, end) = (self.now, self.now + Duration::from_secs(seconds));
         let mut seen = Vec::new();
         while let Some(at) = self.farm.poll_timeout().filter(|at| *at <= end) {
@@ -38,7 +38,7 @@ impl Bench {
     }
 }
 
-fn table(effects: Vec<String>) -> Vec<String> {
+pub(super) fn table(effects: Vec<String>) -> Vec<String> {
     effects.into_iter().filter(|effect| effect.starts_with('-')).collect()
 }
 

@@ -1,6 +1,7 @@
 mod easing;
 mod facts;
 mod groups;
+mod orders;
 mod recorded;
 
 use super::{Farm, FarmEffect, HealthEvent, Ids, Plan, TableChange};
@@ -100,7 +101,7 @@ fn shorten(effect: FarmEffect) -> Option<String> {
         FarmEffect::Event(HealthEvent::Quorum { up, .. }) => format!("quorum up={up}"),
         FarmEffect::Event(HealthEvent::QuorumMail { .. }) => "quorum mail".to_owned(),
         FarmEffect::Warn(text) => text,
-        FarmEffect::Log(_) => return None,
+        FarmEffect::Log(_) | FarmEffect::Event(HealthEvent::Note { .. }) => return None,
     })
 }
 

@@ -6,6 +6,7 @@ use crate::effect::{Effect, State, TransitionReason};
 use crate::report::ReportKind;
 use crate::timer::TimerReason;
 use crate::view::Transition;
+use std::time::Duration;
 
 /// How a master takes its leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,14 @@ impl Router {
         self.release(if resign { Farewell::Once } else { Farewell::None }, turn);
         self.change(State::Backup, reason, turn);
         self.arm(if resign { TimerReason::Skew } else { TimerReason::MasterDown }, turn.now);
+    }
+
+    /// A backup that has just resigned gives the others more than the skew time, and does not preempt for so long.
+    pub(crate) fn hold_back(&mut self, lasts: Duration, turn: &mut Turn<'_>) {
+        if self.state == State::Backup {
+            self.arm(TimerReason::MasterDown, turn.now);
+            self.preempt_at = Some(later(turn.now, lasts));
+        }
     }
 
     /// FAULT. The first router of a group resigns twice where it was master, one that `follows` once and in silence.

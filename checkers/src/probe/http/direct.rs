@@ -35,7 +35,7 @@ pub(super) async fn exchange(spec: &HttpSpec, url: &HttpUrl) -> Result<Answer, T
     }
 }
 
-fn connect_trouble(error: ConnectError, limit: Duration) -> Trouble {
+pub(super) fn connect_trouble(error: ConnectError, limit: Duration) -> Trouble {
     match error {
         ConnectError::Local(error) => Trouble::Local(format!("WEB socket: {error}. Rescheduling")),
         ConnectError::Timeout => fault("Timeout connecting", format!("no connection within {limit:?}")),
@@ -44,7 +44,7 @@ fn connect_trouble(error: ConnectError, limit: Duration) -> Trouble {
     }
 }
 
-async fn handshake(
+pub(super) async fn handshake(
     spec: &HttpSpec,
     url: &HttpUrl,
     stream: TcpStream,
@@ -108,7 +108,7 @@ fn request(spec: &HttpSpec, url: &HttpUrl) -> Result<Request<Empty<Bytes>>, Trou
 }
 
 /// Bytes that would end or break the request line are sent percent-encoded; everything else stays as written.
-fn escape(path: &str) -> String {
+pub(super) fn escape(path: &str) -> String {
     let mut escaped = String::with_capacity(path.len() + 1);
     if !path.starts_with(['/', '?', '*']) {
         escaped.push('/');

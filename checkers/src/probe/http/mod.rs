@@ -10,6 +10,7 @@ mod certificate;
 mod direct;
 mod identity;
 mod library;
+mod page;
 pub(super) mod tls;
 
 pub use identity::{IdentityError, TlsIdentity};
@@ -20,6 +21,7 @@ use answer::Answer;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hyper::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+pub use page::{Page, page};
 use std::net::SocketAddr;
 
 pub(super) const USER_AGENT: &str = "KeepAliveClient";
@@ -35,6 +37,7 @@ pub(super) async fn attempt(spec: &HttpSpec, index: usize) -> Attempt {
         return Attempt::Unjudged("the HTTP check has no URL".to_owned());
     };
     let answer = match library::reachable(spec, url) {
+        _ if page::is_needed(spec, url) => page::exchange(spec, url).await,
         Some(address) => library::exchange(spec, url, address).await,
         None => direct::exchange(spec, url).await,
     };

@@ -217,6 +217,16 @@ async fn a_chunked_body_is_digested_without_its_frame() {
 }
 
 #[tokio::test]
+async fn a_chunked_body_may_be_digested_with_its_frame_as_keepalived_does() {
+    let body = "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
+    let target =
+        answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n").await;
+    let url = HttpUrl { digest: Some(Md5::digest(body).into()), ..url("/") };
+    let spec = HttpSpec { protocol: HttpProtocol::V1_1, ..spec(target, url) };
+    assert_eq!(attempt(&spec, 0).await, Attempt::HttpPassed(Evidence::Digest));
+}
+
+#[tokio::test]
 async fn an_answer_that_ends_early_is_taken_as_it_is() {
     let target = answering("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello").await;
     for path in [LIBRARY, DIRECT] {

@@ -1,0 +1,25 @@
+//! One picture of the whole daemon, and a journal of what happened: what clients, the status page and the figures are made of.
+
+mod build;
+mod journal;
+mod model;
+
+pub use build::{Sources, picture};
+pub use journal::{EntryKind, Journal, JournalEntry, KEPT, milliseconds};
+pub use model::{
+    Change, Check, Engine, Group, Instance, Master, Note, Remembered, Rival, Server, Service, Session, Statistics,
+    Status, Timer, Traffic, Vote,
+};
+
+use standfast_vrrp::TrackerStatus;
+
+/// A tracker's verdict in a word.
+#[must_use]
+pub fn verdict(status: TrackerStatus) -> String {
+    match status {
+        TrackerStatus::Unknown => "unknown".to_owned(),
+        TrackerStatus::Up => "up".to_owned(),
+        TrackerStatus::Down => "down".to_owned(),
+        TrackerStatus::Value(value) => value.to_string(),
+    }
+}
