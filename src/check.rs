@@ -5,7 +5,9 @@ use crate::config::Loaded;
 use crate::configuration::{self, Namespace};
 use crate::machine::{Machine, Prepared};
 use crate::run::Exit;
+use nix::unistd::SysconfVar;
 use standfast_parser::diagnostic::{Style, to_json};
+use standfast_parser::model::Globals;
 use standfast_parser::{Diagnostic, Severity, Weight};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -35,10 +37,21 @@ fn examine(options: &Options) -> (Loaded, u8) {
     if loaded.verdict().daemon != Some(6) {
         let prepared = Machine::new(options).prepare(loaded.config.clone());
         loaded.diagnostics.extend(script_findings(&prepared));
+        loaded.diagnostics.extend(processor_findings(&loaded.config.globals));
     }
     let missing = options.require_all_files && configuration::misses_a_file(&loaded);
     let code = if missing { 6 } else { loaded.verdict().test };
     (loaded, code)
+}
+
+/// Processors that this machine does not have.
+fn processor_findings(globals: &Globals) -> Option<Diagnostic> {
+    let processors = nix::unistd::sysconf(SysconfVar::_NPROCESSORS_CONF).ok()??;
+    let parts = [&globals.vrrp_process, &globals.checker_process, &globals.bfd_process];
+    let named = parts.iter().flat_map(|part| &part.cpu_affinity);
+    let missing = named.copied().find(|processor| i64::from(*processor) >= processors)?;
+    let text = format!("there is no processor {missing}: this machine has 0 to {}", processors - 1);
+    Some(Diagnostic::new(Severity::Error, Weight::Counts, "missing-processor", text))
 }
 
 fn complain(error: &io::Error) -> Exit {
@@ -79,12 +92,17 @@ fn without_effect(loaded: &Loaded) -> impl Iterator<Item = Diagnostic> {
     })
 }
 
-/// keepalived's test is silent about scripts that are missing, and ends with 6 when root would run scripts unsecured.
+/// keepalived's test is silent about notification scripts that are missing, not about those that are tracked and about users;
+/// it ends with 6 when root would run scripts unsecured.
 fn script_findings(prepared: &Prepared) -> Vec<Diagnostic> {
     let warning = |note: &String| {
         let violation = prepared.security_violated && note.starts_with("SECURITY VIOLATION");
-        let (severity, weight) =
-            if violation { (Severity::Security, Weight::Outranks) } else { (Severity::Warning, Weight::Silent) };
+        let counts = note.starts_with("Disabling track script") || note.starts_with("Script user");
+        let (severity, weight) = match (violation, counts) {
+            (true, _) => (Severity::Security, Weight::Outranks),
+            (false, true) => (Severity::Error, Weight::Counts),
+            (false, false) => (Severity::Warning, Weight::Silent),
+        };
         Diagnostic::new(severity, weight, "script", note.clone())
     };
     let unforwardable =

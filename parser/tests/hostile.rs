@@ -252,7 +252,7 @@ fn columns_are_right_far_into_a_rewritten_line() {
 #[test]
 fn references_without_an_end_are_linear() {
     for piece in ["${", "${_a ", "${a", "$a,", "${a}"] {
-        let parsed = quickly(format!("x {}\n", piece.repeat(60_000 / piece.len())).repeat(4));
+        let parsed = quickly(format!("x {}\n", piece.repeat(60_000 / piece.len())).repeat(2));
         assert!(parsed.words > 0, "{piece}");
     }
 }

@@ -263,10 +263,14 @@ impl Builder<'_> {
         let total: i64 = servers.iter().map(|s| i64::from(s.weight)).sum();
         let total = u32::try_from(total).unwrap_or(u32::MAX);
         let mut quorum = draft.quorum.unwrap_or(1);
-        if draft.quorum.is_some() && quorum > total {
+        if quorum > total {
             let text = format!("quorum {quorum} of {} is more than all weights, {total}", frame.label);
             let found = Diagnostic::warning("large-quorum", text).at(span);
-            self.report(found.help(format!("quorum {} is used", total.max(1))));
+            let help = match total {
+                0 => "no server gets connections; give one a `weight` above 0".to_owned(),
+                _ => format!("quorum {total} is used"),
+            };
+            self.report(found.help(help));
             quorum = total.max(1);
         }
         if draft.hysteresis > 0 && draft.hysteresis >= quorum {

@@ -31,7 +31,7 @@ impl Builder<'_> {
         self.settle_tracking(name, &mut draft);
         self.check_unicast(name, &draft);
         self.check_group(name, &mut draft, family);
-        self.check_network(name, &mut draft, family);
+        self.check_network(name, span, &mut draft, family);
         self.check_weights(name, &draft, priority);
         let virtual_router_id = self.required_id(name, span, &draft);
         self.required_interface(name, span, &draft)?;
@@ -294,17 +294,23 @@ impl Builder<'_> {
     }
 
     /// Keywords that mean nothing without another one.
-    fn check_network(&mut self, name: &str, draft: &mut InstanceDraft, family: Family) {
+    fn check_network(&mut self, name: &str, span: Span, draft: &mut InstanceDraft, family: Family) {
         let multicast = draft.peers.is_empty();
         if let Some((_, span)) = draft.unicast_ttl.take_if(|_| multicast) {
             self.without_effect_here(span, format!("({name}) `unicast_ttl` needs unicast peers"));
         }
-        let span = draft.source_span;
+        let source_span = draft.source_span;
         if draft.source.take_if(|source| family_of_address(*source) != family).is_some() {
             self.without_effect_here(
-                span,
+                source_span,
                 format!("({name}) the source address is not of the family of the addresses"),
             );
+        }
+        if family == Family::V4 && draft.network.ipvlan.as_ref().is_some_and(|ipvlan| ipvlan.address.is_none()) {
+            let found =
+                Diagnostic::error("ipvlan-address", format!("({name}) `use_ipvlan` with IPv4 needs an address"));
+            let help = "write it after `use_ipvlan`; keepalived keeps the instance in FAULT without one";
+            self.report(found.at(span).help(help));
         }
         let network = &mut draft.network;
         let virtual_interface = network.vmac.is_some() || network.ipvlan.is_some();

@@ -64,14 +64,30 @@ pub(super) struct CheckerDefaults<'a> {
 }
 
 impl<'t> Builder<'t> {
-    pub(super) fn checker(&mut self, item: &Item<'t>, block: &'static Block) -> Option<CheckerDraft> {
+    pub(super) fn checker(&mut self, item: &Item<'t>, block: &'static Block, server: IpAddr) -> Option<CheckerDraft> {
         let mut draft = CheckerDraft { kind: kind_of(item.name()), span: item.span(), ..CheckerDraft::default() };
         for child in self.children(item.id) {
             if let Some(child) = self.item(child, block) {
                 self.checker_keyword(&mut draft, &child);
             }
         }
+        self.check_connection(item, &mut draft, server);
         self.complete(item, &mut draft).then_some(draft)
+    }
+
+    /// Addresses that cannot work together.
+    fn check_connection(&mut self, item: &Item<'t>, draft: &mut CheckerDraft, server: IpAddr) {
+        let towards = draft.connect_ip.unwrap_or(server);
+        if let Some(bind) = draft.bind_ip.take_if(|bind| bind.is_ipv4() != towards.is_ipv4()) {
+            let text = format!("`bindto {bind}` is not of the family of {towards}, which is checked");
+            self.report(Diagnostic::error("bind-family", text).at(item.span()).help("the line is ignored"));
+        }
+        let link_local = |ip: &IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        if draft.bind_if.is_none() && draft.connect_ip.as_ref().is_some_and(link_local) {
+            let text = format!("the link-local address {towards} needs `bind_if`");
+            let help = "name the interface that leads there";
+            self.report(Diagnostic::error("link-local", text).at(item.span()).help(help));
+        }
     }
 
     fn checker_keyword(&mut self, draft: &mut CheckerDraft, item: &Item<'t>) {
@@ -147,20 +163,12 @@ impl<'t> Builder<'t> {
         true
     }
 
-    /// Bytes in hexadecimal over all arguments; `x` stands for any digit and makes its byte a wildcard.
+    /// Bytes in hexadecimal over all arguments.
     fn hex(&mut self, item: &Item<'t>) -> Option<Vec<Option<u8>>> {
-        let digits: Vec<char> = item.arguments().iter().flat_map(|a| a.text.chars()).collect();
-        let bytes = digits.chunks(2).map(|pair| match pair {
-            ['x' | 'X', _] | [_, 'x' | 'X'] => Some(None),
-            [high, low] => {
-                let value = high.to_digit(16)? * 16 + low.to_digit(16)?;
-                Some(u8::try_from(value).ok())
-            }
-            _ => None,
-        });
-        let bytes: Option<Vec<_>> = bytes.collect();
+        let words: Vec<Vec<char>> = item.arguments().iter().map(|a| a.text.chars().collect()).collect();
+        let bytes: Option<Vec<_>> = words.iter().flat_map(|digits| digits.chunks(2)).map(hex_byte).collect();
         if bytes.is_none() {
-            let text = format!("`{}` needs pairs of hexadecimal digits", item.name());
+            let text = format!("`{}` needs hexadecimal digits", item.name());
             let found = Diagnostic::error("invalid-hex", text).at(item.argument_span());
             self.report(found.help("the line is ignored"));
         }
@@ -199,6 +207,13 @@ impl<'t> Builder<'t> {
                 if let Some(script) = script {
                     script.user = user.take();
                 }
+                None
+            }
+            KindDraft::Udp(check) if check.min_reply_length > check.max_reply_length => {
+                let (least, most) = (check.min_reply_length, check.max_reply_length);
+                let text =
+                    format!("`min_reply_length` {least} is more than `max_reply_length` {most}: every check fails");
+                self.report(Diagnostic::error("reply-length", text).at(item.span()));
                 None
             }
             KindDraft::File(None) => Some("no `track_file`"),
@@ -320,6 +335,15 @@ fn kind_of(name: &str) -> KindDraft {
         "PING_CHECK" => KindDraft::Ping,
         _ => KindDraft::Tcp,
     }
+}
+
+/// One or two digits; `x` stands for any digit and makes its byte a wildcard.
+fn hex_byte(digits: &[char]) -> Option<Option<u8>> {
+    if digits.iter().any(|digit| matches!(digit, 'x' | 'X')) {
+        return Some(None);
+    }
+    let value = digits.iter().try_fold(0, |value, digit| Some(value * 16 + digit.to_digit(16)?))?;
+    Some(u8::try_from(value).ok())
 }
 
 fn bind(address: Option<IpAddr>, port: Option<u16>, towards: IpAddr) -> Option<SocketAddr> {

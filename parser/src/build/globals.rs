@@ -42,8 +42,21 @@ impl<'t> Builder<'t> {
             || self.daemon_keyword(item)
             || self.forwarding_global(item);
         if !handled {
+            if item.name() == "include_check" {
+                self.check_include_words(item);
+            }
             let statement = self.keep(&table::GLOBAL_DEFS, item);
             self.config.globals.kept.push(statement);
+        }
+    }
+
+    fn check_include_words(&mut self, item: &Item<'t>) {
+        const KNOWN: [&str; 4] = ["read", "match", "wildcard_match", "brace_match"];
+        for word in item.arguments() {
+            if !KNOWN.contains(&word.text.trim_start_matches(['+', '-'])) {
+                let found = Diagnostic::error("unknown-option", format!("unknown check `{}` of includes", word.text));
+                self.report(found.at(word.span).help(format!("{} exist", KNOWN.join(", "))));
+            }
         }
     }
 

@@ -184,7 +184,7 @@ impl<'t> Builder<'t> {
                 all = true;
                 continue;
             }
-            let range = Range { min: 0, max: 86_400, strict: true, repair: None };
+            let range = Range { min: 1, max: 86_400, strict: true, repair: None };
             let seconds = self.number(item.name(), *word, range, 1)?;
             interval = u64::try_from(seconds).ok().map(Duration::from_secs);
         }

@@ -259,7 +259,10 @@ impl<'t> Builder<'t> {
         }
         let text = format!("`{}` is neither on nor off", argument.text);
         let help = format!("`{}` takes on, true, yes, off, false, no or nothing; the line is ignored", keyword.name);
-        self.report(Diagnostic::error("invalid-switch", text).at(argument.span).help(help));
+        // keepalived 2.2.7 reads no switch here.
+        let silent = matches!(keyword.name, "vrrp_strict" | "vrrp_skip_check_adv_addr");
+        let weight = if silent { Weight::Silent } else { Weight::Counts };
+        self.report(Diagnostic::error("invalid-switch", text).weighing(weight).at(argument.span).help(help));
         Value::Invalid
     }
 
@@ -279,7 +282,12 @@ impl<'t> Builder<'t> {
     }
 
     /// A number in units of 1/unit; `None` when it has been reported and is not used.
-    pub(crate) fn number(&mut self, name: &str, argument: Argument<'t>, range: Range, unit: i128) -> Option<i128> {
+    pub(crate) fn number(&mut self, name: &str, mut argument: Argument<'t>, range: Range, unit: i128) -> Option<i128> {
+        if argument.text.is_empty() {
+            let found = Diagnostic::trap("empty-number", format!("`{name}` reads an empty word as 0"));
+            self.report(found.at(argument.span));
+            argument.text = "0";
+        }
         let places = match unit {
             1 => 0,
             1000 => 3,

@@ -71,7 +71,7 @@ impl<'t> Builder<'t> {
                 continue;
             };
             match checker_block(child.name()) {
-                Some(block) => service.checkers.extend(self.checker(&child, block)),
+                Some(block) => service.checkers.extend(self.checker(&child, block, ip)),
                 None => self.real_server_keyword(&mut draft, &child),
             }
         }

@@ -21,6 +21,11 @@ impl<'t> Builder<'t> {
             return self.bad_command(first);
         };
         let Some(argv) = argv(command).filter(|a| a.first().is_some_and(|p| !p.is_empty())) else {
+            if keyword.shape != Shape::Command && command.trim().is_empty() {
+                let found = Diagnostic::trap("empty-script", format!("`{}` has an empty command", keyword.name));
+                self.report(found.at(first.span).help("nothing is run"));
+                return Value::Invalid;
+            }
             return self.bad_command(first);
         };
         let user = self.script_user(keyword, &words, arguments);

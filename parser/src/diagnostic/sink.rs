@@ -7,11 +7,11 @@ const LIMIT: usize = 2000;
 /// Diagnostics that get a "did you mean": looking for one costs more than all the rest of a line.
 const HINTS: usize = 256;
 
-/// Collects diagnostics: each place says each kind of thing once.
+/// Collects diagnostics: each place says each thing once.
 #[derive(Debug, Default)]
 pub(crate) struct Diagnostics {
     list: Vec<Diagnostic>,
-    seen: HashSet<(&'static str, Span)>,
+    seen: HashSet<(Span, String)>,
     dropped: Vec<Diagnostic>,
     dropped_count: usize,
     /// Every severity and weight that is kept: a handful.
@@ -20,9 +20,10 @@ pub(crate) struct Diagnostics {
 
 impl Diagnostics {
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        let fresh =
-            diagnostic.span.is_none_or(|span| self.seen.len() >= LIMIT || self.seen.insert((diagnostic.code, span)));
-        if !fresh {
+        if self.seen.len() < LIMIT
+            && let Some(span) = diagnostic.span
+            && !self.seen.insert((span, diagnostic.message.clone()))
+        {
             return;
         }
         let kind = (diagnostic.severity, diagnostic.weight);
@@ -67,7 +68,7 @@ mod tests {
         let mut sink = Diagnostics::default();
         sink.push(Diagnostic::error("x", "one").at(Span::default()));
         sink.push(Diagnostic::error("x", "one").at(Span::default()));
-        sink.push(Diagnostic::error("y", "two").at(Span::default()));
+        sink.push(Diagnostic::error("x", "two").at(Span::default()));
         assert_eq!(sink.finish().len(), 2);
     }
 

@@ -58,15 +58,17 @@ impl Reader<'_> {
             let found = Diagnostic::error("missing-path", format!("`{keyword}` needs a path"));
             self.diagnostics.push(found.at(line.whole(&self.sources)));
         } else if pattern.starts_with('"') {
-            self.report_quotes(&pattern, span);
+            self.report_quotes(&keyword, &pattern, span);
         } else {
             self.include_pattern(&keyword, &pattern, span);
         }
         Ok(true)
     }
 
-    fn report_quotes(&mut self, pattern: &str, span: Span) {
+    fn report_quotes(&mut self, keyword: &str, pattern: &str, span: Span) {
+        let weight = if must_exist(keyword, pattern) { Weight::Outranks } else { Weight::Silent };
         let found = Diagnostic::trap("include-quotes", "quotes are part of the file name here")
+            .weighing(weight)
             .at(span)
             .help("keepalived finds no such file and goes on without it")
             .suggest(Some(pattern.trim_matches('"')));
@@ -84,17 +86,20 @@ impl Reader<'_> {
             Ok(paths) => paths,
             Err(error) => return self.report_unread(keyword, pattern, &LoadError::Io(error), span),
         };
+        let missing = self.missing_alternatives(keyword, pattern);
         let depth = self.frames.len();
         for path in paths.iter().rev() {
-            self.include_file(keyword, path, span);
+            self.include_file(keyword, pattern, path, span);
         }
         if paths.is_empty() {
             self.report_unread(keyword, pattern, &LoadError::NotFound, span);
+        } else if !missing.is_empty() {
+            self.report_missing(&missing, span);
         }
         debug_assert!(self.frames.len() >= depth);
     }
 
-    fn include_file(&mut self, keyword: &str, path: &Path, span: Span) {
+    fn include_file(&mut self, keyword: &str, pattern: &str, path: &Path, span: Span) {
         let cycle = self.frames.iter().any(|f| self.sources.path(f.file) == path);
         if cycle || self.frames.len() >= INCLUDE_DEPTH + FILE_COUNT || self.include_depth() >= INCLUDE_DEPTH {
             let text = format!("including {} again would never end", path.display());
@@ -105,8 +110,26 @@ impl Reader<'_> {
             return self.report_too_many(span);
         }
         if let Err(error) = self.push_file(path) {
-            self.report_unread(keyword, &path.display().to_string(), &error, span);
+            self.report_unread(keyword, pattern, &error, span);
         }
+    }
+
+    /// What of the alternatives in braces names no file.
+    fn missing_alternatives(&self, keyword: &str, pattern: &str) -> Vec<String> {
+        if !matches!(keyword, "includeb" | "includea") || !pattern.contains('{') {
+            return Vec::new();
+        }
+        let absent = |alternative: &String| {
+            let path = join(self.directory(), Path::new(alternative));
+            self.loader.glob(&path).is_ok_and(|found| found.is_empty())
+        };
+        crate::glob::expand_braces(pattern).into_iter().filter(absent).collect()
+    }
+
+    fn report_missing(&mut self, missing: &[String], span: Span) {
+        let text = format!("cannot include {}: no such file", missing.join(" and "));
+        let found = Diagnostic::error("missing-include", text).weighing(Weight::Outranks);
+        self.diagnostics.push(found.at(span));
     }
 
     fn report_too_many(&mut self, span: Span) {
@@ -119,15 +142,27 @@ impl Reader<'_> {
         self.frames.iter().filter(|f| f.next > 0).count()
     }
 
-    fn report_unread(&mut self, keyword: &str, path: &str, error: &LoadError, span: Span) {
-        let text = format!("cannot include {path}: {error}");
-        let forced = matches!(keyword, "includem" | "includea" | "includer" | "includew" | "includeb");
+    fn report_unread(&mut self, keyword: &str, pattern: &str, error: &LoadError, span: Span) {
+        let text = format!("cannot include {pattern}: {error}");
+        let forced = match error {
+            LoadError::NotFound => must_exist(keyword, pattern),
+            _ => keyword != "include",
+        };
         let found = if forced {
             Diagnostic::error("missing-include", text).weighing(Weight::Outranks)
         } else {
             Diagnostic::trap("missing-include", text).help("keepalived goes on without it")
         };
         self.diagnostics.push(found.at(span));
+    }
+}
+
+/// Which kinds of `include` make a file that is missing an error: one named outright, or one that a pattern describes.
+fn must_exist(keyword: &str, pattern: &str) -> bool {
+    match keyword {
+        "includea" | "includew" => true,
+        "includem" => !crate::glob::is_pattern(pattern),
+        _ => false,
     }
 }
 

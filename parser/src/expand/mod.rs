@@ -286,13 +286,15 @@ impl<'a> Reader<'a> {
             None => return Ok(()),
             Some(b'@') => return self.conditional(line, depth),
             Some(b'$') if self.define(line) => return Ok(()),
-            Some(b'$') if self.multi_line(line, depth)? => return Ok(()),
             Some(b'~') if self.repeat(line, depth)? => return Ok(()),
             Some(b'i') if self.include(line)? => return Ok(()),
             _ => {}
         }
         if !self.sources.get(line.text).contains('$') {
             self.emit(line);
+            return Ok(());
+        }
+        if self.multi_line(line, depth)? {
             return Ok(());
         }
         let line = self.substitute(line)?;
@@ -318,6 +320,12 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let rest = line.part(end, text.len()).trimmed(&self.sources);
+        if self.sources.get(rest.text).starts_with('@') {
+            // A second condition is a word for keepalived.
+            let rest = self.substitute(&rest)?;
+            self.emit(&rest);
+            return Ok(());
+        }
         self.logical(&rest, depth + 1)
     }
 
@@ -359,19 +367,33 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A line that is nothing but the name of a definition.
+    /// A line that is nothing but the name of a definition, or that ends in the name of one with several lines.
     fn multi_line(&mut self, line: &Line, depth: usize) -> Result<bool, Stop> {
-        let text = self.sources.get(line.text);
-        let alone = substitute::find(text, 0).filter(|r| r.start == 0 && r.end == text.len());
-        let Some(definition) = alone.and_then(|r| self.definitions.get(r.name)) else {
+        let Some((start, lines)) = self.definition_at_end(line) else {
             return Ok(false);
         };
-        let lines = Rc::clone(&definition.lines);
-        for line in lines.iter() {
+        let Some((first, others)) = lines.split_first() else {
+            return Ok(true);
+        };
+        let mut output = substitute::Output::default();
+        output.literal(line, &self.sources, 0, start);
+        output.literal(first, &self.sources, 0, first.text.len as usize);
+        self.spend(start)?;
+        let joined = output.finish(&mut self.sources).ok_or(Stop)?;
+        let first = if start == 0 { first } else { &joined };
+        for line in std::iter::once(first).chain(others) {
             self.spend(line.text.len as usize + 16)?;
             self.logical(line, depth + 1)?;
         }
         Ok(true)
+    }
+
+    /// Where the name begins, and the lines that it stands for.
+    fn definition_at_end(&self, line: &Line) -> Option<(usize, Rc<[Line]>)> {
+        let text = self.sources.get(line.text);
+        let last = text.rfind('$').and_then(|at| substitute::find(text, at)).filter(|r| r.end == text.len())?;
+        let lines = &self.definitions.get(last.name)?.lines;
+        (last.start == 0 || lines.len() > 1).then(|| (last.start, Rc::clone(lines)))
     }
 
     /// Words and braces into the tree.

@@ -88,7 +88,7 @@ type Bindings = (Vec<String>, Vec<Vec<String>>);
 fn sequence(inside: &str, hexadecimal: bool, most: usize) -> Option<Bindings> {
     let mut fields = inside.split(',').map(str::trim);
     let name = fields.next()?.to_owned();
-    let numbers = fields.map(|f| f.parse::<i64>().ok()).collect::<Option<Vec<_>>>()?;
+    let numbers = fields.map(number).collect::<Option<Vec<_>>>()?;
     let (start, step, end) = match *numbers.as_slice() {
         [end] => (1, if end < 1 { -1 } else { 1 }, end),
         [start, end] => (start, if end < start { -1 } else { 1 }, end),
@@ -105,16 +105,27 @@ fn sequence(inside: &str, hexadecimal: bool, most: usize) -> Option<Bindings> {
     Some((vec![name], values.take(most).map(|v| vec![written(v)]).collect()))
 }
 
+/// A number with a sign, in base 8, 10 or 16 as in C.
+fn number(text: &str) -> Option<i64> {
+    match text.strip_prefix('-') {
+        Some(digits) => crate::names::number(digits)?.try_into().ok().map(|value: i64| -value),
+        None => crate::names::number(text)?.try_into().ok(),
+    }
+}
+
+/// Names without a value in their tuple are empty.
 fn list(inside: &str) -> Option<Bindings> {
     let fields = split_fields(inside);
-    let (first, rest) = fields.split_first()?;
+    let (first, rest) = fields.split_first().filter(|(_, rest)| !rest.is_empty())?;
     let names: Vec<String> = braced(first).unwrap_or_else(|| vec![(*first).to_owned()]);
-    let row = |field: &&str| match braced(field) {
-        Some(values) if first.starts_with('{') => values,
-        _ => vec![(*field).to_owned()],
+    let row = |field: &&str| {
+        let mut values = braced(field).unwrap_or_else(|| vec![(*field).to_owned()]);
+        let fits = values.len() <= names.len();
+        values.resize(names.len(), String::new());
+        fits.then_some(values)
     };
-    let values: Vec<Vec<String>> = rest.iter().map(row).collect();
-    values.iter().all(|v| v.len() == names.len()).then_some((names, values))
+    let values = rest.iter().map(row).collect::<Option<_>>()?;
+    Some((names, values))
 }
 
 fn braced(field: &str) -> Option<Vec<String>> {
@@ -156,17 +167,22 @@ mod tests {
         assert_eq!(values("~SEQ(N,2,2,6)"), ["2", "4", "6"]);
         assert_eq!(values("~SEQx(N,9,11)"), ["9", "a", "b"]);
         assert_eq!(values("~SEQ(N,3,1)"), ["3", "2", "1"]);
+        assert_eq!(values("~SEQ(N,-0x1,010)").len(), 10);
     }
 
     #[test]
     fn lists_take_tuples() {
         assert_eq!(values("~LST(N,5,9)"), ["5", "9"]);
         assert_eq!(values("~LST({a,b},{1,2},{3,4})"), ["1/2", "3/4"]);
+        assert_eq!(values("~LST({a,b},{1},2)"), ["1/", "2/"]);
+        assert_eq!(values("~LST(a,{1},2)"), ["1", "2"]);
     }
 
     #[test]
     fn nonsense_is_refused_and_size_is_bounded() {
-        for head in ["~SEQ(N,1,0,9)", "~SEQ(N,5,1,2)", "~SEQ(,1)", "~SEQ(N,x)", "~LST({a,b},{1})"] {
+        for head in
+            ["~SEQ(N,1,0,9)", "~SEQ(N,5,1,2)", "~SEQ(,1)", "~SEQ(N,x)", "~SEQ(N,08)", "~LST(N)", "~LST(a,{1,2})"]
+        {
             assert_eq!(parse(head, 10), None, "{head}");
         }
         assert_eq!(parse("~SEQ(N,1,9000000000)", 10).expect("valid").values.len(), 10);

@@ -55,8 +55,7 @@ fn reference_at(text: &str, start: usize) -> Option<Reference<'_>> {
     }
     let name = rest.get(..name_len(rest))?;
     let after = rest.get(name.len()..)?.chars().next();
-    let ends = after.is_none_or(|c| crate::lexer::is_blank(c) || matches!(c, ',' | ')' | '{' | '}' | '"'));
-    (!name.is_empty() && ends).then_some(Reference {
+    (!name.is_empty() && ends_name(after)).then_some(Reference {
         start,
         end: start + 1 + name.len(),
         name,
@@ -65,7 +64,16 @@ fn reference_at(text: &str, start: usize) -> Option<Reference<'_>> {
     })
 }
 
+/// Whether a `$NAME` ends before this character. Before any other it is no reference.
+fn ends_name(after: Option<char>) -> bool {
+    after.is_none_or(|c| crate::lexer::is_blank(c) || matches!(c, ',' | ')'))
+}
+
+/// Bytes at the start of a text that are a name; no name begins with a digit.
 pub(super) fn name_len(text: &str) -> usize {
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return 0;
+    }
     text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count()
 }
 
@@ -104,6 +112,7 @@ impl Output {
 impl Reader<'_> {
     /// The line with every name that is defined replaced. Undefined names stay.
     pub(super) fn substitute(&mut self, line: &Line) -> Result<Line, Stop> {
+        self.report_glued(line);
         if find(self.sources.get(line.text), 0).is_none() {
             return Ok(line.clone());
         }
@@ -134,6 +143,23 @@ impl Reader<'_> {
             at = found.end;
         }
         self.copy(line, output, site, at, text.len())
+    }
+
+    /// `$NAME/24`: keepalived does not see the name of a definition there.
+    fn report_glued(&mut self, line: &Line) {
+        let text = self.sources.get(line.text);
+        for (at, _) in text.match_indices('$') {
+            let rest = text.get(at + 1..).unwrap_or("");
+            let (name, after) = rest.split_at(name_len(rest));
+            if ends_name(after.chars().next()) || !self.definitions.contains_key(name) {
+                continue;
+            }
+            let message = format!("`${name}` is not replaced here: a blank, a comma or `)` must follow it");
+            let found = Diagnostic::trap("glued-name", message);
+            let found = found.at(line.span(&self.sources, at, at + 1 + name.len()));
+            let found = found.help(format!("write `${{{name}}}`")).suggest(Some(format!("${{{name}}}")));
+            self.diagnostics.push(found);
+        }
     }
 
     fn copy(
@@ -168,9 +194,11 @@ impl Reader<'_> {
         if quoted || !found.braced {
             return self.copy(line, output, site, found.start, found.end);
         }
-        let text = format!("`${{{}}}` is not defined, and its braces are no part of a word", found.name);
-        let help = "keepalived takes them for a block; `$NAME=value` lines must stand before their use";
-        self.diagnostics.push(Diagnostic::error("undefined-name", text).at(span).help(help));
+        if !self.definitions.contains_key(found.name) {
+            let text = format!("`${{{}}}` is not defined, and its braces are no part of a word", found.name);
+            let help = "keepalived takes them for a block; `$NAME=value` lines must stand before their use";
+            self.diagnostics.push(Diagnostic::error("undefined-name", text).at(span).help(help));
+        }
         output.replaced("$", span);
         output.replaced(found.name, span);
         Ok(())
@@ -185,17 +213,21 @@ impl Reader<'_> {
         active: &mut Vec<String>,
     ) -> Result<bool, Stop> {
         self.spend(16)?;
-        if let Some(text) = self.predefined(found) {
-            self.spend(text.len())?;
-            output.replaced(&text, span);
-            return Ok(true);
-        }
         let Some(definition) = self.definitions.get(found.name).cloned() else {
+            if let Some(text) = self.predefined(found) {
+                self.spend(text.len())?;
+                output.replaced(&text, span);
+                return Ok(true);
+            }
             if !found.braced {
                 self.report_undefined(found.name, span);
             }
             return Ok(false);
         };
+        if definition.lines.len() > 1 {
+            self.report_lines(found.name, span, definition.span);
+            return Ok(false);
+        }
         if active.len() >= DEPTH_LIMIT || active.iter().any(|name| name == found.name) {
             self.report_recursion(found.name, span, definition.span);
             return Ok(false);
@@ -209,25 +241,28 @@ impl Reader<'_> {
     }
 
     fn predefined(&mut self, found: &Reference<'_>) -> Option<String> {
+        if !found.arguments.is_empty() && !matches!(found.name, "_ENV" | "_RANDOM") {
+            return None;
+        }
         Some(match found.name {
             "_PWD" => self.directory().to_string_lossy().into_owned(),
             "_INSTANCE" => self.options.config_id.clone(),
             "_ENV" => (self.options.environment)(found.arguments)?,
-            "_RANDOM" => self.random(found.arguments),
+            "_RANDOM" => self.random(found.arguments)?,
             "_HASH" => "#".to_owned(),
             "_BANG" => "!".to_owned(),
             _ => return None,
         })
     }
 
-    /// `MIN MAX`, by default 0 and 32767; swapped when out of order.
-    fn random(&mut self, arguments: &str) -> String {
-        let mut bounds = arguments.split_whitespace().map(|w| w.parse::<u32>().ok());
-        let low = bounds.next().flatten().unwrap_or(0);
-        let high = bounds.next().flatten().unwrap_or(32767);
+    /// `MIN MAX`, by default 0 and 32767; swapped when out of order. `None` when they are no numbers.
+    fn random(&mut self, arguments: &str) -> Option<String> {
+        let bounds: Option<Vec<u32>> = arguments.split_whitespace().map(|w| w.parse().ok()).collect();
+        let bounds = bounds?;
+        let (low, high) = (bounds.first().copied().unwrap_or(0), bounds.get(1).copied().unwrap_or(32767));
         let (low, high) = (low.min(high), low.max(high));
         let value = (self.options.random)();
-        (u64::from(low) + value % (u64::from(high - low) + 1)).to_string()
+        Some((u64::from(low) + value % (u64::from(high - low) + 1)).to_string())
     }
 
     fn report_undefined(&mut self, name: &str, span: Span) {
@@ -238,6 +273,12 @@ impl Reader<'_> {
         let help = "definitions are lines of their own, `$NAME=value`, and stand before their use";
         let found = Diagnostic::trap("undefined-name", text).at(span).help(help);
         self.diagnostics.push(found.suggest(near.map(|n| format!("${n}"))));
+    }
+
+    fn report_lines(&mut self, name: &str, span: Span, defined: Span) {
+        let text = format!("`${name}` has several lines and can only end a line");
+        let found = Diagnostic::error("lines-within-line", text).at(span).related(defined, "defined here");
+        self.diagnostics.push(found.help("it is not replaced here; use it on a line of its own"));
     }
 
     fn report_recursion(&mut self, name: &str, span: Span, defined: Span) {
@@ -256,7 +297,9 @@ mod tests {
         let name = |text| find(text, 0).map(|r| r.name);
         assert_eq!(name("a $P b"), Some("P"));
         assert_eq!(name("a ${P}7"), Some("P"));
-        assert_eq!(name("a $P;"), None);
+        for text in ["a $P;", "$P\"", "$P{", "$P}", "$1", "${1}"] {
+            assert_eq!(name(text), None, "{text}");
+        }
         assert_eq!(name("$ ${} ${a b}"), None);
         assert_eq!(name("$x. $y"), Some("y"));
         assert_eq!(find("${_ENV HOME}", 0).map(|r| r.arguments), Some("HOME"));

@@ -125,9 +125,9 @@ keywords! { CONNECTION {
 
 keywords! { JUDGEMENT {
     k("retry", integer(0, 4294967295), "N>=0", "rs/vs, else 1", "extra tries after failure of an up server", 2);
-    k("delay_before_retry", seconds(0, 18446744073709000000), "TIMER", "rs/vs, else 1", "", 2);
-    k("warmup", seconds(0, 18446744073709000000), "TIMER", "rs/vs, else delay_loop", "", 2);
-    k("delay_loop", seconds(1, 18446744073709000000), "TIMER", "rs/vs (60)", "", 2);
+    k("delay_before_retry", seconds(0, 18446744073709551615), "TIMER", "rs/vs, else 1", "", 2);
+    k("warmup", seconds(0, 18446744073709551615), "TIMER", "rs/vs, else delay_loop", "", 2);
+    k("delay_loop", seconds(1, 18446744073709551615), "TIMER", "rs/vs (60)", "", 2);
     k("alpha", Switch, "[BOOL]", "rs/vs", "", 2);
     k("log_all_failures", Switch, "[BOOL]", "global", "", 3);
 } }

@@ -43,10 +43,10 @@ keywords! { GLOBAL_DEFS_OWN {
     k("vrrp_mcast_group6", Address, "IPv6 mcast", "ff02::12", "advert destination", 3);
     k("vrrp_garp_master_delay", integer(0, 4294), "SECS", "5", "delay before second GARP set after becoming MASTER, 0 = no second set", 2);
     k("vrrp_garp_master_repeat", integer(1, 4294967295), "N>=1", "5", "GARPs per set after becoming MASTER", 2);
-    k("vrrp_garp_master_refresh", integer(0, 4294), "SECS", "0 (off)", "periodic GARP while MASTER", 2);
+    k("vrrp_garp_master_refresh", integer(0, 4294967295), "SECS", "0 (off)", "periodic GARP while MASTER", 2);
     k("vrrp_garp_master_refresh_repeat", integer(1, 4294967295), "N>=1", "1", "GARPs per periodic refresh", 2);
     k("vrrp_garp_lower_prio_delay", integer(0, 4294), "SECS", "= vrrp_garp_master_delay", "second set after a lower prio advert was seen", 2);
-    k("vrrp_garp_lower_prio_repeat", integer(0, 4294967295), "N", "= vrrp_garp_master_repeat", "GARPs after a lower prio advert", 2);
+    k("vrrp_garp_lower_prio_repeat", integer(0, 2147483647), "N", "= vrrp_garp_master_repeat", "GARPs after a lower prio advert", 2);
     k("vrrp_down_timer_adverts", integer(1, 100), "1..100", "3", "missed adverts before master is down", 3);
     k("vrrp_garp_interval", seconds(1, 4294967295), "DEC secs >=0.000001", "0", "gap between GARPs; literal 0 is reported as invalid (but was in the stock sample config)", 1);
     k("vrrp_gna_interval", seconds(1, 4294967295), "DEC secs >=0.000001", "0", "gap between unsolicited NAs; literal 0 is reported as invalid", 1);

@@ -9,10 +9,10 @@ keywords! { VIRTUAL_SERVER_OWN {
     k("ip_family", Word, "inet / inet6", "from addresses", "only needed for fwmark + all-tunnel", 2)
         .never("the service of a mark takes packets of both families");
     k("retry", strict(1, 4294967295), "N>=1", "per checker", "default for RS", 2);
-    k("delay_before_retry", seconds(0, 18446744073709000000), "TIMER", "per checker", "default for RS", 2);
-    k("warmup", seconds(0, 18446744073709000000), "TIMER", "= delay_loop", "max random initial delay", 2);
+    k("delay_before_retry", seconds(0, 18446744073709551615), "TIMER", "per checker", "default for RS", 2);
+    k("warmup", seconds(0, 18446744073709551615), "TIMER", "= delay_loop", "max random initial delay", 2);
     k("connect_timeout", seconds(1, 4294967295), "TIMER", "5", "default for RS", 2);
-    k("delay_loop", seconds(1, 18446744073709000000), "TIMER >0", "60", "check interval; 0 is invalid", 1);
+    k("delay_loop", seconds(1, 18446744073709551615), "TIMER >0", "60", "check interval; 0 is invalid", 1);
     k("inhibit_on_failure", Flag, "-", "off", "weight 0 instead of removal", 2);
     k("lb_algo", Word, "SCHED (lower case)", "wlc (reported when absent)", "rr wrr lc wlc lblc lblcr dh sh mh sed nq fo ovf twos", 1);
     k("lvs_sched", Word, "SCHED", "wlc", "same as lb_algo", 2);
@@ -76,10 +76,10 @@ keywords! { REAL_SERVER_OWN {
     k("notify_down", Script, "SCRIPT [USER [GROUP]]", "none", "no extra arguments", 1);
     k("alpha", Switch, "[BOOL]", "vs", "", 2);
     k("retry", strict(1, 4294967295), "N>=1", "vs", "", 2);
-    k("delay_before_retry", seconds(0, 18446744073709000000), "TIMER", "vs", "", 2);
-    k("warmup", seconds(0, 18446744073709000000), "TIMER", "vs", "", 2);
+    k("delay_before_retry", seconds(0, 18446744073709551615), "TIMER", "vs", "", 2);
+    k("warmup", seconds(0, 18446744073709551615), "TIMER", "vs", "", 2);
     k("connect_timeout", seconds(1, 4294967295), "TIMER", "vs (5)", "", 2);
-    k("delay_loop", seconds(1, 18446744073709000000), "TIMER", "vs (60)", "", 2);
+    k("delay_loop", seconds(1, 18446744073709551615), "TIMER", "vs (60)", "", 2);
     k("smtp_alert", Switch, "[BOOL]", "global, else ON", "mail on RS up/down (note: default on)", 2);
     k("virtualhost", Word, "STR", "vs", "", 2).mild();
     k("snmp_name", Word, "STR", "none", "", 3).never("there is no SNMP agent here; read the JSON dump or the metrics").mild();

@@ -11,7 +11,7 @@ keywords! { ROOT_OWN {
     k("namespace_with_ipsets", Flag, "-", "off", "allow ipsets together with net_namespace on old kernels", 3).never("addresses are dropped by nftables sets; ipsets are not used");
     k("use_pid_dir", Flag, "-", "off", "pid files in /run/keepalived/ instead of /run/", 3);
     k("instance", Word, "NAME", "none", "instance name: pid files + syslog ident get _NAME suffix (implies use_pid_dir)", 2).mild();
-    k("child_wait_time", integer(0, 4294), "SECS", "5", "time parent waits for children at shutdown", 2);
+    k("child_wait_time", integer(0, 4294967295), "SECS", "5", "time parent waits for children at shutdown", 2);
     k("global_defs", Nested, "{ block }", "-", "global definitions; may appear many times, merged, last value wins", 1);
     k("track_group", Nested, "NAME { block }", "-", "vrrp instances that track static addresses/routes/rules", 2);
     k("static_ipaddress", Entries, "{ values }", "-", "permanent addresses (not moved by VRRP)", 2);

@@ -81,11 +81,11 @@ keywords! { VRRP_INSTANCE_OWN {
     k("notify_priority_changes", Switch, "[BOOL]", "group/global", "fifo priority records", 3);
     k("lvs_sync_daemon_interface", Word, "IF", "-", "deprecated, use global lvs_sync_daemon", 1).deprecated("lvs_sync_daemon");
     k("garp_master_delay", integer(0, 4294), "SECS", "global (5)", "second GARP set delay", 1);
-    k("garp_master_refresh", integer(0, 4294), "SECS", "global (0)", "periodic GARP", 2);
+    k("garp_master_refresh", integer(0, 4294967295), "SECS", "global (0)", "periodic GARP", 2);
     k("garp_master_repeat", integer(1, 4294967295).repair(1), "N", "global (5)", "GARPs per set", 2);
     k("garp_master_refresh_repeat", integer(1, 4294967295).repair(1), "N", "global (1)", "GARPs per refresh", 2);
     k("garp_lower_prio_delay", integer(0, 4294), "SECS", "global", "second set after lower prio advert", 2);
-    k("garp_lower_prio_repeat", integer(0, 4294967295), "N", "global", "GARPs after lower prio advert", 2);
+    k("garp_lower_prio_repeat", integer(0, 2147483647), "N", "global", "GARPs after lower prio advert", 2);
     k("down_timer_adverts", integer(1, 100), "1..100", "3", "adverts missed", 3);
     k("timer_expired_backup", optional_integer(1, 254), "[1..254]", "off", "needs nopreempt", 3).since_2_3();
     k("thread_timer_expired", optional_integer(1, 254), "[1..254]", "-", "release-notes alias of timer_expired_backup, reported", 3).since_2_3().deprecated("timer_expired_backup");
