@@ -9,6 +9,8 @@ use nix::sys::signal::Signal;
 use standfast_labkit::harness::{self, Test};
 use standfast_labkit::servers::MailSink;
 use standfast_labkit::{Host, Lab, eventually, tests};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         a_reload_of_half_a_file_or_none_keeps_running,
         a_reload_starts_and_ends_instances,
         a_hanging_stop_script_does_not_hold_the_daemon,
+        scripts_end_with_a_killed_daemon,
         a_mail_at_stop_is_delivered,
         a_network_namespace_that_does_not_exist_ends_with_code_2,
         usr1_writes_the_state,
@@ -300,6 +303,26 @@ fn a_hanging_stop_script_does_not_hold_the_daemon() {
     assert_eq!(daemon.stop(), 0);
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert!(!daemon.host.has_address("eth0", VIP));
+}
+
+/// keepalived's scripts get SIGTERM when it dies.
+fn scripts_end_with_a_killed_daemon() {
+    let lab = Lab::new("orphan").unwrap();
+    let script = lab.scratch().join("hang");
+    let said = lab.scratch().join("said");
+    let text = format!(
+        "#!/bin/sh\ntrap 'echo ended >> {0}; exit' TERM\necho began >> {0}\nwhile :; do sleep 0.1; done\n",
+        said.display()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let notify = format!("priority 150\n notify_master {}", script.display());
+    let mut daemon = prepared(&lab, &CONFIG.replace("priority 150", &notify));
+    daemon.launch();
+    let says = |text: &str| fs::read_to_string(&said).is_ok_and(|said| said == text);
+    eventually(ELECTION, "the script begins", || says("began\n"));
+    daemon.process().kill();
+    eventually(SOON, "the script ends", || says("began\nended\n"));
 }
 
 fn a_mail_at_stop_is_delivered() {

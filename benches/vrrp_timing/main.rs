@@ -1,9 +1,10 @@
 //! How late VRRP is: takeovers after the protocol's own moment, the pace of adverts, advert to first gratuitous ARP; ours and
 //! the distribution's keepalived side by side, idle and with every core busy.
 //!
-//! `cargo bench --bench vrrp_timing [-- [ROUNDS] [lateness] [outage] [false-masters] [--full]]`: some parts or all, quick or in
-//! full (`--full`: more rounds, and 300 rounds of a second each in search of false masters with every core busy). "Ordinary" is
-//! ours without real-time priority.
+//! `cargo bench --bench vrrp_timing [-- [ROUNDS] [PART...] [--full]]`: some parts or all, quick or in full (`--full`: more rounds,
+//! 300 rounds of a second each in search of false masters with every core busy, ten minutes of `steady`). The parts are `lateness`,
+//! `outage`, `false-masters`, `jitter`, `reload`, `scale`, `memory` and `steady`; the last five measure whole daemons.
+//! "Ordinary" is ours without real-time priority.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first surprise")]
 #![expect(clippy::panic, reason = "a benchmark ends at the first surprise")]
@@ -11,6 +12,7 @@
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
+mod daemons;
 #[path = "../../tests/vrrp/director.rs"]
 mod director;
 mod load;
@@ -30,9 +32,28 @@ use std::process::ExitCode;
 use std::time::Duration;
 use wire::{Capture, Frame};
 
-/// Rounds of lateness, of each outage, and seconds in search of false masters: quick and in full.
-const QUICK: (usize, usize, usize) = (20, 1, 10);
-const FULL: (usize, usize, usize) = (200, 5, 300);
+/// How much of each part is measured.
+struct Size {
+    /// Rounds of lateness.
+    lateness: usize,
+    /// Rounds of each outage.
+    outages: usize,
+    /// Seconds in search of false masters.
+    false_masters: usize,
+    /// Seconds of adverts with every core busy, for each program and interval.
+    jitter: usize,
+    /// Reloads of each program.
+    reloads: usize,
+    /// Seconds for which the processor time of 255 instances is taken.
+    scale: u64,
+    /// Seconds in search of elections.
+    steady: u64,
+}
+
+const QUICK: Size =
+    Size { lateness: 20, outages: 1, false_masters: 10, jitter: 10, reloads: 10, scale: 10, steady: 20 };
+const FULL: Size =
+    Size { lateness: 200, outages: 5, false_masters: 300, jitter: 100, reloads: 100, scale: 60, steady: 600 };
 const SHORT: Duration = Duration::from_millis(10);
 
 fn main() -> ExitCode {
@@ -42,21 +63,22 @@ fn main() -> ExitCode {
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let given = |word: &str| arguments.iter().any(|argument| argument == word);
-    let (mut lateness, mut outages, seconds) = if given("--full") { FULL } else { QUICK };
+    let mut size = if given("--full") { FULL } else { QUICK };
     if let Some(rounds) = arguments.iter().find_map(|argument| argument.parse().ok()) {
-        (lateness, outages) = (rounds, rounds);
+        (size.lateness, size.outages, size.reloads) = (rounds, rounds, rounds);
     }
-    let parts = ["lateness", "outage", "false-masters"];
-    let wanted = |part: &str| given(part) || !parts.iter().any(|part| given(part));
-    if wanted("lateness") {
-        measure_lateness(lateness);
-    }
-    if wanted("outage") {
-        outage::measure(outages);
-    }
-    if wanted("false-masters") {
-        count_false_masters(seconds);
-    }
+    let parts: [(&str, &dyn Fn()); 8] = [
+        ("lateness", &|| measure_lateness(size.lateness)),
+        ("outage", &|| outage::measure(size.outages)),
+        ("false-masters", &|| count_false_masters(size.false_masters)),
+        ("jitter", &|| daemons::jitter(size.jitter)),
+        ("reload", &|| daemons::reload(size.reloads)),
+        ("scale", &|| daemons::scale(size.scale)),
+        ("memory", &daemons::memory),
+        ("steady", &|| daemons::steady(size.steady)),
+    ];
+    let all = !parts.iter().any(|(part, _)| given(part));
+    parts.iter().filter(|(part, _)| all || given(part)).for_each(|(_, measure)| measure());
     ExitCode::SUCCESS
 }
 

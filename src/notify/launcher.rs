@@ -1,11 +1,10 @@
 //! Starts notification scripts and forgets them.
 //!
 //! Scripts start in the order of the calls and run side by side, as keepalived's do: one that hangs holds back nobody. A script
-//! outlives the daemon if it must (`notify_stop` is there to be run to its end).
+//! gets SIGTERM when the daemon dies, but for those that tell of its end: `notify_stop` is there to be run to its end.
 
-use standfast_checkers::script::Command;
+use standfast_checkers::script::{self, Command};
 use std::io;
-use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Child;
 use tokio_util::task::TaskTracker;
@@ -18,6 +17,7 @@ const LIMIT: usize = 512;
 #[derive(Debug, Default)]
 pub struct Launcher {
     running: TaskTracker,
+    detached: bool,
 }
 
 impl Launcher {
@@ -27,12 +27,14 @@ impl Launcher {
             warn!("{LIMIT} notify scripts are still running - not starting `{}`", command.program());
             return;
         }
-        match start(command, more) {
-            Ok(child) => {
-                self.running.spawn(finish(child, command.program().to_owned()));
-            }
-            Err(error) => warn!("Cannot run notify script `{}`: {error}", command.program()),
-        }
+        let command = command.clone().with_arguments(more.iter().copied());
+        let started = script::launch(&command, self.detached);
+        self.running.spawn(finish(started, command.program().to_owned()));
+    }
+
+    /// Scripts that start from here on may outlive the daemon.
+    pub fn detach(&mut self) {
+        self.detached = true;
     }
 
     /// Waits for the scripts that are running, `patience` at most; true when none is left.
@@ -44,22 +46,12 @@ impl Launcher {
     }
 }
 
-fn start(command: &Command, more: &[&str]) -> io::Result<Child> {
-    let mut process = tokio::process::Command::new(command.program());
-    process.args(command.arguments()).args(more);
-    process.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    process.env_remove("IFS").env_remove("LD_PRELOAD").env_remove("LD_LIBRARY_PATH").env_remove("NOTIFY_SOCKET");
-    if let Some(uid) = command.uid {
-        process.uid(uid);
-    }
-    if let Some(gid) = command.gid {
-        process.gid(gid);
-    }
-    process.spawn()
-}
-
-async fn finish(mut child: Child, program: String) {
-    match child.wait().await {
+async fn finish(started: impl Future<Output = io::Result<Child>>, program: String) {
+    let ended = match started.await {
+        Ok(mut child) => child.wait().await,
+        Err(error) => return warn!("Cannot run notify script `{program}`: {error}"),
+    };
+    match ended {
         Ok(status) if status.success() => {}
         Ok(status) => debug!("notify script `{program}`: {status}"),
         Err(error) => warn!("notify script `{program}`: {error}"),

@@ -227,9 +227,16 @@ impl Notifier {
         self.record(Audience::Vrrp, &format!("GROUP \"{name}\" {} 0\n", state.word()));
     }
 
+    /// The daemon is about to end: scripts that start from here on tell of that, and may outlive it.
+    pub fn leave(&mut self) {
+        self.launcher.detach();
+    }
+
     /// Gives what is under way a last chance: running scripts and waiting mails, `patience` at most for both together.
     pub async fn finish(self, patience: Duration) {
-        let Self { launcher, postman, .. } = self;
+        let Self { launcher, postman, global_fifo, vrrp_fifo, lvs_fifo, .. } = self;
+        // Whoever reads them may end then.
+        drop([global_fifo, vrrp_fifo, lvs_fifo]);
         tokio::join!(launcher.settle(patience), postman.finish(patience));
     }
 

@@ -455,6 +455,7 @@ impl<'a> Supervisor<'a> {
     async fn stop(mut self) {
         info!("Stopping");
         ready::tell("STOPPING=1");
+        self.notifier.leave();
         if let Some(routers) = self.routers.take()
             && !routers.stop(VRRP_PATIENCE).await
         {

@@ -8,6 +8,8 @@ mod spawn;
 
 pub use resolve::{ProgramError, find_program};
 
+use spawn::Fate;
+
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
@@ -108,6 +110,15 @@ pub async fn run(command: &Command) -> io::Result<Outcome> {
     }
 }
 
+/// Starts a program that nobody stops; [`Command::timeout`] does not count. Programs start in the order of the calls. When this
+/// process dies they get SIGTERM, unless they are `detached`. Needs a tokio runtime with I/O.
+///
+/// # Errors
+/// As [`run`].
+pub fn launch(command: &Command, detached: bool) -> impl Future<Output = io::Result<Child>> + Send + 'static {
+    spawn::spawn(command, if detached { Fate::Detached } else { Fate::Attached })
+}
+
 /// A started program; ends with its group when dropped before it was reaped.
 struct Running {
     child: Child,
@@ -117,7 +128,7 @@ struct Running {
 
 impl Running {
     async fn start(command: &Command) -> io::Result<Self> {
-        let child = spawn::spawn(command).await?;
+        let child = spawn::spawn(command, Fate::Awaited).await?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).ok_or(io::ErrorKind::Other)?;
         Ok(Self { child, group: Pid::from_raw(id), reaped: false })
     }

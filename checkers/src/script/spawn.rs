@@ -13,21 +13,36 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// Variables through which a caller's environment could change what a program loads or how a shell splits words.
-const UNSAFE_VARIABLES: [&str; 3] = ["IFS", "LD_PRELOAD", "LD_LIBRARY_PATH"];
+const UNSAFE_VARIABLES: [&str; 4] = ["IFS", "LD_PRELOAD", "LD_LIBRARY_PATH", "NOTIFY_SOCKET"];
 
 struct Request {
     command: Command,
+    fate: Fate,
     runtime: Handle,
     reply: oneshot::Sender<io::Result<Child>>,
 }
 
-/// Starts `command` in its own process group, ended by SIGTERM if this process dies. The child belongs to the calling runtime.
-pub(super) async fn spawn(command: &Command) -> io::Result<Child> {
+/// What becomes of a program when nobody waits for it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Killed with the future that waits for it, and told to end (SIGTERM) when this process dies.
+    Awaited,
+    /// Told to end when this process dies.
+    Attached,
+    /// None of this.
+    Detached,
+}
+
+/// Starts `command` in its own process group. Programs start in the order of the calls; the child belongs to the calling runtime.
+pub(super) fn spawn(command: &Command, fate: Fate) -> impl Future<Output = io::Result<Child>> + Send + 'static {
     let (reply, answer) = oneshot::channel();
-    let request = Request { command: command.clone(), runtime: Handle::current(), reply };
+    let request = Request { command: command.clone(), fate, runtime: Handle::current(), reply };
     let gone = || io::Error::other("the thread that starts programs has ended");
-    forker()?.send(request).map_err(|_| gone())?;
-    answer.await.map_err(|_| gone())?
+    let sent = forker().and_then(|forker| forker.send(request).map_err(|_| gone()));
+    async move {
+        sent?;
+        answer.await.map_err(|_| gone())?
+    }
 }
 
 fn forker() -> io::Result<&'static Sender<Request>> {
@@ -45,13 +60,13 @@ fn serve(requests: &Receiver<Request>) {
     for request in requests {
         let _guard = request.runtime.enter();
         // A caller that has gone drops the child, which kills it.
-        let _ = request.reply.send(fork(&request.command));
+        let _ = request.reply.send(fork(&request.command, request.fate));
     }
 }
 
-fn fork(command: &Command) -> io::Result<Child> {
+fn fork(command: &Command, fate: Fate) -> io::Result<Child> {
     let mut child = tokio::process::Command::new(command.program());
-    child.args(command.arguments()).process_group(0).kill_on_drop(true);
+    child.args(command.arguments()).process_group(0).kill_on_drop(fate == Fate::Awaited);
     child.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     for variable in UNSAFE_VARIABLES {
         child.env_remove(variable);
@@ -64,19 +79,20 @@ fn fork(command: &Command) -> io::Result<Child> {
     }
     let parent = std::process::id();
     // SAFETY: `prepare` makes system calls only; it neither allocates nor takes a lock, so it may run between fork and exec.
-    unsafe { child.pre_exec(move || prepare(parent)) };
+    unsafe { child.pre_exec(move || prepare(parent, fate)) };
     child.spawn()
 }
 
 /// Runs in the child after user and group have changed (a change would clear the death signal).
-fn prepare(parent: u32) -> io::Result<()> {
+fn prepare(parent: u32, fate: Fate) -> io::Result<()> {
+    let signal = if fate == Fate::Detached { 0 } else { libc::SIGTERM };
     // SAFETY: plain system calls with integer arguments.
     unsafe {
-        if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) != 0 {
+        if libc::prctl(libc::PR_SET_PDEATHSIG, signal) != 0 {
             return Err(io::Error::last_os_error());
         }
         // The parent may have died before prctl took effect.
-        if libc::getppid().cast_unsigned() != parent {
+        if fate != Fate::Detached && libc::getppid().cast_unsigned() != parent {
             libc::_exit(0);
         }
         // Best effort: every descriptor is opened close-on-exec, this catches those of foreign libraries. Needs Linux 5.11.
