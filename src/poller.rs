@@ -13,6 +13,9 @@ const BELL: u64 = 1;
 /// Tokens of sockets count from here.
 pub(crate) const FIRST_SOCKET: u64 = 2;
 
+/// Sockets that are told of at once: as many as there may be, so that no timer goes before an advert that is there already.
+const EVENTS: usize = 512;
+
 /// Wakes the thread from others; cheap to clone, rings never block.
 #[derive(Debug, Clone)]
 pub(crate) struct Bell(Arc<EventFd>);
@@ -58,11 +61,13 @@ impl Poller {
     /// Waits for `deadline`, the bell or a socket; returns the tokens of readable sockets.
     pub(crate) fn wait(&mut self, deadline: Option<Instant>) -> nix::Result<Vec<u64>> {
         self.arm(deadline)?;
-        let mut events = [EpollEvent::empty(); 64];
-        let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
-            Ok(count) => count,
-            Err(nix::Error::EINTR) => 0,
-            Err(error) => return Err(error),
+        let mut events = [EpollEvent::empty(); EVENTS];
+        // A process that was stopped and goes on is interrupted here: what came meanwhile is looked at before what is late.
+        let count = loop {
+            match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+                Err(nix::Error::EINTR) => {}
+                outcome => break outcome?,
+            }
         };
         let tokens: Vec<u64> = events.iter().take(count).map(EpollEvent::data).collect();
         if tokens.contains(&BELL) {

@@ -134,7 +134,7 @@ impl RouteSpec {
         Some(message)
     }
 
-    /// As ip-route(8) chooses it.
+    /// As ip-route(8) chooses it, but for networks behind an interface, which are `link` there and `universe` for keepalived.
     fn scope(&self) -> u8 {
         let route = &self.0;
         if let Some(scope) = route.scope {
@@ -144,7 +144,6 @@ impl RouteSpec {
             _ if route.family == Family::V6 => SCOPE_UNIVERSE,
             RouteKind::Local | RouteKind::Nat => SCOPE_HOST,
             RouteKind::Broadcast | RouteKind::Multicast | RouteKind::Anycast => SCOPE_LINK,
-            RouteKind::Unicast if route.via.is_none() && route.nexthops.is_empty() => SCOPE_LINK,
             _ => SCOPE_UNIVERSE,
         }
     }

@@ -204,13 +204,12 @@ impl RouterSetup {
         config
     }
 
-    /// Without an interface that an address, a route or a rule is on, the router cannot do its work.
+    /// Without an interface that an address, a route or a rule is on, the router cannot do its work, whatever weight it has.
     fn track_belongings(&self, config: &mut RouterConfig) {
         for interface in self.belongings.tracked_interfaces().filter(|name| self.interface.as_deref() != Some(name)) {
             let tracker = TrackerName::Interface(interface.to_owned());
-            if !config.trackers.iter().any(|own| own.tracker == tracker) {
-                config.trackers.push(TrackerConfig { tracker, weight: 0, reverse: false });
-            }
+            config.trackers.retain(|own| own.tracker != tracker);
+            config.trackers.push(TrackerConfig { tracker, weight: 0, reverse: false });
         }
     }
 }

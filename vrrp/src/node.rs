@@ -328,10 +328,16 @@ impl Node {
         id
     }
 
-    /// Who votes on a router, with the verdicts that are known.
+    /// Who votes on a router, with the verdicts that are known. What both it and its group watch has one vote, with the group's
+    /// weight unless it is fatal for the router.
     pub(crate) fn votes(&self, own: &[TrackerConfig], group: Option<&GroupConfig>) -> Vec<Vote> {
-        let of_group = group.into_iter().flat_map(|group| &group.trackers).map(|tracker| Vote::new(tracker, true));
-        let mut votes: Vec<Vote> = own.iter().map(|tracker| Vote::new(tracker, false)).chain(of_group).collect();
+        let of_group = group.map_or(&[][..], |group| &group.trackers);
+        let fatal = |tracker: &TrackerName| own.iter().any(|own| own.weight == 0 && own.tracker == *tracker);
+        let shared = |tracker: &TrackerName| of_group.iter().any(|group| group.tracker == *tracker);
+        let own_votes = own.iter().filter(|own| own.weight == 0 || !shared(&own.tracker));
+        let group_votes = of_group.iter().filter(|group| !fatal(&group.tracker));
+        let own_votes = own_votes.map(|tracker| Vote::new(tracker, false));
+        let mut votes: Vec<Vote> = own_votes.chain(group_votes.map(|tracker| Vote::new(tracker, true))).collect();
         for vote in &mut votes {
             vote.set(self.statuses.get(&vote.tracker).copied().unwrap_or_default());
         }

@@ -207,6 +207,21 @@ fn a_group_tracker_votes_on_every_member() {
 }
 
 #[test]
+fn what_router_and_group_watch_counts_once() {
+    let mut config = pair();
+    let tracker = |weight| TrackerConfig { tracker: script(), weight, reverse: false };
+    config.groups[0].trackers.push(tracker(5));
+    config.routers[0].trackers.push(tracker(1));
+    let mut lab = Lab::new(config.clone());
+    set(&mut lab, &script(), TrackerStatus::Up);
+    assert_eq!(lab.view().effective_priority, config.routers[0].priority + 5);
+    config.routers[0].trackers = vec![tracker(0)];
+    let mut lab = Lab::new(config.clone());
+    set(&mut lab, &script(), TrackerStatus::Up);
+    assert_eq!(lab.view().effective_priority, config.routers[0].priority, "what is fatal has no weight");
+}
+
+#[test]
 fn without_an_address_the_start_is_a_fault() {
     let mut lab = Lab::without_source(node_of(vec![vi("VI_1", 51, 150)]));
     lab.run_to(4_000);
