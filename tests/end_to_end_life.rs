@@ -137,7 +137,7 @@ fn a_network_namespace_that_does_not_exist_ends_with_code_2() {
 fn a_missing_file_ends_with_code_6() {
     let lab = Lab::new("file").unwrap();
     let mut daemon = prepared(&lab, CONFIG);
-    std::fs::remove_file(daemon.config()).unwrap();
+    fs::remove_file(daemon.config()).unwrap();
     assert_eq!(exit_code(&mut daemon), 6, "{}", daemon.log());
     assert!(daemon.log().contains("keepalived.conf"), "{}", daemon.log());
 }
@@ -176,7 +176,7 @@ fn a_second_daemon_on_the_same_pid_file_refuses() {
 fn the_pid_file_of_a_dead_daemon_is_no_obstacle() {
     let lab = Lab::new("stale").unwrap();
     let mut daemon = prepared(&lab, CONFIG);
-    std::fs::write(daemon.directory.join("parent.pid"), "999999\n").unwrap();
+    fs::write(daemon.directory.join("parent.pid"), "999999\n").unwrap();
     daemon.launch();
     await_address(&daemon.host, VIP, ELECTION);
     let written = daemon.lines("parent.pid");
@@ -267,7 +267,7 @@ fn a_reload_of_half_a_file_or_none_keeps_running() {
         let before = daemon.log().len();
         match broken {
             Some(text) => daemon.configure(text),
-            None => std::fs::remove_file(daemon.config()).unwrap(),
+            None => fs::remove_file(daemon.config()).unwrap(),
         }
         daemon.signal(Signal::SIGHUP);
         eventually(SOON, "a refusal", || daemon.log()[before..].contains("goes on unchanged"));
@@ -354,11 +354,11 @@ fn usr1_writes_the_state() {
     let mut daemon = prepared(&lab, CONFIG);
     daemon.launch();
     await_address(&daemon.host, VIP, ELECTION);
-    let _ = std::fs::remove_file("/tmp/keepalived.data");
+    let _ = fs::remove_file("/tmp/keepalived.data");
     daemon.signal(Signal::SIGUSR1);
-    let text = || std::fs::read_to_string("/tmp/keepalived.data").unwrap_or_default();
+    let text = || fs::read_to_string("/tmp/keepalived.data").unwrap_or_default();
     eventually(SOON, "the dump", || text().contains("VRRP Instance = VI_1") && text().contains("State = MASTER"));
-    std::fs::remove_file("/tmp/keepalived.data").unwrap();
+    fs::remove_file("/tmp/keepalived.data").unwrap();
 }
 
 fn it_daemonises_and_writes_pid_files() {
@@ -402,7 +402,7 @@ fn garbage_as_configuration_never_panics() {
             let place = usize::try_from(state >> 33).unwrap() % bytes.len();
             bytes[place] = u8::try_from((state >> 17) & 0xff).unwrap();
         }
-        std::fs::write(daemon.config(), &bytes).unwrap();
+        fs::write(daemon.config(), &bytes).unwrap();
         let finished = daemon.run(&["-t", "-f", daemon.config().to_str().unwrap()]);
         let allowed = [0, 2, 4, 5, 6].contains(&finished.code());
         assert!(allowed && !finished.output.contains("panicked"), "round {round}: {}", finished.output);
