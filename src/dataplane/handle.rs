@@ -124,6 +124,16 @@ impl Handle {
         drop(self.apply(vec![Command::SetSync(settings)]));
     }
 
+    /// Changes the rules by which another director is told.
+    pub fn set_sync_rules(&self, rules: SyncSettings) {
+        drop(self.apply(vec![Command::SetSync(Some(rules))]));
+    }
+
+    /// Has all connections told, because a daemon of this number asks for them by this number.
+    pub fn tell_all(&self, daemon: u64, request: u32) {
+        self.wake.send(Request::Pass(Box::new(Order::TellAll(daemon, request))));
+    }
+
     /// Takes in what another director tells, from this line; `None` ends it.
     pub fn sync_in(&self, line: Option<SyncIn>) {
         self.wake.send(Request::Pass(Box::new(Order::SyncIn(line))));

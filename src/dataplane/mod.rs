@@ -45,7 +45,7 @@ use std::io;
 
 pub use command::{Command, DriverCounters, ServiceSnapshot, Snapshot};
 pub use handle::{Dataplane, Handle, Options};
-pub use sync::{SyncIn, SyncOut};
+pub use sync::{Parcel, SyncIn, SyncOut};
 
 /// The loopback interface is the first of every network namespace.
 const LOOPBACK: u32 = 1;

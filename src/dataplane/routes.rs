@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use super::encapsulation::Passage;
 use super::topology::NextHop;
 
-const HELD_FRAMES_A_HOP: usize = 16;
-const HELD_BYTES: usize = 1 << 20;
+/// After a takeover all connections retransmit at once, and their packets wait for the same few neighbours.
+const HELD_FRAMES_A_HOP: usize = 1024;
+const HELD_BYTES: usize = 4 << 20;
 const ADDRESSES: usize = 16 * 1024;
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -166,7 +167,10 @@ mod tests {
         assert_eq!(held.count(), HELD_BYTES / 60_000);
         let mut one = Routes::default();
         one.way(address(1), now);
-        assert_eq!((0..100).filter(|_| one.hold(address(1), b"x", 0, (None, None))).count(), HELD_FRAMES_A_HOP);
+        assert_eq!(
+            (0..2 * HELD_FRAMES_A_HOP).filter(|_| one.hold(address(1), b"x", 0, (None, None))).count(),
+            HELD_FRAMES_A_HOP
+        );
     }
 
     #[test]

@@ -13,11 +13,32 @@ use crate::sync::Counters;
 /// Datagrams taken in between two batches of packets: some hundred microseconds.
 const AT_ONCE: usize = 16;
 
+/// What the sending daemon gets.
+#[derive(Debug)]
+pub enum Parcel {
+    /// Records to be sent.
+    Records(Vec<u8>),
+    /// All connections that this daemon asked for by this number are in the parcels before.
+    Complete(u64, u32),
+}
+
+/// All connections on their way to a daemon that asked for them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whole {
+    pub(super) daemon: u64,
+    pub(super) request: u32,
+    /// The place in the tables to go on from; `None` when only the word of the end is left to be given.
+    pub(super) place: Option<usize>,
+}
+
+/// Places of the tables that are looked at between two batches of packets: some tens of microseconds.
+const PLACES: usize = 512;
+
 /// The line to the sending daemon. Buffers go round, so that nothing is allocated.
 #[derive(Debug)]
 pub struct SyncOut {
     /// Records to be sent.
-    pub filled: SyncSender<Vec<u8>>,
+    pub filled: SyncSender<Parcel>,
     /// Empty buffers; without one, records wait in the director.
     pub spare: Receiver<Vec<u8>>,
     /// Set when there was none: the daemon rings the worker's bell when it gives one back.
@@ -29,10 +50,26 @@ impl SyncOut {
     pub(super) fn serve(&self, director: &mut Director) {
         let Some(outbox) = director.outbox().filter(|outbox| !outbox.is_empty()) else { return };
         let Ok(spare) = self.spare.try_recv() else { return self.starved.store(true, Relaxed) };
-        match self.filled.try_send(outbox.take(spare)) {
+        match self.filled.try_send(Parcel::Records(outbox.take(spare))) {
             // As many buffers go round as there is room for, so that only a daemon that has ended refuses one.
             Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
         }
+    }
+
+    /// Goes on with all connections; gives what is left and whether there is more to do at once.
+    pub(super) fn serve_whole(&self, whole: Whole, director: &mut Director, now: Instant) -> (Option<Whole>, bool) {
+        if director.outbox().is_some_and(|outbox| !outbox.is_empty()) {
+            // The daemon rings when it has given a buffer back.
+            return (Some(whole), false);
+        }
+        let Some(place) = whole.place else {
+            // There is one place more than buffers, so that the last word always fits.
+            let _ = self.filled.try_send(Parcel::Complete(whole.daemon, whole.request));
+            return (None, false);
+        };
+        let place = director.tell_all(place, PLACES, now);
+        self.serve(director);
+        (Some(Whole { place, ..whole }), true)
     }
 }
 

@@ -20,7 +20,7 @@ use super::packet_socket;
 use super::queue::Queue;
 use super::ring::{FETCH, Ring, SlotInfo, VIRTIO_LEN};
 use super::size::PREFIX;
-use super::sync::{SyncIn, SyncOut};
+use super::sync::{SyncIn, SyncOut, Whole};
 use super::territory::Territory;
 use super::topology::NextHop;
 
@@ -48,6 +48,8 @@ pub(super) enum Order {
     Queue(Box<Queue>),
     /// Where to leave what another director is told from now on.
     SyncOut(Option<SyncOut>),
+    /// Tell all connections: a daemon of this number asks for them by this number.
+    TellAll(u64, u32),
     /// Where to find what another director tells from now on.
     SyncIn(Option<SyncIn>),
     /// Describe yourself.
@@ -100,6 +102,7 @@ pub(super) struct Worker<F> {
     overflow_read: Instant,
     sync_out: Option<SyncOut>,
     sync_in: Option<SyncIn>,
+    whole: Option<Whole>,
 }
 
 impl<F: Fn() -> Director> Worker<F> {
@@ -115,7 +118,7 @@ impl<F: Fn() -> Director> Worker<F> {
         let frames =
             Frames { ring, egress, queue: None, buffers, lengths: [0; FETCH], infos: Vec::with_capacity(BATCH) };
         let overflow_read = Instant::now();
-        Self { frames, orders, wake, control, make_director, overflow_read, sync_out: None, sync_in: None }
+        Self { frames, orders, wake, control, make_director, overflow_read, sync_out: None, sync_in: None, whole: None }
     }
 
     /// Works until it is told to stop. A panic costs the connections, not the process.
@@ -151,12 +154,16 @@ impl<F: Fn() -> Director> Worker<F> {
         }
     }
 
-    /// Gives the number of datagrams that were taken in.
-    fn serve_sync(&self, engine: &mut Engine, now: Instant) -> usize {
+    /// Gives a number above zero when there is more to do.
+    fn serve_sync(&mut self, engine: &mut Engine, now: Instant) -> usize {
+        let mut busy = false;
         if let Some(line) = &self.sync_out {
             line.serve(&mut engine.director);
+            if let Some(whole) = self.whole {
+                (self.whole, busy) = line.serve_whole(whole, &mut engine.director, now);
+            }
         }
-        self.sync_in.as_ref().map_or(0, |line| line.serve(&mut engine.director, now))
+        usize::from(busy) + self.sync_in.as_ref().map_or(0, |line| line.serve(&mut engine.director, now))
     }
 
     fn serve_timers(&mut self, engine: &mut Engine, now: Instant) {
@@ -211,9 +218,10 @@ impl<F: Fn() -> Director> Worker<F> {
             Order::SyncOut(line) => {
                 // What waits goes out by the old line.
                 self.serve_sync(engine, Instant::now());
-                self.sync_out = line;
+                (self.sync_out, self.whole) = (line, None);
             }
             Order::SyncIn(line) => self.sync_in = line,
+            Order::TellAll(daemon, request) => self.whole = Some(Whole { daemon, request, place: Some(0) }),
             Order::Stop => {}
         }
     }

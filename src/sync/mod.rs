@@ -10,6 +10,7 @@
 //! work than its share allows; what comes beyond that is left to the kernel to drop.
 
 mod counters;
+mod ears;
 mod neighbourhood;
 mod receiver;
 mod sender;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub version: Version,
     /// When it is sent.
     pub rules: SyncSettings,
+    /// Directors of this kind are told at once.
+    pub at_once: bool,
     /// Ports from the daemon's on, 1..=64 (`sync_ports`).
     pub ports: u16,
 }
@@ -90,7 +93,7 @@ impl Settings {
             port: asked.port.unwrap_or(PORT),
             ttl: asked.ttl.unwrap_or(1),
         };
-        Ok(Settings { daemon, version: Version::V1, rules: SyncSettings::default(), ports: 1 })
+        Ok(Settings { daemon, version: Version::V1, rules: SyncSettings::default(), at_once: true, ports: 1 })
     }
 }
 
@@ -171,6 +174,12 @@ impl Daemons {
             Role::Master => self.sender.as_ref().map(|(settings, _)| settings),
             Role::Backup => self.receiver.as_ref().map(|(settings, _)| settings),
         }
+    }
+
+    /// Whether a receiving daemon waits for the connections that the other director has.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.receiver.as_ref().is_some_and(|(_, receiver)| receiver.is_waiting())
     }
 
     /// What all daemons so far have sent and received.

@@ -4,13 +4,15 @@ use std::io;
 use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{self, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use standfast_ipvs::sync::Message;
+use socket2::Socket;
+use standfast_ipvs::sync::{Extension, Message};
 
 use super::neighbourhood::Neighbourhood;
 use super::{Counters, Error, Settings, socket};
@@ -24,6 +26,9 @@ const LONGEST: usize = 65_535;
 /// connections, so this is a million a second.
 const IN_A_SLOT: u32 = 250;
 const SLOT: Duration = Duration::from_millis(10);
+/// How often it says that it is there.
+const HELLO_INTERVAL: Duration = Duration::from_secs(1);
+const HELLO_PAUSE: u16 = 1000;
 /// A log line about datagrams that are not believed is enough for so long.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -32,7 +37,16 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct Receiver {
     engine: dataplane::Handle,
     bell: Arc<EventFd>,
+    /// All connections that were asked for have come.
+    complete: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl Receiver {
+    /// Whether what was asked for has not come yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.complete.load(Relaxed)
+    }
 }
 
 impl Receiver {
@@ -45,6 +59,8 @@ impl Receiver {
         let ports = (0..settings.ports).map_while(|ahead| daemon.port.checked_add(ahead));
         let sockets = ports.map(|port| socket::receiver(daemon, port)).collect::<Result<Vec<_>, _>>();
         let sockets = sockets.map_err(Error::system("open its sockets"))?;
+        let voice = socket::sender(daemon, daemon.port).map_err(Error::system("open its sockets"))?;
+        let complete = Arc::new(AtomicBool::new(false));
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
         let bell = Arc::new(bell.map_err(|error| Error::system("make its bell")(error.into()))?);
         let (datagrams, inbox) = sync_channel(UNDER_WAY);
@@ -58,11 +74,12 @@ impl Receiver {
             counters: Arc::clone(&counters),
             complained: None,
             refused: 0,
+            voice: Voice { socket: voice, daemon: drawn(), next: Instant::now(), complete: Arc::clone(&complete) },
         };
         engine.sync_in(Some(SyncIn { inbox, emptied, counters }));
         let thread = std::thread::Builder::new().name("sync-backup".to_owned()).spawn(move || work.run());
         let thread = thread.map_err(Error::system("start its thread"))?;
-        Ok(Receiver { engine: engine.clone(), bell, thread: Some(thread) })
+        Ok(Receiver { engine: engine.clone(), bell, complete, thread: Some(thread) })
     }
 }
 
@@ -98,6 +115,37 @@ impl Worker {
     }
 }
 
+/// Says that a director of this kind is there, and asks for all connections until they have come.
+struct Voice {
+    socket: Socket,
+    daemon: u64,
+    next: Instant,
+    complete: Arc<AtomicBool>,
+}
+
+impl Voice {
+    const REQUEST: u32 = 1;
+
+    fn speak(&mut self, syncid: u8, now: Instant) {
+        if now < self.next {
+            return;
+        }
+        self.next = now + HELLO_INTERVAL;
+        let request = if self.complete.load(Relaxed) { 0 } else { Self::REQUEST };
+        let hello = Extension::Hello { daemon: self.daemon, request };
+        if let Err(error) = self.socket.send(&hello.datagram(syncid)) {
+            tracing::debug!("the receiving sync daemon cannot speak: {error}");
+        }
+    }
+
+    fn hear(&self, said: Option<Extension>) {
+        let ours = Extension::Complete { daemon: self.daemon, request: Self::REQUEST };
+        if said == Some(ours) && !self.complete.swap(true, Relaxed) {
+            tracing::info!(target: "healthcheck", "All connections of the other director have come");
+        }
+    }
+}
+
 struct Work {
     sockets: Vec<UdpSocket>,
     bell: Arc<EventFd>,
@@ -108,6 +156,7 @@ struct Work {
     complained: Option<Instant>,
     /// What has been complained of.
     refused: u64,
+    voice: Voice,
 }
 
 impl Work {
@@ -115,6 +164,7 @@ impl Work {
         let mut buffer = vec![0; LONGEST];
         while self.wait() {
             let start = Instant::now();
+            self.voice.speak(self.syncid, start);
             let handled = self.serve(&mut buffer, start);
             if handled > 0 {
                 self.worker.engine.wake_worker();
@@ -130,7 +180,7 @@ impl Work {
     fn wait(&self) -> bool {
         let mut ready = vec![PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)];
         ready.extend(self.sockets.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
-        if let Err(error) = poll(&mut ready, PollTimeout::NONE) {
+        if let Err(error) = poll(&mut ready, HELLO_PAUSE) {
             tracing::debug!("the receiving sync daemon waits: {error}");
         }
         let rung = ready.first().and_then(PollFd::revents);
@@ -159,7 +209,7 @@ impl Work {
         }
         match Message::parse_for(datagram, self.syncid) {
             Err(why) => self.counters.count_rejected(why),
-            Ok(message) if message.count == 0 => {}
+            Ok(message) if message.count == 0 => self.voice.hear(Extension::parse(message.extension)),
             Ok(_) if self.worker.give(datagram) => {}
             Ok(_) => self.counters.count_crowded(),
         }
@@ -186,4 +236,10 @@ fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<(usize, IpAddr)> {
             None
         }
     }
+}
+
+/// A number that no other daemon is likely to draw.
+fn drawn() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }

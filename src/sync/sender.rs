@@ -7,13 +7,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
-use standfast_ipvs::sync::{Entry, Format, Outbox, Packer};
+use standfast_ipvs::sync::{Entry, Extension, Format, Outbox, Packer};
 
+use super::ears::{Ears, Pace};
 use super::{Counters, Error, Settings, socket};
-use crate::dataplane::{self, SyncOut};
+use crate::dataplane::{self, Parcel, SyncOut};
 
 /// Buffers of records under way between worker and sender, 64 KiB each.
 const BUFFERS: usize = 8;
+/// How often it is looked who hears, at least.
+const ATTENTION: Duration = Duration::from_secs(1);
 /// How long a datagram waits for more entries when connections are told at once.
 const SHORT_PATIENCE: Duration = Duration::from_millis(1);
 /// A log line about datagrams that cannot be sent is enough for so long.
@@ -33,13 +36,18 @@ impl Sender {
         counters: Arc<Counters>,
     ) -> Result<Sender, Error> {
         let daemon = &settings.daemon;
-        let patience = if settings.rules.at_once { SHORT_PATIENCE } else { Format::PATIENCE };
-        let format =
-            Format { version: settings.version, syncid: daemon.syncid, longest: daemon.maxlen.into(), patience };
+        let format = Format {
+            version: settings.version,
+            syncid: daemon.syncid,
+            longest: daemon.maxlen.into(),
+            patience: Format::PATIENCE,
+        };
         let ports = (0..settings.ports).map_while(|ahead| daemon.port.checked_add(ahead));
         let lane = |port| socket::sender(daemon, port).map(|socket| Lane { socket, packer: Packer::new(format) });
         let lanes = ports.map(lane).collect::<Result<Vec<_>, _>>().map_err(Error::system("open its sockets"))?;
-        let (filled, batches) = sync_channel(BUFFERS);
+        let ears = Ears::open(settings).map_err(Error::system("open its sockets"))?;
+        // One place more, for the last word about all connections.
+        let (filled, batches) = sync_channel(BUFFERS + 1);
         let (emptied, spare) = sync_channel(BUFFERS);
         for _ in 0..BUFFERS {
             // There is room for all of them.
@@ -47,7 +55,7 @@ impl Sender {
         }
         let starved = Arc::new(AtomicBool::new(false));
         let back = Back { emptied, starved: Arc::clone(&starved), engine: engine.clone() };
-        let work = Work { lanes, batches, back, counters, complained: None };
+        let work = Work { lanes, batches, back, ears, counters, complained: None };
         let thread = std::thread::Builder::new().name("sync-master".to_owned()).spawn(move || work.run());
         let thread = thread.map_err(Error::system("start its thread"))?;
         engine.sync_out(Some((settings.rules, SyncOut { filled, spare, starved })));
@@ -90,8 +98,9 @@ impl Back {
 
 struct Work {
     lanes: Vec<Lane>,
-    batches: Receiver<Vec<u8>>,
+    batches: Receiver<Parcel>,
     back: Back,
+    ears: Ears,
     counters: Arc<Counters>,
     complained: Option<Instant>,
 }
@@ -100,17 +109,39 @@ impl Work {
     fn run(mut self) {
         loop {
             let due = self.lanes.iter().filter_map(|lane| lane.packer.poll_timeout()).min();
-            let batch = match due {
-                Some(due) => self.batches.recv_timeout(due.saturating_duration_since(Instant::now())),
-                None => self.batches.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
+            let pause = due.map_or(ATTENTION, |due| due.saturating_duration_since(Instant::now()).min(ATTENTION));
+            let parcel = self.batches.recv_timeout(pause);
             let now = Instant::now();
-            match batch {
-                Ok(batch) => self.pack(batch, now),
+            match parcel {
+                Ok(Parcel::Records(records)) => self.pack(records, now),
+                Ok(Parcel::Complete(daemon, request)) => self.complete(daemon, request),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.each_lane(|packer, send| packer.flush(send)),
             }
             self.each_lane(|packer, send| packer.handle_timeout(now, send));
+            self.listen(now);
+        }
+    }
+
+    /// Who hears of connections decides how they are told.
+    fn listen(&mut self, now: Instant) {
+        match self.ears.listen(now, &self.back.engine) {
+            Some(Pace::AtOnce) => self.set_patience(SHORT_PATIENCE),
+            Some(Pace::Kernel) => self.set_patience(Format::PATIENCE),
+            None => {}
+        }
+    }
+
+    fn set_patience(&mut self, patience: Duration) {
+        self.lanes.iter_mut().for_each(|lane| lane.packer.set_patience(patience));
+    }
+
+    /// The last word goes out behind everything else.
+    fn complete(&mut self, daemon: u64, request: u32) {
+        self.each_lane(|packer, send| packer.flush(send));
+        let datagram = Extension::Complete { daemon, request }.datagram(self.ears.syncid());
+        if let Some(Err(fault)) = self.lanes.first().map(|lane| lane.socket.send(&datagram)) {
+            self.complain(&fault);
         }
     }
 

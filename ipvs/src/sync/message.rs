@@ -7,7 +7,7 @@ use super::{Entry, entry};
 use crate::verdict::reasons;
 
 /// The header of version 1: 0, sync id, length, number of entries, version, and two bytes of zero.
-const HEADER: usize = 8;
+pub(super) const HEADER: usize = 8;
 const VERSION: u8 = 1;
 /// What begins an extension behind the last entry. The kernel looks at no byte there.
 pub(super) const EXTENSION: [u8; 4] = *b"SfX1";

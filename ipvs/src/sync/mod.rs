@@ -11,6 +11,7 @@
 //! 6.1's ip_vs (net/netfilter/ipvs/ip_vs_sync.c describes the same).
 
 mod entry;
+mod extension;
 mod message;
 mod outbox;
 mod packer;
@@ -18,6 +19,7 @@ mod rules;
 mod v0;
 
 pub use entry::{EngineData, Entry, Flags, LONGEST_RECORD};
+pub use extension::Extension;
 pub use message::{Message, Rejection, Version};
 pub use outbox::Outbox;
 pub use packer::{Format, Packer};

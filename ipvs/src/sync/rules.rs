@@ -40,8 +40,8 @@ impl Default for SyncSettings {
 }
 
 /// What is remembered of a connection that may have been told. The default is that of a connection whose first packets
-/// were not counted, because they passed elsewhere or nobody was told then: it counts on from the threshold, as in the
-/// kernel.
+/// were not counted, because they passed elsewhere or nobody was told then: it is told with its next one, and counts on
+/// from the threshold.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Mark {
     /// Packets of the client.
@@ -126,6 +126,8 @@ impl SyncSettings {
         match of.kind() {
             Kind::Silent => return None,
             Kind::Closing if changed => return Some(after),
+            // The kernel waits for a period more, in which its backup knows nothing of it.
+            Kind::Closing | Kind::Open if !mark.whole && mark.state.is_none() => return Some(after),
             Kind::Closing | Kind::Open => {}
         }
         let refresh = ticks(self.refresh_period);

@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use standfast_ipvs::sync::{EngineData, Entry, Flags, Format, LONGEST_RECORD, Message, Packer, Rejection, Version};
+use standfast_ipvs::sync::{
+    EngineData, Entry, Extension, Flags, Format, LONGEST_RECORD, Message, Packer, Rejection, Version,
+};
 
 use super::entry;
 use crate::properties::config;
@@ -108,6 +110,18 @@ fn what_cannot_be_said_is_counted() {
     let mut short = Packer::new(format(Version::V1, 40));
     short.push(&record, Instant::now(), &mut |_| panic!("nothing to send"));
     assert_eq!((packer.unfit(), short.unfit()), (1, 1));
+}
+
+#[test]
+fn what_directors_of_this_kind_say_has_no_entries() {
+    for said in [Extension::Hello { daemon: 7 << 40, request: 9 }, Extension::Complete { daemon: u64::MAX, request: 1 }]
+    {
+        let datagram = said.datagram(7);
+        let message = Message::parse_for(&datagram, 7).unwrap();
+        assert_eq!((message.count, Extension::parse(message.extension)), (0, Some(said)));
+        assert_eq!(Extension::parse(&message.extension[..19]), None);
+    }
+    assert_eq!(Extension::parse(b"SfX1\x09\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), None, "a kind of later versions");
 }
 
 /// One good datagram of two entries, and what makes it worthless.

@@ -275,3 +275,22 @@ fn who_tells_nobody_has_no_outbox() {
     assert!(world.director.outbox().is_none());
     assert_eq!(world.director.tell_all(0, 10, world.now), None);
 }
+
+#[test]
+fn a_connection_from_before_is_told_with_its_next_packet() {
+    let mut world = world(kernel());
+    world.director.set_sync(None);
+    world.hold(50, 1000);
+    world.client(51, 1000, "S");
+    world.director.set_sync(Some(kernel()));
+    world.client(50, 1000, "A");
+    world.client(51, 1000, "S");
+    let expected = ["10.0.0.50:1000 10.0.0.100:80 10.1.0.3:80 1 0 900"];
+    assert_eq!(told(&mut world.director), expected, "and a half open one is not");
+    for _ in 0..48 {
+        world.client(50, 1000, "A");
+    }
+    assert_eq!(told(&mut world.director).len(), 0);
+    world.client(50, 1000, "A");
+    assert_eq!(told(&mut world.director), expected);
+}
