@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test without the test attribute")]
 
 mod common;
+#[path = "dataplane/tunnel.rs"]
+mod tunnel;
 
 use common::site::NOTICED;
 use common::{Daemon, ELECTION, SOON, await_no_address};
+use standfast_ipvs::{Tunnel, TunnelKind};
 use standfast_labkit::harness::{self, Test};
 use standfast_labkit::servers::{Behaviour, WebServer, http_get};
 use standfast_labkit::{Host, Lab, Switch, eventually, tests, wait_until};
@@ -25,6 +28,10 @@ fn main() -> ExitCode {
         the_tcp_checked_cluster_falls_back_to_its_sorry_server,
         the_nat_cluster_shares_by_weight,
         the_double_master_pair_shares_and_takes_over,
+        every_example_is_clean,
+        the_double_master_example_shares_and_takes_over,
+        the_haproxy_example_follows_haproxy,
+        the_tunnel_example_reaches_other_networks,
     ];
     let haproxy = Test::new("the_haproxy_watch_raises_the_priority", the_haproxy_watch_raises_the_priority);
     harness::main(plain.into_iter().chain([haproxy.needs(&["killall"])]))
@@ -291,4 +298,81 @@ fn the_haproxy_watch_raises_the_priority() {
     daemon.await_log("(VI_1) Changing effective priority from 101 to 103", SOON);
     drop(haproxy);
     daemon.await_log("(VI_1) Changing effective priority from 103 to 101", SOON);
+}
+
+fn example(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)).unwrap()
+}
+
+fn every_example_is_clean() {
+    let lab = Lab::new("examples").unwrap();
+    let host = tutorial_host(&lab);
+    let entries = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")).unwrap();
+    let files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let files: Vec<_> =
+        files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "conf")).collect();
+    assert!(files.len() >= 10, "{files:?}");
+    for path in files {
+        let finished = host.run(env!("CARGO_BIN_EXE_standfast"), ["-t", "-f", path.to_str().unwrap()]).unwrap();
+        assert_eq!((finished.code(), finished.output.as_str()), (0, ""), "{}", path.display());
+    }
+}
+
+fn the_double_master_example_shares_and_takes_over() {
+    let pair = Tutorial::new("eth0", ("192.0.2", 24), &[2, 3], &[], "192.0.2.101");
+    let one = pair.start(0, &example("double-master1.conf"));
+    let mut two = pair.start(1, &example("double-master2.conf"));
+    let second_vip = |index: usize| pair.directors[index].has_address("eth0", "192.0.2.102");
+    pair.await_vip(0, ELECTION);
+    eventually(ELECTION, "192.0.2.102 on the second director", || second_vip(1));
+    assert!(!pair.holds_vip(1) && !second_vip(0));
+    assert_eq!(two.stop(), 0);
+    eventually(ELECTION, "both addresses on the first director", || pair.holds_vip(0) && second_vip(0));
+    drop(one);
+}
+
+fn the_haproxy_example_follows_haproxy() {
+    let pair = Tutorial::new("eth0", ("192.0.2", 24), &[2, 3], &[], "192.0.2.100");
+    let program = pair.lab.scratch().join("haproxy");
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let run = |index: usize| pair.directors[index].start(program.to_str().unwrap(), ["100"]).unwrap();
+    // All hosts of a test see each other's processes, which haproxy's name alone would mix up.
+    let watch = |index: usize| {
+        let file = pair.lab.scratch().join(format!("haproxy{index}.pid"));
+        let script = format!("/bin/sh -c 'kill -0 $(cat {})'", file.display());
+        (file, example(&format!("haproxy-director{}.conf", index + 1)).replace("/usr/bin/killall -0 haproxy", &script))
+    };
+    let (haproxies, watches) = ([run(0), run(1)], [watch(0), watch(1)]);
+    for (haproxy, (file, _)) in haproxies.iter().zip(&watches) {
+        std::fs::write(file, haproxy.pid().to_string()).unwrap();
+    }
+    let daemons = [pair.start(0, &watches[0].1), pair.start(1, &watches[1].1)];
+    pair.await_vip(0, ELECTION);
+    daemons[1].await_log("Changing effective priority from 100 to 102", SOON);
+    let [first, _second] = haproxies;
+    drop(first);
+    pair.await_vip(1, ELECTION);
+}
+
+fn the_tunnel_example_reaches_other_networks() {
+    let site = Tutorial::new("eth0", ("192.0.2", 24), &[2], &[], "192.0.2.100");
+    let director = &site.directors[0];
+    let switch = site.lab.switch("far").unwrap();
+    switch.plug(director, "eth1").unwrap();
+    // The servers' own way to the client: answers through the director would come from its own address, which it refuses.
+    switch.plug(&site.client, "eth1").unwrap();
+    let mut servers = Vec::new();
+    for (name, address) in [("web1", "198.51.100.11"), ("web2", "203.0.113.12")] {
+        let network = address.rsplit_once('.').unwrap().0;
+        director.ip(&format!("addr add {network}.1/24 dev eth1")).unwrap();
+        let server = plugged(&site.lab, &switch, name, "eth0", &format!("{address}/24"));
+        site.client.ip(&format!("addr add {network}.250/24 dev eth1")).unwrap();
+        server.ip(&format!("route add default via {network}.250")).unwrap();
+        server.ip("addr add 192.0.2.100/32 dev lo").unwrap();
+        tunnel::end(&server, Tunnel { kind: TunnelKind::Ipip, checksum: false, clamp_mss: false }, false, false);
+        servers.push((WebServer::start(&server, "0.0.0.0:80", Behaviour::Text(name.to_owned())).unwrap(), server));
+    }
+    let _daemon = site.start(0, &example("tun-director1.conf"));
+    site.await_vip(0, ELECTION);
+    await_tally(&site.client, site.vip, 4, NOTICED, &[("web1", 2), ("web2", 2)]);
 }
