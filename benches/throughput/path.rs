@@ -6,12 +6,13 @@ use standfast_labkit::Process;
 use std::fmt::Write;
 
 /// What is measured, plain forwarding first.
-pub(super) const PATHS: [Path; 5] = [
+pub(super) const PATHS: [Path; 6] = [
     Path { name: "plain forwarding", target: "10.1.0.1", udp: true, start: |_| Vec::new() },
     Path { name: "nftables DNAT", target: "10.0.0.100", udp: true, start: nftables },
     Path { name: "HAProxy, TCP mode", target: "10.0.0.100", udp: false, start: haproxy },
     Path { name: "nginx stream", target: "10.0.0.100", udp: true, start: nginx },
-    Path { name: "Standfast", target: "10.0.0.100", udp: true, start: standfast },
+    Path { name: "Standfast", target: "10.0.0.100", udp: true, start: |site| standfast(site, "") },
+    Path { name: "Standfast, lvs_busy_poll 100", target: "10.0.0.100", udp: true, start: polling },
 ];
 
 /// Programs that run while a path is measured.
@@ -73,8 +74,12 @@ fn nginx(site: &Site) -> Running {
     vec![site.director.start("nginx", ["-c", file.to_str().unwrap()]).unwrap()]
 }
 
-fn standfast(site: &Site) -> Running {
-    let mut text = String::new();
+fn polling(site: &Site) -> Running {
+    standfast(site, "global_defs {\n lvs_busy_poll 100\n}\n")
+}
+
+fn standfast(site: &Site, globals: &str) -> Running {
+    let mut text = globals.to_owned();
     let tcp = TCP_PORTS.iter().chain(&[HTTP]).map(|port| (port, "TCP"));
     for (port, protocol) in tcp.chain(UDP_PORTS.iter().map(|port| (port, "UDP"))) {
         writeln!(

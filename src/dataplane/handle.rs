@@ -6,6 +6,7 @@ use std::io;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use standfast_ipvs::sync::SyncSettings;
@@ -35,6 +36,9 @@ pub struct Options {
     pub queue_bytes: usize,
     /// Send past the interfaces' queueing disciplines (`PACKET_QDISC_BYPASS`).
     pub bypass_qdisc: bool,
+    /// How long the worker looks for packets before it sleeps: waking up takes longer than many a request, and looking
+    /// takes a processor.
+    pub busy_poll: Duration,
 }
 
 impl Default for Options {
@@ -45,6 +49,7 @@ impl Default for Options {
             ring_frames: 4096,
             queue_bytes: 32 << 20,
             bypass_qdisc: true,
+            busy_poll: Duration::ZERO,
         }
     }
 }
@@ -77,7 +82,8 @@ impl Dataplane {
         reinjection::allow();
         let worker_control = wake.clone();
         let worker = spawn("dataplane", move || {
-            Worker::new(ring, egress, (ordered, worker_wake), worker_control, || Director::new(engine)).run();
+            let line = (ordered, worker_wake);
+            Worker::new(ring, egress, line, worker_control, options.busy_poll, || Director::new(engine)).run();
         })?;
         let control = spawn("dataplane-ctl", move || control.run_guarded());
         let control = control.inspect_err(|_| wake.send(Request::Stop))?;

@@ -99,6 +99,8 @@ pub(super) struct Worker<F> {
     wake: Arc<EventFd>,
     control: Wake,
     make_director: F,
+    /// How long to look for packets before sleeping.
+    busy_poll: Duration,
     overflow_read: Instant,
     sync_out: Option<SyncOut>,
     sync_in: Option<SyncIn>,
@@ -112,13 +114,15 @@ impl<F: Fn() -> Director> Worker<F> {
         egress: Egress,
         (orders, wake): (Receiver<Order>, Arc<EventFd>),
         control: Wake,
+        busy_poll: Duration,
         make_director: F,
     ) -> Self {
         let buffers = (0..FETCH).map(|_| vec![0; BUFFER_LEN]).collect();
         let frames =
             Frames { ring, egress, queue: None, buffers, lengths: [0; FETCH], infos: Vec::with_capacity(BATCH) };
         let overflow_read = Instant::now();
-        Self { frames, orders, wake, control, make_director, overflow_read, sync_out: None, sync_in: None, whole: None }
+        let (sync_out, sync_in, whole) = (None, None, None);
+        Self { frames, orders, wake, control, make_director, busy_poll, overflow_read, sync_out, sync_in, whole }
     }
 
     /// Works until it is told to stop. A panic costs the connections, not the process.
@@ -139,6 +143,7 @@ impl<F: Fn() -> Director> Worker<F> {
     }
 
     fn work(&mut self, engine: &mut Engine) {
+        let mut busy = Instant::now();
         loop {
             if !self.obey(engine) {
                 return;
@@ -148,8 +153,12 @@ impl<F: Fn() -> Director> Worker<F> {
             let handled = packets + self.serve_sync(engine, now);
             engine.asks.drain(..).for_each(|address| self.control.send(Request::Resolve(address)));
             self.serve_timers(engine, now);
-            if handled == 0 {
+            if handled > 0 {
+                busy = now;
+            } else if now.saturating_duration_since(busy) >= self.busy_poll {
                 self.wait(engine);
+            } else {
+                std::thread::yield_now();
             }
         }
     }

@@ -28,7 +28,7 @@ pub(super) struct Services {
 impl Services {
     /// Starts the data plane and the checkers. Where the data plane cannot start, servers are still checked and told about.
     pub(super) fn start(plan: Plan, config: &Config, outbox: &Outbox) -> Self {
-        let engine = match Dataplane::start(dataplane::Options::default()) {
+        let engine = match Dataplane::start(options(config)) {
             Ok(engine) => Some(engine),
             Err(problem) => {
                 error!(target: "healthcheck", "Nothing will be forwarded: {problem}");
@@ -135,6 +135,10 @@ fn timeouts_of(configured: LvsTimeouts) -> Timeouts {
         tcp_fin: configured.tcpfin.unwrap_or(default.tcp_fin),
         udp: configured.udp.unwrap_or(default.udp),
     }
+}
+
+fn options(config: &Config) -> dataplane::Options {
+    dataplane::Options { busy_poll: config.globals.lvs_busy_poll, ..dataplane::Options::default() }
 }
 
 /// The embedded engine as the pools' table.

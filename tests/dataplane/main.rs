@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test without the test attribute")]
 
 mod site;
+mod soak;
 mod tunnel;
 
 use site::{
@@ -13,7 +14,8 @@ use standfast::dataplane::{Command, Dataplane, Options};
 use standfast_ipvs::{
     ClientTold, DestinationConfig, Forwarding, FullNat, Protocol, ServiceId, Settings, Tunnel, TunnelKind,
 };
-use standfast_labkit::{Lab, harness, tests};
+use standfast_labkit::harness::{self, Test};
+use standfast_labkit::{Lab, tests};
 use std::io::{ErrorKind, Read, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let plain = tests![
         nat_tcp_is_spread_in_turn,
         nat_udp_is_spread_in_turn,
+        a_worker_that_looks_instead_of_sleeping,
         dr_tcp_is_spread_in_turn,
         dr_udp_is_spread_in_turn,
         nat_of_ipv6,
@@ -54,7 +57,8 @@ fn main() -> ExitCode {
     let with_nft = tests![a_killed_process_leaves_no_claim, marked_packets_are_served].map(|t| t.needs(&["nft"]));
     let with_ethtool = tests![bulk_without_offloads].map(|t| t.needs(&["ethtool"]));
     let with_setpriv = tests![without_capabilities_it_says_which].map(|t| t.needs(&["setpriv"]));
-    harness::main(plain.into_iter().chain(with_nft).chain(with_ethtool).chain(with_setpriv))
+    let long = [Test::new("soak", soak::soak).long()];
+    harness::main(plain.into_iter().chain(long).chain(with_nft).chain(with_ethtool).chain(with_setpriv))
 }
 
 fn nat_site(protocol: Protocol) -> Site {
@@ -99,6 +103,19 @@ fn nat_tcp_is_spread_in_turn() {
     let snapshot = site.snapshot();
     assert_eq!(snapshot.services[0].service.stats.connections, 6);
     assert!(snapshot.engine.to_client > 0 && snapshot.driver.sent > 0);
+}
+
+/// The worker finds packets, orders and the end as it does when it sleeps.
+fn a_worker_that_looks_instead_of_sleeping() {
+    let busy_poll = Duration::from_millis(20);
+    let site = Site::started(add_addresses, Options { busy_poll, ..Options::default() });
+    serve_udp(&site.servers[0], "0.0.0.0:8080", "web1");
+    site.answer_through_director();
+    let id = service(Protocol::Udp, VIP, 80);
+    site.apply(vec![add_service(id), add_server(id, "10.1.0.1", 8080, Forwarding::Nat)]);
+    assert_eq!(udp_answers(&site, 20), vec!["web1?"; 20]);
+    std::thread::sleep(busy_poll * 3);
+    assert_eq!(udp_answers(&site, 2), vec!["web1?"; 2], "after it fell asleep");
 }
 
 fn nat_udp_is_spread_in_turn() {

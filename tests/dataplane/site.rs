@@ -37,6 +37,11 @@ impl Site {
 
     /// The site, with something done to the director before the data plane is started.
     pub fn prepared(prepare: impl FnOnce(&Host)) -> Site {
+        Site::started(prepare, Options::default())
+    }
+
+    /// As [`Site::prepared`], with options of the data plane.
+    pub fn started(prepare: impl FnOnce(&Host), options: Options) -> Site {
         let lab = Lab::new("plane").unwrap();
         let [client, director, web1, web2] = ["client", "director", "web1", "web2"].map(|n| lab.host(n).unwrap());
         let (front, back) = (lab.switch("front").unwrap(), lab.switch("back").unwrap());
@@ -52,7 +57,7 @@ impl Site {
         }
         client.ip("route add 10.1.0.0/24 via 10.0.0.2").unwrap();
         prepare(&director);
-        let plane = director.enter(|| Dataplane::start(Options::default())).unwrap().unwrap();
+        let plane = director.enter(|| Dataplane::start(options)).unwrap().unwrap();
         Site { client, director, servers: [web1, web2], front, plane, _lab: lab }
     }
 

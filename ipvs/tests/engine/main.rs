@@ -17,6 +17,7 @@ mod packets;
 mod persistence;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod sctp_states;

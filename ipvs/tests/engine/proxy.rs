@@ -213,7 +213,7 @@ fn selective_acknowledgements_are_moved() {
         let (first, shift) = (CLIENT.wrapping_add(1), expected(told, v6).len() as u32);
         bench.client(first, ACK, b"").unwrap();
         for padding in [2, 1] {
-            let edges = [first, first.wrapping_add(shift + 100)].map(|edge| edge.to_be_bytes());
+            let edges = [first, first.wrapping_add(shift + 100)].map(u32::to_be_bytes);
             let mut options = vec![1; padding];
             options.extend([5, 10]);
             options.extend(edges.concat());
@@ -266,7 +266,7 @@ proptest! {
         let mut bench = Bench::new(told, v6, partial);
         bench.shake_hands();
         let (first, header) = (CLIENT.wrapping_add(1), expected(told, v6));
-        let stream: Vec<u8> = (0..4000u32).map(|n| (n * 7 >> 3) as u8).collect();
+        let stream: Vec<u8> = (0..4000u32).map(|n| ((n * 7) >> 3) as u8).collect();
         let whole = [&header[..], &stream].concat();
         let (mut received, mut known) = (vec![false; whole.len()], 0);
         for (back, length, arrives, answered) in steps {

@@ -7,9 +7,14 @@ use crate::diagnostic::Diagnostic;
 use crate::model::{ClientTls, FlushOnStop, SyncDaemon};
 use crate::table;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// The kernel's names of interfaces have 16 bytes with the final zero.
 const LONGEST_NAME: usize = 15;
+
+fn microseconds(item: &Item<'_>) -> Option<Duration> {
+    item.integer().and_then(|number| u64::try_from(number).ok()).map(Duration::from_micros)
+}
 
 impl<'t> Builder<'t> {
     pub(super) fn forwarding_global(&mut self, item: &Item<'t>) -> bool {
@@ -19,6 +24,7 @@ impl<'t> Builder<'t> {
             "lvs_flush_on_stop" | "lvs_flush_onstop" => self.flush_on_stop(item),
             "lvs_sync_daemon" => self.sync_daemon(item),
             "rs_init_notifies" => globals.rs_init_notifies = item.switch(),
+            "lvs_busy_poll" => globals.lvs_busy_poll = microseconds(item).unwrap_or(globals.lvs_busy_poll),
             "no_checker_emails" => globals.no_checker_emails = item.switch(),
             _ => return self.nftables_keyword(item),
         }

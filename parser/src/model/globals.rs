@@ -127,6 +127,8 @@ pub struct Globals {
     pub net_namespace_ipvs: Option<String>,
     /// `lvs_timeouts tcp S tcpfin S udp S`; `None` keeps the engine's defaults.
     pub lvs_timeouts: LvsTimeouts,
+    /// `lvs_busy_poll`: how long the forwarding thread looks for packets before it sleeps.
+    pub lvs_busy_poll: Duration,
     /// `child_wait_time`, default 5 s.
     pub child_wait_time: Duration,
     /// `net_namespace NAME`.
@@ -211,6 +213,7 @@ impl Default for Globals {
             reloads: Reloads::default(),
             net_namespace_ipvs: None,
             lvs_timeouts: LvsTimeouts::default(),
+            lvs_busy_poll: Duration::ZERO,
             child_wait_time: Duration::from_secs(5),
             net_namespace: None,
             instance: None,

@@ -82,6 +82,9 @@ impl Printer {
             FlushOnStop::Services => self.line("lvs_flush_on_stop VS"),
         }
         self.optional("lvs_sync_daemon", globals.sync_daemon.as_ref().map(sync_daemon));
+        if !globals.lvs_busy_poll.is_zero() {
+            self.value("lvs_busy_poll", globals.lvs_busy_poll.as_micros());
+        }
         self.switch("rs_init_notifies", globals.rs_init_notifies);
         self.switch("no_checker_emails", globals.no_checker_emails);
         let nftables = &globals.nftables;

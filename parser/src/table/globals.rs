@@ -1,5 +1,6 @@
 //! Keywords of `global_defs`.
 
+use super::ours::GLOBAL_EXTRAS;
 use super::shape::Shape::*;
 use super::shape::*;
 use super::{Block, Keyword, k, keywords};
@@ -148,4 +149,4 @@ keywords! { GLOBAL_DEFS_OWN {
 } }
 
 /// `/global_defs`.
-pub(crate) static GLOBAL_DEFS: Block = Block::new("/global_defs", &[GLOBAL_DEFS_OWN]);
+pub(crate) static GLOBAL_DEFS: Block = Block::new("/global_defs", &[GLOBAL_DEFS_OWN, GLOBAL_EXTRAS]);

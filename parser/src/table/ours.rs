@@ -4,6 +4,10 @@ use super::shape::Shape::*;
 use super::shape::*;
 use super::{Keyword, k, keywords};
 
+keywords! { GLOBAL_EXTRAS {
+    k("lvs_busy_poll", integer(0, 100_000), "MICROSECONDS", "0", "the forwarding thread looks for packets this long before it sleeps; costs a processor", 3).ours();
+} }
+
 keywords! { EASING {
     k("slow_start", seconds(0, 86_400_000_000), "TIMER", "off", "the weight grows from 1 in this time after a recovery", 3).ours();
     k("drain_timeout", seconds(0, 86_400_000_000), "TIMER", "off", "connections to a server that was taken out last this long at most", 3).ours();

@@ -10,6 +10,7 @@ pub struct Test {
     name: &'static str,
     tools: &'static [&'static str],
     root: bool,
+    long: bool,
     device: Option<&'static str>,
     body: fn(),
 }
@@ -17,7 +18,7 @@ pub struct Test {
 impl Test {
     /// A test that needs nothing but namespaces and `ip`.
     pub fn new(name: &'static str, body: fn()) -> Test {
-        Test { name, tools: &[], root: false, device: None, body }
+        Test { name, tools: &[], root: false, long: false, device: None, body }
     }
 
     /// Programs that it cannot do without.
@@ -29,6 +30,12 @@ impl Test {
     /// It needs real root, not the root of a user namespace (for instance to switch to another user).
     pub fn needs_root(mut self) -> Test {
         self.root = true;
+        self
+    }
+
+    /// It takes minutes: run only with `--ignored` or `--include-ignored`.
+    pub fn long(mut self) -> Test {
+        self.long = true;
         self
     }
 
@@ -51,13 +58,14 @@ impl Test {
     }
 
     fn into_trial(self, obstacle: Option<String>) -> Trial {
-        Trial::ignorable_test(self.name, move || match obstacle {
+        let trial = Trial::ignorable_test(self.name, move || match obstacle {
             Some(reason) => {
                 eprintln!("SKIPPED: {}: {reason}", self.name);
                 Ok(Completion::ignored_with(reason))
             }
             None => run(self.body),
-        })
+        });
+        trial.with_ignored_flag(self.long)
     }
 }
 
