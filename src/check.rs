@@ -62,12 +62,18 @@ fn complain(error: &io::Error) -> Exit {
 
 fn report(loaded: &Loaded, options: &Options, output: Option<&Path>) -> io::Result<()> {
     let Some(path) = output else {
-        let style = if io::stderr().is_terminal() { Style::Colour } else { Style::Plain };
-        return io::stderr().write_all(text(loaded, options.json, style).as_bytes());
+        return io::stderr().write_all(text(loaded, options.json, style()).as_bytes());
     };
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
     file.write_all(text(loaded, options.json, Style::Plain).as_bytes())
+}
+
+/// Colours on a terminal, unless `NO_COLOR` says anything or the terminal has none.
+fn style() -> Style {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    if io::stderr().is_terminal() && !refused && !dumb { Style::Colour } else { Style::Plain }
 }
 
 fn text(loaded: &Loaded, json: bool, style: Style) -> String {

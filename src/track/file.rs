@@ -340,6 +340,15 @@ mod tests {
         assert_eq!(reports.recv_timeout(PATIENCE), Ok(TrackerStatus::Value(value)));
     }
 
+    /// As [`expect`], for a file that is written in place: an event of an earlier write, served late, may find it empty.
+    #[track_caller]
+    fn expect_rewritten(reports: &Receiver<TrackerStatus>, value: i32) {
+        let empty = Ok(TrackerStatus::Value(0));
+        let first = reports.recv_timeout(PATIENCE);
+        let told = if first == empty { reports.recv_timeout(PATIENCE) } else { first };
+        assert_eq!(told, Ok(TrackerStatus::Value(value)));
+    }
+
     #[test]
     fn numbers_are_read_and_nonsense_is_not() {
         assert_eq!(number(b"-60\n"), Ok(-60));
@@ -361,7 +370,7 @@ mod tests {
         fs::write(&path, "5").unwrap();
         expect(&reports, 5);
         fs::write(&path, "-60\n").unwrap();
-        expect(&reports, -60);
+        expect_rewritten(&reports, -60);
         let other = directory.path().join("other");
         fs::write(&other, "9").unwrap();
         fs::rename(&other, &path).unwrap();

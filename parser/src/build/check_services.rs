@@ -21,6 +21,17 @@ struct Frame {
     forwarding: Forwarding,
 }
 
+impl Frame {
+    fn new(label: Label, forwarding: Forwarding) -> Self {
+        let address = match label.0 {
+            VirtualTarget::Address(address) => Some(address),
+            _ => None,
+        };
+        let fwmark = matches!(label.0, VirtualTarget::Fwmark(_));
+        Self { label, address, fwmark, forwarding }
+    }
+}
+
 impl Builder<'_> {
     /// The service with every default, or `None` when nothing is left of it.
     pub(super) fn settle_service(
@@ -30,18 +41,10 @@ impl Builder<'_> {
         mut draft: VirtualServerDraft,
     ) -> Option<VirtualServer> {
         let protocol = self.service_protocol(&target, span, &draft);
-        let label = Label(target.clone(), protocol);
+        let label = Label(target, protocol);
         let forwarding = self.service_forwarding(&label, span, &draft);
         let scheduler = self.service_scheduler(&label, span, &mut draft);
-        let frame = Frame {
-            label,
-            address: match target {
-                VirtualTarget::Address(address) => Some(address),
-                _ => None,
-            },
-            fwmark: matches!(target, VirtualTarget::Fwmark(_)),
-            forwarding,
-        };
+        let frame = Frame::new(label, forwarding);
         let persistence_timeout = self.persistence(&frame, span, &draft);
         let real_servers = self.settle_real_servers(&frame, &mut draft);
         if real_servers.is_empty() {
@@ -52,39 +55,15 @@ impl Builder<'_> {
         }
         let one_packet = self.one_packet(&frame, protocol, draft.one_packet);
         let (quorum, hysteresis) = self.quorum(&frame, span, &draft, &real_servers);
-        // Marks and groups have no address of their own: their servers tell the family.
-        let family = frame.address.or(real_servers.first().map(|server| server.address));
-        let full = if family.is_some_and(|a| a.is_ipv6()) { 128 } else { 32 };
-        let port = frame.address.map_or(0, |a| a.port());
+        let smtp_alert = draft.smtp_alert.or(self.checker_alert()).unwrap_or(false);
         Some(VirtualServer {
-            target,
-            protocol,
-            scheduler,
-            scheduler_flags: draft.flags,
-            family: draft.family,
-            forwarding: forwarding.method,
-            tunnel: forwarding.tunnel,
-            source_pool: draft.source_pool,
-            client_address: draft.client_address,
-            tunnel_mss_clamp: draft.tunnel_mss_clamp,
-            persistence_engine: draft.persistence_engine,
-            snmp_name: draft.snmp_name,
             persistence_timeout,
-            persistence_granularity: draft.persistence_granularity.unwrap_or(full),
             one_packet,
-            delay_loop: draft.common.delay_loop.unwrap_or(Duration::from_secs(60)),
-            alpha: draft.common.alpha.unwrap_or(false),
-            omega: draft.omega,
             quorum,
             hysteresis,
-            quorum_up: draft.quorum_up,
-            quorum_down: draft.quorum_down,
-            ha_suspend: draft.ha_suspend,
-            virtualhost: draft.virtualhost,
-            sorry_server: draft.sorry.map(|sorry| sorry.settle(port, forwarding)),
-            smtp_alert: draft.smtp_alert.or(self.checker_alert()).unwrap_or(false),
-            real_servers,
-            span,
+            smtp_alert,
+            scheduler,
+            ..assemble(frame, span, draft, real_servers)
         })
     }
 
@@ -341,6 +320,44 @@ impl Builder<'_> {
                 self.diagnostics.push(found.help("clients reach it only if something else brings the address here"));
             }
         }
+    }
+}
+
+/// The service as its keywords said it; what several of them decide together is filled in by the caller.
+fn assemble(frame: Frame, span: Span, draft: VirtualServerDraft, real_servers: Vec<RealServer>) -> VirtualServer {
+    // Marks and groups have no address of their own: their servers tell the family.
+    let family = frame.address.or(real_servers.first().map(|server| server.address));
+    let full = if family.is_some_and(|a| a.is_ipv6()) { 128 } else { 32 };
+    let port = frame.address.map_or(0, |a| a.port());
+    VirtualServer {
+        target: frame.label.0,
+        protocol: frame.label.1,
+        scheduler: String::new(),
+        persistence_timeout: None,
+        one_packet: false,
+        quorum: 1,
+        hysteresis: 0,
+        smtp_alert: false,
+        scheduler_flags: draft.flags,
+        family: draft.family,
+        forwarding: frame.forwarding.method,
+        tunnel: frame.forwarding.tunnel,
+        source_pool: draft.source_pool,
+        client_address: draft.client_address,
+        tunnel_mss_clamp: draft.tunnel_mss_clamp,
+        persistence_engine: draft.persistence_engine,
+        snmp_name: draft.snmp_name,
+        persistence_granularity: draft.persistence_granularity.unwrap_or(full),
+        delay_loop: draft.common.delay_loop.unwrap_or(Duration::from_secs(60)),
+        alpha: draft.common.alpha.unwrap_or(false),
+        omega: draft.omega,
+        quorum_up: draft.quorum_up,
+        quorum_down: draft.quorum_down,
+        ha_suspend: draft.ha_suspend,
+        virtualhost: draft.virtualhost,
+        sorry_server: draft.sorry.map(|sorry| sorry.settle(port, frame.forwarding)),
+        real_servers,
+        span,
     }
 }
 

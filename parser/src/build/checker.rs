@@ -95,50 +95,26 @@ impl<'t> Builder<'t> {
             return;
         }
         match &mut draft.kind {
-            KindDraft::Http(http) => self.http_keyword(http, &mut draft.common, item),
-            KindDraft::Misc { script, user, timeout, dynamic } => {
-                match item.name() {
-                    "misc_path" => *script = item.script().map(Box::new),
-                    "misc_timeout" => *timeout = item.seconds().or(*timeout),
-                    "misc_dynamic" => *dynamic = true,
-                    "user" => *user = super::script::user_of(item),
-                    _ => {}
-                }
-                true
+            KindDraft::Http(http) => {
+                self.http_keyword(http, &mut draft.common, item);
             }
-            KindDraft::Smtp(_) if item.name() == "host" => {
-                self.smtp_host(draft, item);
-                true
+            KindDraft::Smtp(_) if item.name() == "host" => self.smtp_host(draft, item),
+            KindDraft::Smtp(name) | KindDraft::Bfd(name) => *name = item.text_value(),
+            KindDraft::Udp(check) => {
+                self.udp_keyword(check, item);
             }
-            KindDraft::Smtp(name) => {
-                *name = item.text_value();
-                true
-            }
-            KindDraft::Dns { record, name } => {
-                match item.name() {
-                    "type" => *record = self.record_type(item).or(record.take()),
-                    _ => *name = item.text_value(),
-                }
-                true
-            }
-            KindDraft::Grpc { service, tls } => {
-                match item.name() {
-                    "service" => *service = item.text_value().unwrap_or_default(),
-                    _ => *tls = item.switch(),
-                }
-                true
-            }
-            KindDraft::Udp(check) => self.udp_keyword(check, item),
-            KindDraft::File(tracked) => {
-                self.file_keyword(tracked, item);
-                true
-            }
-            KindDraft::Bfd(name) => {
-                *name = item.text_value();
-                true
-            }
-            KindDraft::Tcp | KindDraft::Ping => false,
-        };
+            KindDraft::File(tracked) => self.file_keyword(tracked, item),
+            KindDraft::Dns { record, name } => match item.name() {
+                "type" => *record = self.record_type(item).or(record.take()),
+                _ => *name = item.text_value(),
+            },
+            KindDraft::Grpc { service, tls } => match item.name() {
+                "service" => *service = item.text_value().unwrap_or_default(),
+                _ => *tls = item.switch(),
+            },
+            kind @ KindDraft::Misc { .. } => kind.misc_keyword(item),
+            KindDraft::Tcp | KindDraft::Ping => {}
+        }
     }
 
     /// `host { ... }`: the old way to say where to connect.
@@ -271,6 +247,19 @@ impl CheckerDraft {
 }
 
 impl KindDraft {
+    fn misc_keyword(&mut self, item: &Item<'_>) {
+        let Self::Misc { script, user, timeout, dynamic } = self else {
+            return;
+        };
+        match item.name() {
+            "misc_path" => *script = item.script().map(Box::new),
+            "misc_timeout" => *timeout = item.seconds().or(*timeout),
+            "misc_dynamic" => *dynamic = true,
+            "user" => *user = super::script::user_of(item),
+            _ => {}
+        }
+    }
+
     /// The settings that mean something to this kind.
     fn relevant(&self, settings: Inherited) -> Inherited {
         match self {

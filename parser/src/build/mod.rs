@@ -1,6 +1,7 @@
 //! From statements to the model.
 
 mod address;
+mod assemble_instance;
 mod auth_hmac;
 mod check_services;
 mod check_vrrp;

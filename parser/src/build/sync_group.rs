@@ -115,7 +115,8 @@ impl<'t> Builder<'t> {
         let Some(group) = self.config.sync_groups.get(index).filter(|g| g.members.len() < 2) else {
             return;
         };
-        let text = format!("sync group `{}` has {} members", group.name, group.members.len());
+        let members = if group.members.is_empty() { "no members" } else { "only one member" };
+        let text = format!("sync group `{}` has {members}", group.name);
         let found = Diagnostic::warning("small-group", text).at(group.span);
         let help = if group.members.is_empty() {
             "it is removed"

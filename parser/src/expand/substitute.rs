@@ -157,8 +157,7 @@ impl Reader<'_> {
             let message = format!("`${name}` is not replaced here: a blank, a comma or `)` must follow it");
             let found = Diagnostic::trap("glued-name", message);
             let found = found.at(line.span(&self.sources, at, at + 1 + name.len()));
-            let found = found.help(format!("write `${{{name}}}`")).suggest(Some(format!("${{{name}}}")));
-            self.diagnostics.push(found);
+            self.diagnostics.push(found.help(format!("write `${{{name}}}`")));
         }
     }
 
