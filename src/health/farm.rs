@@ -33,11 +33,14 @@ impl Farm {
     pub fn load(&mut self, plan: Plan, now: Instant) {
         let turn = &mut Turn { effects: &mut self.effects, now };
         turn.effects.extend(plan.warnings.into_iter().map(FarmEffect::Warn));
+        let names: BTreeSet<_> = plan.services.iter().map(|planned| planned.name.clone()).collect();
+        let (kept, gone): (Vec<_>, Vec<_>) =
+            self.services.drain(..).partition(|service| names.contains(&service.planned.name));
+        gone.into_iter().for_each(|service| service.remove(turn));
         let mut known: BTreeMap<ServiceName, Service> =
-            self.services.drain(..).map(|service| (service.planned.name.clone(), service)).collect();
+            kept.into_iter().map(|service| (service.planned.name.clone(), service)).collect();
         let mut wanted: Vec<_> =
             plan.services.into_iter().map(|planned| (known.remove(&planned.name), planned)).collect();
-        known.into_values().for_each(|service| service.remove(turn));
         // Every address that is given up goes before another service may take it.
         for (running, planned) in &mut wanted {
             if let Some(service) = running {

@@ -38,7 +38,7 @@ impl Judge {
             self.advance(events);
         }
         if !self.standing.has_run {
-            self.standing.tries = self.settings.retry;
+            self.standing.tries = self.first_tries();
         }
         self.settings.delay_loop
     }

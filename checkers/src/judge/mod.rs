@@ -174,6 +174,10 @@ struct Names {
 struct Standing {
     up: bool,
     has_run: bool,
+    /// An attempt was made.
+    tried: bool,
+    /// It came with a reload.
+    joined: bool,
     /// Failed attempts that count towards `retry`.
     tries: u32,
 }
@@ -182,16 +186,30 @@ impl Judge {
     /// A checker without history: up, or down in alpha mode, and its first failure is a verdict.
     pub fn new(settings: JudgeSettings, kind: JudgeKind, service: &str, virtual_service: &str) -> Self {
         let up = !settings.alpha;
-        // keepalived's SMTP checker forgets at the start of each round that one failure would be enough.
-        let tries = if kind == JudgeKind::Smtp { 0 } else { settings.retry };
-        Self {
+        let mut judge = Self {
             settings,
             kind,
             names: Names { service: service.to_owned(), virtual_service: virtual_service.to_owned() },
-            standing: Standing { up, has_run: false, tries },
+            standing: Standing { up, has_run: false, tried: false, joined: false, tries: 0 },
             round: http::Round::default(),
             weight: None,
-        }
+        };
+        judge.standing.tries = judge.first_tries();
+        judge
+    }
+
+    /// A checker that comes with a reload is as patient as it will ever be: only at the start one failure is enough.
+    #[must_use]
+    pub fn joining(mut self) -> Self {
+        self.standing.joined = true;
+        self.standing.tries = 0;
+        self
+    }
+
+    /// What counts as failed before the first attempt.
+    fn first_tries(&self) -> u32 {
+        // keepalived's SMTP checker forgets at the start of each round that one failure would be enough.
+        if self.standing.joined || self.kind == JudgeKind::Smtp { 0 } else { self.settings.retry }
     }
 
     /// When the first attempt is due; `dice` is uniform over its range.
@@ -220,18 +238,24 @@ impl Judge {
         if self.standing.has_run && self.standing.tries > 0 {
             self.standing.tries = self.standing.tries.min(settings.retry.saturating_sub(1));
         } else if !self.standing.has_run {
-            self.standing.tries = settings.retry;
+            self.standing.tries = if self.standing.joined { 0 } else { settings.retry };
         }
         self.settings = settings;
     }
 
-    /// Takes over the verdict of the checker that this one replaces. It must prove itself anew: one failure is enough.
+    /// Takes over the verdict of the checker that this one replaces. It must prove itself anew.
     pub fn inherit(&mut self, previous: &Judge) {
         self.standing.up = previous.standing.up;
     }
 
     /// Judges an attempt that began at `started` and ended at `finished`.
     pub fn observe(&mut self, attempt: &Attempt, started: Instant, finished: Instant) -> Judgement {
+        let judgement = self.judge(attempt, started, finished);
+        self.standing.tried |= !matches!(attempt, Attempt::Unjudged(_));
+        judgement
+    }
+
+    fn judge(&mut self, attempt: &Attempt, started: Instant, finished: Instant) -> Judgement {
         match attempt {
             Attempt::Unjudged(text) => Judgement {
                 next: finished + self.settings.delay_loop,

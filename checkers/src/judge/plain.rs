@@ -65,7 +65,7 @@ impl Judge {
             JudgeKind::Grpc => "GRPC_CHECK",
             _ => "TCP_CHECK",
         };
-        if retry == 0 || !self.standing.has_run {
+        if retry == 0 || !self.standing.tried {
             return Some(format!("{check} on service {service} failed."));
         }
         let of = match self.kind {
@@ -103,7 +103,7 @@ impl Judge {
 
     fn dns_line(&self, fault: &Fault, final_failure: bool) -> String {
         let line = format!("DNS_CHECK ({}) {}", self.names.service, fault.phrase);
-        if final_failure && self.standing.has_run {
+        if final_failure && self.standing.tried {
             format!("{line} after {} retries", self.settings.retry)
         } else {
             line

@@ -108,6 +108,18 @@ fn one_failure_is_enough_at_first() {
 }
 
 #[test]
+fn a_checker_that_joins_is_patient_as_recorded() {
+    let mut bench = Bench::new(JudgeKind::Tcp, settings(3, 1, 1));
+    bench.judge = bench.judge.joining();
+    assert_eq!(bench.attempt(&failed()), (0, vec![]));
+    let expected = [
+        "TCP_CHECK on service [10.1.0.1]:tcp:80 failed after 1 retries.",
+        "DOWN first=true => TCP CHECK failed on service <=",
+    ];
+    assert_eq!(bench.attempt(&failed()), (1, lines(&expected)));
+}
+
+#[test]
 fn first_success_is_told_without_mail() {
     let mut bench = Bench::new(JudgeKind::Tcp, settings(3, 5, 1));
     let expected = ["TCP connection to [10.1.0.1]:tcp:80 success.", "UP first=true "];

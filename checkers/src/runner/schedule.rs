@@ -25,6 +25,8 @@ pub(super) struct Schedule {
     events: UnboundedSender<CheckEvent>,
     max_in_flight: usize,
     pace: Pace,
+    /// There were checkers: further ones come with a reload.
+    started: bool,
     dice: u64,
     /// Distinguishes the attempts of a checker from those of one that had its identity before.
     generation: u64,
@@ -63,6 +65,7 @@ impl Schedule {
             events,
             max_in_flight: options.max_in_flight.max(1),
             pace: Pace::default(),
+            started: false,
             dice: options.seed,
             generation: 0,
             statistics: Arc::default(),
@@ -104,6 +107,7 @@ impl Schedule {
             let suspended = suspended.contains(&spec.id);
             self.place(spec, suspended);
         }
+        self.started |= !self.checkers.is_empty();
     }
 
     fn place(&mut self, spec: CheckerSpec, suspended: bool) {
@@ -145,6 +149,9 @@ impl Schedule {
             Judge::new(spec.settings.clone(), spec.probe.judge_kind(), &spec.service, &spec.virtual_service);
         if let Some(previous) = previous {
             judge.inherit(previous);
+        }
+        if self.started {
+            judge = judge.joining();
         }
         let verb = if enabled { "Activating" } else { "Deactivating" };
         let text = format!("{verb} healthchecker for service {} for VS {}", spec.service, spec.virtual_service);

@@ -1,6 +1,6 @@
 //! The request through hyper on a socket of our own.
 
-use super::answer::{Answer, ends_early, fault, innermost};
+use super::answer::{Answer, fault, head_phrase, innermost};
 use super::{Trouble, certificate, headers, method, tls};
 use crate::probe::connect::{ConnectError, connect};
 use crate::spec::{HttpProtocol, HttpSpec, HttpUrl};
@@ -92,8 +92,7 @@ async fn read(response: Response<Incoming>, url: &HttpUrl, spec: &HttpSpec) -> R
 }
 
 fn read_trouble(error: &hyper::Error) -> Trouble {
-    let phrase = if ends_early(error) { "Read, no data received from" } else { "Read error with" };
-    fault(phrase, innermost(error))
+    fault(head_phrase(error), innermost(error))
 }
 
 fn request(spec: &HttpSpec, url: &HttpUrl) -> Result<Request<Empty<Bytes>>, Trouble> {

@@ -1,6 +1,6 @@
 //! The request through reqwest. Clients are shared by all checks with the same local side and hold no connections.
 
-use super::answer::{Answer, chain, ends_early, fault, innermost};
+use super::answer::{Answer, chain, ends_early, fault, head_phrase, innermost};
 use super::{TlsIdentity, Trouble, authority, headers, method, tls};
 use crate::probe::connect::is_ours;
 use crate::spec::{HttpProtocol, HttpSpec, HttpUrl};
@@ -89,8 +89,7 @@ fn late(stands: bool, limit: Duration) -> Trouble {
 fn classify(error: &Error, stands: bool) -> Trouble {
     let detail = innermost(error);
     if !error.is_connect() || stands {
-        let phrase = if ends_early(error) { "Read, no data received from" } else { "Read error with" };
-        return fault(phrase, detail);
+        return fault(head_phrase(error), detail);
     }
     if chain(error).any(<dyn std::error::Error>::is::<rustls::Error>) || ends_early(error) {
         return fault("SSL handshake/communication error connecting to", detail);

@@ -294,7 +294,8 @@ async fn each_step_has_its_own_limit() {
 
 #[tokio::test]
 async fn garbage() {
-    fails_with(answering("\0\u{1}\u{2} 220 mail.example.com ESMTP\r\n\r\n").await, "Read error with", 1).await;
+    fails_with(answering("\0\u{1}\u{2} 220 mail.example.com ESMTP\r\n\r\n").await, "HTTP status code error to", 1)
+        .await;
 }
 
 #[tokio::test]
