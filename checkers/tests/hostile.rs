@@ -111,9 +111,9 @@ const WEB: [(&str, Deed, &str); 18] = [
     ("no HTTP at all", Says("220 mail.example.com ESMTP\r\n\r\n"), "HTTP status code error to"),
     ("a status of four digits", Says("HTTP/1.1 2000 OK\r\n\r\n"), "HTTP status code error to"),
     ("a head without end", Drips("HTTP/1.1 200 OK\r\n", "X: y\r\n"), "Timeout WEB read"),
-    ("a header without end", Repeats("HTTP/1.1 200 OK\r\nX: ", "y"), "Read error with"),
-    ("headers without end", Repeats("HTTP/1.1 200 OK\r\n", "X: y\r\n"), "Read error with"),
-    ("a status line without end", Repeats("HTTP/1.1 200 ", "y"), "Read error with"),
+    ("a header without end", Repeats("HTTP/1.1 200 OK\r\nX: ", "y"), "HTTP status code error to"),
+    ("headers without end", Repeats("HTTP/1.1 200 OK\r\n", "X: y\r\n"), "HTTP status code error to"),
+    ("a status line without end", Repeats("HTTP/1.1 200 ", "y"), "HTTP status code error to"),
     (
         "the largest chunk",
         Says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nhi"),

@@ -114,7 +114,11 @@ impl Service {
     /// A server that had been cut returns to the table.
     fn bring_back(&mut self, id: ServerId, was_cut: bool, turn: &mut Turn<'_>) {
         if let Some(installed) = self.installed.get(&Slot::Server(id)).filter(|_| was_cut && !self.orders.is_cut(id)) {
-            self.put(&installed.shown(), turn);
+            let place = installed.place();
+            match self.standing_at(place) {
+                Some(shown) if self.sorry_stands_at(place) => self.edit(&shown, turn),
+                _ => self.put(&installed.shown(), turn),
+            }
         }
     }
 
@@ -141,7 +145,10 @@ impl Service {
                 Due::Resumed(id) => (id, "the pause is over, its checks go on"),
             };
             match (end, self.installed.get(&Slot::Server(id))) {
-                (Due::Cut(_), Some(installed)) => self.take_out(installed, turn),
+                (Due::Cut(_), Some(installed)) => match self.standing_at(installed.place()) {
+                    Some(other) => self.edit(&other, turn),
+                    None => self.take_out(installed, turn),
+                },
                 _ => self.show(Slot::Server(id), turn),
             }
             self.tell_order(id, said, turn);

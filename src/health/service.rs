@@ -67,6 +67,10 @@ pub(super) struct Installed {
 }
 
 impl Installed {
+    pub(super) fn place(&self) -> SocketAddr {
+        SocketAddr::new(self.config.address, self.config.port)
+    }
+
     pub(super) fn shown(&self) -> DestinationConfig {
         DestinationConfig { weight: self.shown, ..self.config.clone() }
     }
@@ -269,9 +273,9 @@ impl Service {
                 Some(_) => turn.table(TableChange::EditService(new.clone())),
                 None => {
                     turn.table(TableChange::AddService(new.clone()));
-                    for (_, installed) in self.installed.iter().filter(|(slot, _)| !self.is_cut(**slot)) {
-                        let here = group::destination_of(&new.id, &installed.shown());
-                        turn.table(TableChange::AddDestination(new.id, here));
+                    let places: BTreeSet<_> = self.installed.values().map(Installed::place).collect();
+                    for shown in places.into_iter().filter_map(|place| self.standing_at(place)) {
+                        turn.table(TableChange::AddDestination(new.id, group::destination_of(&new.id, &shown)));
                     }
                 }
             }
@@ -287,8 +291,8 @@ impl Service {
             let wanted = DestinationConfig { weight: installed.config.weight, ..wanted.config };
             if wanted != installed.config {
                 installed.config = wanted;
-                let shown = installed.shown();
-                self.edit_slot(slot, &shown, turn);
+                let place = installed.place();
+                self.edit_place(place, turn);
             }
         }
     }
@@ -345,16 +349,23 @@ impl Service {
         let Some(mut wanted) = self.wanted(slot) else { return };
         wanted.config.weight = weight;
         wanted.shown = self.weight_to_show(slot, weight, turn.now);
-        let shown = wanted.shown();
-        let same = |other: &Draining| {
-            (other.installed.config.address, other.installed.config.port) == (shown.address, shown.port)
-        };
+        let place = wanted.place();
+        let same = |other: &Draining| other.installed.place() == place;
         let returns = self.draining.iter().position(same).map(|index| self.draining.remove(index)).is_some();
+        let shared = self.standing_at(place).is_some();
         self.installed.insert(slot, wanted);
-        if self.is_cut(slot) {
-            return;
-        }
-        if returns { self.edit(&shown, turn) } else { self.put(&shown, turn) }
+        let Some(shown) = self.standing_at(place).filter(|_| !self.is_cut(slot)) else { return };
+        if returns || shared { self.edit(&shown, turn) } else { self.put(&shown, turn) }
+    }
+
+    /// The destination at a place: where the sorry server is one of the servers, that with the larger weight.
+    pub(super) fn standing_at(&self, place: SocketAddr) -> Option<DestinationConfig> {
+        let here = self.installed.iter().filter(|(slot, installed)| installed.place() == place && !self.is_cut(**slot));
+        here.map(|(_, installed)| installed).max_by_key(|installed| installed.shown).map(Installed::shown)
+    }
+
+    pub(super) fn sorry_stands_at(&self, place: SocketAddr) -> bool {
+        self.installed.get(&Slot::Sorry).is_some_and(|sorry| sorry.place() == place)
     }
 
     fn set_weight(&mut self, slot: Slot, weight: u32, turn: &mut Turn<'_>) {
@@ -371,13 +382,13 @@ impl Service {
             return;
         };
         installed.shown = weight;
-        let shown = installed.shown();
-        self.edit_slot(slot, &shown, turn);
+        let place = installed.place();
+        self.edit_place(place, turn);
     }
 
-    fn edit_slot(&self, slot: Slot, shown: &DestinationConfig, turn: &mut Turn<'_>) {
-        if !self.is_cut(slot) {
-            self.edit(shown, turn);
+    fn edit_place(&self, place: SocketAddr, turn: &mut Turn<'_>) {
+        if let Some(shown) = self.standing_at(place) {
+            self.edit(&shown, turn);
         }
     }
 
@@ -408,6 +419,9 @@ impl Service {
         if self.is_cut(slot) {
             return;
         }
+        if let Some(other) = self.standing_at(installed.place()) {
+            return self.edit(&other, turn);
+        }
         let Some(patience) = installed.drain.filter(|patience| !patience.is_zero()) else {
             return self.take_out(&installed, turn);
         };
@@ -422,7 +436,7 @@ impl Service {
         self.each(turn, |id| TableChange::AddDestination(id, group::destination_of(&id, destination)));
     }
 
-    fn edit(&self, destination: &DestinationConfig, turn: &mut Turn<'_>) {
+    pub(super) fn edit(&self, destination: &DestinationConfig, turn: &mut Turn<'_>) {
         self.each(turn, |id| TableChange::EditDestination(id, group::destination_of(&id, destination)));
     }
 

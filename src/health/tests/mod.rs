@@ -146,6 +146,30 @@ fn the_sorry_server_serves_while_nobody_else_does() {
     assert_eq!(table, ["-d 127.0.0.1", "-a 10.1.0.2 -w 2"]);
 }
 
+/// The table takes a destination once.
+#[test]
+fn the_sorry_server_may_be_one_of_the_servers() {
+    let table =
+        |effects: Vec<String>| -> Vec<_> { effects.into_iter().filter(|effect| effect.starts_with('-')).collect() };
+    let mut bench = Bench::new();
+    let sorry = SorryServer {
+        address: address("10.1.0.2:80"),
+        forwarding: ForwardingMethod::Nat,
+        tunnel: Tunnel::default(),
+        inhibit: false,
+    };
+    let wanted = VirtualServer { sorry_server: Some(sorry), quorum: 2, ..service("10.0.0.100:80", pair()) };
+    bench.load(vec![wanted.clone()]);
+    assert_eq!(table(bench.down(0)), ["-d 10.1.0.1"]);
+    assert_eq!(table(bench.down(1)), ["-d 10.1.0.2", "-a 10.1.0.2 -w 1"]);
+    assert_eq!(table(bench.up(1)), ["-d 10.1.0.2", "-a 10.1.0.2 -w 2"]);
+    // With the quorum lost while it lives, it stays with the sorry server's weight.
+    bench.load(vec![VirtualServer { quorum: 3, ..wanted }]);
+    bench.up(0);
+    assert_eq!(table(bench.down(0)), ["-d 10.1.0.1", "-e 10.1.0.2 -w 2", "-e 10.1.0.2 -w 1"]);
+    assert_eq!(table(bench.up(0)), ["-d 10.1.0.2", "-a 10.1.0.1 -w 1", "-a 10.1.0.2 -w 2"]);
+}
+
 #[test]
 fn an_equal_configuration_changes_nothing() {
     let mut bench = Bench::new();

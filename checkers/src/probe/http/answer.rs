@@ -126,10 +126,10 @@ pub(super) fn fault(phrase: &'static str, detail: impl Into<String>) -> Trouble 
 
 /// keepalived's words for a head that did not come, or is none: to it, what is no status line has a wrong status.
 pub(super) fn head_phrase(error: &(dyn Error + 'static)) -> &'static str {
-    let garbled = |error: &hyper::Error| error.is_parse() && !error.is_parse_too_large();
+    let cause = || chain(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>());
     if ends_early(error) {
         "Read, no data received from"
-    } else if chain(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>()).any(garbled) {
+    } else if cause().any(hyper::Error::is_parse) {
         "HTTP status code error to"
     } else {
         "Read error with"

@@ -330,7 +330,7 @@ async fn ten_thousand_headers() {
         let _ = stream.write_all(head.as_bytes()).await;
     })
     .await;
-    fails_with(target, "Read error with", 1).await;
+    fails_with(target, "HTTP status code error to", 1).await;
 }
 
 /// Memory stays bounded because nothing of a body is kept; time, because the body has a limit of its own.
