@@ -18,8 +18,14 @@ const SEARCHED: usize = 64;
 
 impl<A: Address> Path<'_, A> {
     /// The entry for `key` whose time is not over.
-    #[inline]
+    #[inline(never)]
     pub(super) fn find_live(&mut self, key: &Key<A>) -> Option<(u32, Direction)> {
+        self.find_live_here(key)
+    }
+
+    /// The same, for the one place that every packet passes.
+    #[inline(always)]
+    pub(super) fn find_live_here(&mut self, key: &Key<A>) -> Option<(u32, Direction)> {
         loop {
             let (id, direction, entry) = self.table.find_entry(key)?;
             if !entry.is_due(self.now) {

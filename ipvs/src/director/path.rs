@@ -126,7 +126,7 @@ impl<'a, A: Address> Path<'a, A> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn transport(
         &mut self,
         frame: &mut Frame<'_>,
@@ -137,7 +137,7 @@ impl<'a, A: Address> Path<'a, A> {
         let l4 = frame.packet.get(header.l4..header.end).unwrap_or_default();
         let segment = Segment::parse(protocol, l4).map_err(Decision::Pass)?;
         let mut packet = Packet { frame, header, segment, ingress };
-        match self.find_live(&packet.segment.key(&packet.header)) {
+        match self.find_live_here(&packet.segment.key(&packet.header)) {
             Some((id, Direction::FromClient)) => self.client_packet(id, &mut packet),
             Some((id, Direction::FromServer)) => self.server_packet(id, &mut packet),
             None => self.unknown(&mut packet),
