@@ -5,6 +5,7 @@ use super::{Builder, Item};
 use crate::Need;
 use crate::diagnostic::Diagnostic;
 use crate::model::{AddressOptions, VirtualAddress};
+use crate::suggest::nearest;
 use crate::table::{self, Range, Shape};
 use crate::value::{address_and_prefix, full_prefix};
 use ipnet::IpNet;
@@ -90,6 +91,9 @@ impl<'t> Builder<'t> {
         let mut found = Diagnostic::error("unknown-option", text).at(option.span);
         if address_and_prefix(option.text).0.is_some() {
             found = found.help("each address needs a line of its own; this one is ignored");
+        } else if self.diagnostics.wants_hint() {
+            found = found.suggest(nearest(option.text, table::ADDRESS_OPTIONS.keywords().map(|keyword| keyword.name)));
+            found = found.help("the word is ignored; options are `dev`, `scope`, `label`, `brd`, `peer` and others");
         }
         self.report(found);
     }

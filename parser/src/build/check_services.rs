@@ -263,8 +263,26 @@ impl Builder<'_> {
     /// Services beside each other.
     pub(super) fn check_services(&mut self) {
         self.check_twins();
+        self.check_server_groups();
         self.check_trackers_of_servers();
         self.check_owners();
+    }
+
+    /// keepalived is silent about groups that do not exist.
+    fn check_server_groups(&mut self) {
+        for server in &self.config.virtual_servers {
+            let VirtualTarget::Group(name) = &server.target else {
+                continue;
+            };
+            if self.named.index(Kind::ServerGroup, name).is_none() {
+                let names = self.config.virtual_server_groups.iter().map(|group| group.name.as_str());
+                let near = self.nearest_name(name, names);
+                let text = format!("there is no virtual_server_group `{name}`");
+                let found = Diagnostic::trap("unknown-group", text).at(server.span);
+                self.diagnostics
+                    .push(found.help("this virtual server has no address and serves nothing").suggest(near));
+            }
+        }
     }
 
     fn check_twins(&mut self) {

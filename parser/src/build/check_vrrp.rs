@@ -109,10 +109,10 @@ impl Builder<'_> {
 
     fn settle_preemption(&mut self, name: &str, draft: &mut InstanceDraft, priority: u8) {
         let master = matches!(draft.state, Some((InitialState::Master, _)));
-        let reason = if priority == 255 {
-            "with priority 255"
-        } else if master {
+        let reason = if master {
             "with the initial state MASTER"
+        } else if priority == 255 {
+            "with priority 255"
         } else {
             return self.delay_without_preemption(name, draft);
         };

@@ -162,7 +162,8 @@ impl<'t> Builder<'t> {
         }
         if self.tree.has_block(id) {
             let count = self.tree.size(id);
-            found = found.label(format!("its block of {count} statements is skipped"));
+            let statements = if count == 1 { "1 statement".to_owned() } else { format!("{count} statements") };
+            found = found.label(format!("its block of {statements} is skipped"));
         }
         self.report(found);
     }
@@ -212,7 +213,12 @@ impl<'t> Builder<'t> {
             _ => return Some(()),
         };
         let found = Diagnostic::error(if wanted { "missing-open" } else { "unexpected-brace" }, text).at(span);
-        self.report(if wanted { found } else { found.help("the block is skipped") });
+        let help = match keyword.shape {
+            Shape::Entries => "write its entries between `{` and `}`, each on a line of its own",
+            Shape::Nested => "write its lines between `{` and `}`",
+            _ => "the block is skipped",
+        };
+        self.report(found.help(help));
         (!wanted).then_some(())
     }
 
@@ -395,7 +401,8 @@ fn unknown_help(name: &str, block: &Block) -> Option<String> {
     }
     let known = removed(name).map(str::to_owned);
     known.or_else(|| {
-        let other = table::blocks_with(name).next()?;
+        // Of several blocks the one that most configurations have it in.
+        let other = table::blocks_with(name).min_by_key(|block| block.find(name).map(|keyword| keyword.tier))?;
         Some(format!("`{name}` belongs in {}", place(other)))
     })
 }

@@ -149,7 +149,8 @@ impl Reader<'_> {
             _ => keyword != "include",
         };
         let found = if forced {
-            Diagnostic::error("missing-include", text).weighing(Weight::Outranks)
+            let help = format!("`{keyword}` insists on it; create the file, or write `include`");
+            Diagnostic::error("missing-include", text).weighing(Weight::Outranks).help(help)
         } else {
             Diagnostic::trap("missing-include", text).help("keepalived goes on without it")
         };
