@@ -72,7 +72,7 @@ fn configuration(priority: u32) -> String {
     let instance = |name: &str, interface: &str, number: u8, address: &str| {
         format!(
             "vrrp_instance {name} {{\n state BACKUP\n interface {interface}\n virtual_router_id {number}\n \
-             priority {priority}\n advert_int 0.5\n virtual_ipaddress {{\n {address}/24\n }}\n}}\n"
+             priority {priority}\n advert_int 1\n virtual_ipaddress {{\n {address}/24\n }}\n}}\n"
         )
     };
     format!(
@@ -139,6 +139,13 @@ fn connections_survive_their_director() {
     stream.read_exact(&mut vec![0; 64 << 10]).unwrap();
     echo(&mut talk, 77);
     site.directors[1].await_log("Started the master sync daemon", SOON);
+    // The first one returns and takes over again: whoever said nothing meanwhile has been told of, too.
+    site.directors[0].launch();
+    site.directors[0].await_log("All connections of the other director have come", ELECTION);
+    site.directors[0].await_log("(VI_1) Entering MASTER STATE", ELECTION);
+    echo(&mut talk, 78);
+    stream.read_exact(&mut vec![0; 64 << 10]).unwrap();
+    site.directors[0].await_log("Started the master sync daemon", SOON);
 }
 
 fn lonely(name: &str) -> (Lab, Host, Daemon) {

@@ -16,7 +16,7 @@ use super::parking::Parking;
 use super::ring::VIRTIO_LEN;
 use super::routes::{Cut, Held, Routes};
 use super::size::{Fit, PREFIX, Virtio, fit, fragment, fragment_v6, resegment};
-use super::territory::{Territory, destination};
+use super::territory::{Territory, destination, is_local};
 use super::topology::{Mac, NextHop};
 
 const TARGET: std::ops::Range<usize> = VIRTIO_LEN..VIRTIO_LEN + 6;
@@ -228,6 +228,8 @@ impl Engine {
         let foreign = self.territory.is_foreign(bytes.get(PREFIX..).unwrap_or_default());
         self.cut = parked.cut;
         let action = match Virtio::parse(bytes) {
+            // The kernel was quicker than its message about the address: its stack would answer with RST. The sender tries again.
+            _ if foreign && bytes.get(PREFIX..).and_then(destination).is_some_and(is_local) => Action::Discard,
             _ if foreign => self.leave_to_host(bytes),
             Some(virtio) => self.receive_whole(bytes, &virtio, parked.ingress, now),
             None => Action::Discard,

@@ -1,7 +1,7 @@
 //! Which packets the claim keeps from the host's own stack: the same answer that the nftables rules give.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use standfast_ipvs::FullNat;
 
@@ -74,6 +74,13 @@ pub(super) fn destination(packet: &[u8]) -> Option<IpAddr> {
     }
 }
 
+/// Whether the host has the address at this moment, as the kernel's routes say: an address reaches itself.
+pub(super) fn is_local(address: IpAddr) -> bool {
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).and_then(|socket| socket.connect((address, 9)).map(|()| socket));
+    socket.and_then(|socket| socket.local_addr()).is_ok_and(|own| own.ip() == address)
+}
+
 /// What nftables reads of a packet. Without ports: a fragment that is not the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ends {
@@ -144,6 +151,12 @@ mod tests {
             own: ["10.0.0.100", "10.0.0.2"].map(|a| a.parse().unwrap()).into(),
             ..Claims::default()
         })
+    }
+
+    #[test]
+    fn the_kernel_knows_its_own_addresses() {
+        assert!(is_local("127.0.0.1".parse().unwrap()));
+        assert!(!is_local("192.0.2.77".parse().unwrap()));
     }
 
     #[test]
