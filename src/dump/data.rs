@@ -1,7 +1,7 @@
 //! `keepalived.data`, `keepalived_parent.data` and `keepalived_check.data`.
 
-use super::Sources;
 use super::text::{address_line, enabled, quoted, seconds, tristate, true_false, yes_no};
+use super::{Sources, detail};
 use crate::health::{ServerReport, ServiceReport};
 use crate::logging::clock::dump_time;
 use standfast_parser::model::{Auth, Config, Garp, Globals, Notify, Script, VirtualAddress, VrrpInstance};
@@ -12,20 +12,20 @@ use std::time::{Duration, SystemTime};
 
 /// Lines ` name = value` below headings.
 #[derive(Default)]
-struct Page {
+pub(super) struct Page {
     text: String,
 }
 
 impl Page {
-    fn heading(&mut self, text: &str) {
+    pub(super) fn heading(&mut self, text: &str) {
         let _ = writeln!(self.text, "------< {text} >------");
     }
 
-    fn row(&mut self, indent: usize, name: &str, value: impl Display) {
+    pub(super) fn row(&mut self, indent: usize, name: &str, value: impl Display) {
         let _ = writeln!(self.text, "{:indent$}{name} = {value}", "");
     }
 
-    fn line(&mut self, indent: usize, text: impl Display) {
+    pub(super) fn line(&mut self, indent: usize, text: impl Display) {
         let _ = writeln!(self.text, "{:indent$}{text}", "");
     }
 }
@@ -128,8 +128,8 @@ fn instance(page: &mut Page, sources: &Sources<'_>, router: &RouterView) {
     if router.family == Family::V6 {
         page.line(3, "Using Native IPv6");
     }
-    state(page, sources, router);
     let config = sources.config.instances.iter().find(|instance| *instance.name == *router.name);
+    state(page, sources, router, config);
     if let Some(config) = config {
         settings(page, sources, router, config);
     }
@@ -143,13 +143,17 @@ fn instance(page: &mut Page, sources: &Sources<'_>, router: &RouterView) {
     }
 }
 
-fn state(page: &mut Page, sources: &Sources<'_>, router: &RouterView) {
+fn state(page: &mut Page, sources: &Sources<'_>, router: &RouterView, config: Option<&VrrpInstance>) {
     page.row(3, "State", router.state);
     if let Some((address, priority)) = router.master {
         page.row(3, "Master router", address);
         page.row(3, "Master priority", priority);
     }
+    if let Some(config) = config {
+        detail::flags(page, config);
+    }
     page.row(3, "Wantstate", if router.wants_master { State::Master } else { router.state });
+    page.row(3, "Number of config faults", 0);
     page.row(3, "Number of interface and track script faults", count(router, Ballot::Fault));
     page.row(3, "Number of track scripts init", count(router, Ballot::Pending));
     if let Some(last) = router.last_transition() {
@@ -163,9 +167,14 @@ fn state(page: &mut Page, sources: &Sources<'_>, router: &RouterView) {
         page.row(3, "Waiting for", reason);
     }
     page.row(3, "Master down timer", format!("{} usecs", router.master_down.as_micros()));
-    page.row(3, "Interface", sources.views.interface_name(router.link));
+    let interface = sources.views.interface_name(router.link);
+    match config {
+        Some(config) => detail::interface(page, config, interface),
+        None => page.row(3, "Interface", interface),
+    }
     if let Some(address) = router.source {
-        page.row(3, "Using src_ip", address);
+        let origin = if config.is_some_and(|config| config.source.is_some()) { " (from configuration)" } else { "" };
+        page.row(3, "Using src_ip", format_args!("{address}{origin}"));
     }
 }
 
@@ -181,6 +190,10 @@ fn settings(page: &mut Page, sources: &Sources<'_>, router: &RouterView, config:
         }
     }
     announcements(page, 3, &config.garp, "Gratuitous ARP refresh");
+    if let Some(extra) = config.extra_garp {
+        let which = if extra.all { "i/f" } else { "VMAC" };
+        page.row(3, &format!("Gratuitous ARP for each secondary {which}"), extra.interval.as_secs());
+    }
     page.row(3, "Down timer adverts", config.down_timer_adverts);
     page.row(3, "Send advert after receive lower priority advert", true_false(!config.lower_prio_no_advert));
     page.row(3, "Send advert after receive higher priority advert", true_false(config.higher_prio_send_advert));
@@ -202,8 +215,11 @@ fn settings(page: &mut Page, sources: &Sources<'_>, router: &RouterView, config:
     let interface = sources.views.interface_name(router.link);
     addresses(page, &format!("Virtual IP ({}):", config.addresses.len()), &config.addresses, interface, set);
     addresses(page, "Virtual IP Excluded :", &config.excluded_addresses, interface, set);
-    peers(page, config);
+    detail::peers(page, config);
+    detail::policy(page, config);
+    detail::tracked_interfaces(page, &config.track_interfaces);
     tracked_scripts(page, sources, config);
+    detail::tracked_others(page, sources.config, config);
     page.row(3, "Using smtp notification", yes_no(config.smtp_alert));
     scripts(page, &config.notify);
 }
@@ -253,16 +269,6 @@ fn tracked_scripts(page: &mut Page, sources: &Sources<'_>, config: &VrrpInstance
     }
 }
 
-fn peers(page: &mut Page, config: &VrrpInstance) {
-    if config.unicast_peers.is_empty() {
-        return;
-    }
-    page.line(3, format_args!("Unicast Peer ({}):", config.unicast_peers.len()));
-    for peer in &config.unicast_peers {
-        page.line(5, peer.address);
-    }
-}
-
 fn scripts(page: &mut Page, notify: &Notify) {
     page.row(3, "Notify deleted", if notify.deleted.is_some() { "Deleted" } else { "Fault" });
     let all: [(&str, &Option<Script>); 7] = [
@@ -300,6 +306,7 @@ fn groups(page: &mut Page, sources: &Sources<'_>) {
                 page.line(3, "sync group tracking weight set");
             }
             page.row(3, "Using smtp notification", yes_no(config.smtp_alert));
+            detail::tracked_interfaces(page, &config.track_interfaces);
         }
     }
 }

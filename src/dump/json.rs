@@ -76,7 +76,7 @@ fn settings(data: &mut Map<String, Value>, sources: &Sources<'_>, router: &Route
         "dont_track_primary": u8::from(config.dont_track_primary),
         "skip_check_adv_addr": u8::from(config.skip_check_adv_addr),
         "strict_mode": u8::from(config.strict),
-        "vmac_ifname": "",
+        "vmac_ifname": vmac(config, interface),
         "garp_delay": garp.delay.as_secs(),
         "garp_refresh": garp.refresh.as_secs(),
         "garp_rep": garp.repeat,
@@ -85,7 +85,7 @@ fn settings(data: &mut Map<String, Value>, sources: &Sources<'_>, router: &Route
         "garp_lower_prio_rep": garp.lower_prio_repeat,
         "lower_prio_no_advert": u8::from(config.lower_prio_no_advert),
         "higher_prio_send_advert": u8::from(config.higher_prio_send_advert),
-        "promote_secondaries": false,
+        "promote_secondaries": config.promote_secondaries,
         "accept": u8::from(config.accept),
         "nopreempt": !config.preempt,
         "preempt_delay": config.preempt_delay.as_secs(),
@@ -108,6 +108,12 @@ fn settings(data: &mut Map<String, Value>, sources: &Sources<'_>, router: &Route
     for (name, script) in scripts(config) {
         data.insert(name.to_owned(), Value::String(quoted(script)));
     }
+}
+
+/// The interface that was made for the instance.
+fn vmac<'a>(config: &VrrpInstance, interface: &'a str) -> &'a str {
+    let made = (config.vmac.is_some() || config.ipvlan.is_some()) && config.interface.as_deref() != Some(interface);
+    if made { interface } else { "" }
 }
 
 fn command(sources: &Sources<'_>, script: &str) -> Option<String> {

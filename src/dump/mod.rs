@@ -2,6 +2,7 @@
 
 mod bfd;
 mod data;
+mod detail;
 mod json;
 mod stats;
 mod text;

@@ -7,6 +7,7 @@ mod addresses;
 mod director;
 mod election;
 mod faults;
+mod frr;
 mod interop;
 mod logs;
 mod wire;
@@ -18,6 +19,6 @@ fn main() -> ExitCode {
     if !std::env::args().any(|argument| argument == "--list") {
         logs::collect();
     }
-    let parts = [election::tests(), interop::tests(), addresses::tests(), faults::tests()];
+    let parts = [election::tests(), interop::tests(), addresses::tests(), faults::tests(), frr::tests()];
     harness::main(parts.into_iter().flatten())
 }
