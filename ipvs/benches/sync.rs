@@ -1,10 +1,6 @@
 //! What telling and taking in connections costs: `cargo bench -p standfast-ipvs --bench sync [CONNECTIONS]`.
 
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "a benchmark reads clock, arguments and memory"
-)]
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads clock, arguments and memory")]
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at the first surprise")]
 
 use std::net::SocketAddr;
