@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn extension_headers_are_walked() {
-        let address = |a: &str| a.parse::<std::net::Ipv6Addr>().unwrap().octets();
+        let address = |a: &str| a.parse::<Ipv6Addr>().unwrap().octets();
         let packet = |extensions: &[u8], first: u8| {
             let mut p = vec![0x60, 0, 0, 0, 0, 0, first, 64];
             p.extend(address("fd09::9").iter().chain(&address("fd00::1")).chain(extensions));
