@@ -17,6 +17,7 @@ use standfast_ipvs::sync::{Extension, Message};
 use super::neighbourhood::Neighbourhood;
 use super::{Counters, Error, Settings, socket};
 use crate::dataplane::{self, SyncIn};
+use crate::ipvsadm::Daemon;
 
 /// Datagrams under way between receiver and worker.
 const UNDER_WAY: usize = 512;
@@ -59,7 +60,6 @@ impl Receiver {
         let ports = (0..settings.ports).map_while(|ahead| daemon.port.checked_add(ahead));
         let sockets = ports.map(|port| socket::receiver(daemon, port)).collect::<Result<Vec<_>, _>>();
         let sockets = sockets.map_err(Error::system("open its sockets"))?;
-        let voice = socket::sender(daemon, daemon.port).map_err(Error::system("open its sockets"))?;
         let complete = Arc::new(AtomicBool::new(false));
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
         let bell = Arc::new(bell.map_err(|error| Error::system("make its bell")(error.into()))?);
@@ -74,7 +74,13 @@ impl Receiver {
             counters: Arc::clone(&counters),
             complained: None,
             refused: 0,
-            voice: Voice { socket: voice, daemon: drawn(), next: Instant::now(), complete: Arc::clone(&complete) },
+            voice: Voice {
+                settings: daemon.clone(),
+                socket: None,
+                daemon: drawn(),
+                next: Instant::now(),
+                complete: Arc::clone(&complete),
+            },
         };
         engine.sync_in(Some(SyncIn { inbox, emptied, counters }));
         let thread = std::thread::Builder::new().name("sync-backup".to_owned()).spawn(move || work.run());
@@ -117,7 +123,9 @@ impl Worker {
 
 /// Says that a director of this kind is there, and asks for all connections until they have come.
 struct Voice {
-    socket: Socket,
+    settings: Daemon,
+    /// Opened when the interface has an address to speak from.
+    socket: Option<Socket>,
     daemon: u64,
     next: Instant,
     complete: Arc<AtomicBool>,
@@ -133,9 +141,17 @@ impl Voice {
         self.next = now + HELLO_INTERVAL;
         let request = if self.complete.load(Relaxed) { 0 } else { Self::REQUEST };
         let hello = Extension::Hello { daemon: self.daemon, request };
-        if let Err(error) = self.socket.send(&hello.datagram(syncid)) {
+        if let Err(error) = self.send(&hello.datagram(syncid)) {
             tracing::debug!("the receiving sync daemon cannot speak: {error}");
         }
+    }
+
+    fn send(&mut self, datagram: &[u8]) -> io::Result<usize> {
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => socket::sender(&self.settings, self.settings.port)?,
+        };
+        self.socket.insert(socket).send(datagram)
     }
 
     fn hear(&self, said: Option<Extension>) {
