@@ -55,7 +55,9 @@ pub(super) fn is_needed(spec: &HttpSpec, url: &HttpUrl) -> bool {
 
 /// The digest may be keepalived's, of the body as sent, or that of its content.
 pub(super) async fn exchange(spec: &HttpSpec, url: &HttpUrl) -> Result<Answer, Trouble> {
-    let page = fetch(spec, url).await?;
+    let mut page = fetch(spec, url).await?;
+    // What a server sends beyond its own announcement is no part of the body.
+    page.body.truncate(announced(&page.head).unwrap_or(usize::MAX));
     let status =
         page.status().ok_or_else(|| super::answer::fault("Read error with", "the answer has no status line"))?;
     let content = if page.is_chunked() { unframe(&page.body) } else { page.body.clone() };
@@ -145,7 +147,13 @@ fn is_whole(answer: &[u8]) -> bool {
     if body.ends_with(b"0\r\n\r\n") && says(head, "transfer-encoding:", |value| value.contains("chunked")) {
         return true;
     }
-    says(head, "content-length:", |value| value.trim().parse().is_ok_and(|length: usize| body.len() >= length))
+    announced(head).is_some_and(|length| body.len() >= length)
+}
+
+/// `Content-Length`.
+fn announced(head: &[u8]) -> Option<usize> {
+    let lines = head.split(|byte| *byte == b'\n').map(|line| String::from_utf8_lossy(line).to_ascii_lowercase());
+    lines.into_iter().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())
 }
 
 fn end_of_head(answer: &[u8]) -> Option<usize> {
