@@ -84,10 +84,10 @@ fn run(body: fn()) -> Result<Completion, Failed> {
 
 /// Runs the tests of one binary. A test that cannot run here is shown as ignored, with its reason.
 ///
-/// At most four run at once unless `--test-threads` says otherwise: they mostly wait for protocol timers.
+/// At most six run at once unless `--test-threads` says otherwise: they mostly wait for protocol timers.
 pub fn main(tests: impl IntoIterator<Item = Test>) -> ExitCode {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(4);
+    arguments.test_threads.get_or_insert(6);
     let sandbox = if arguments.list { Ok(sandbox::Privilege::Root) } else { sandbox::enter() };
     let trials = tests
         .into_iter()
