@@ -34,11 +34,25 @@ pub fn short_host_name() -> String {
 #[must_use]
 pub fn check_interfaces(mentions: &[InterfaceMention], config: &Config) -> Vec<Diagnostic> {
     let own: BTreeSet<&str> = config.instances.iter().filter_map(own_interface).collect();
-    let missing = |mention: &&InterfaceMention| {
-        !own.contains(mention.name.as_str()) && if_nametoindex(mention.name.as_str()).is_err()
-    };
+    let foreign = mentions.iter().filter(|mention| !own.contains(mention.name.as_str()));
     let dynamic = config.globals.dynamic_interfaces;
-    mentions.iter().filter(missing).filter_map(|mention| missing_interface(mention, dynamic)).collect()
+    let judge = |mention: &InterfaceMention| match if_nametoindex(mention.name.as_str()) {
+        Err(_) => missing_interface(mention, dynamic),
+        Ok(LOOPBACK) if mention.need == Need::Start => Some(loopback(mention)),
+        Ok(_) => None,
+    };
+    foreign.filter_map(judge).collect()
+}
+
+/// The loopback interface is the first of every network namespace.
+const LOOPBACK: u32 = 1;
+
+/// Nobody else hears adverts there; keepalived does not start either.
+fn loopback(mention: &InterfaceMention) -> Diagnostic {
+    let text = format!("{} cannot use the loopback interface {}", mention.role, mention.name);
+    let help = "name the interface of the network on which the other router is";
+    let found = Diagnostic::new(Severity::Fatal, Weight::Counts, "loopback-interface", text);
+    Diagnostic { help: Some(help.to_owned()), span: Some(mention.span), ..found }
 }
 
 /// The interface that an instance makes.

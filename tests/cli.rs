@@ -221,3 +221,9 @@ fn clients_say_that_no_daemon_is_there() {
     let ended = run(Path::new("."), &["completion", "bash"]);
     assert!(ended.code == 0 && ended.out.contains("failover"));
 }
+
+#[test]
+fn the_loopback_interface_carries_no_instance() {
+    let ended = test_of(&instance("    virtual_router_id 51\n").replace("interface nosuch0", "interface lo"));
+    assert!(ended.code == 5 && ended.err.contains("cannot use the loopback interface lo"), "{}", ended.err);
+}

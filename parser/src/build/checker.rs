@@ -130,7 +130,12 @@ impl<'t> Builder<'t> {
 
     fn udp_keyword(&mut self, check: &mut UdpCheck, item: &Item<'t>) -> bool {
         match item.name() {
-            "payload" => check.payload = self.hex(item).map(|b| b.into_iter().map(Option::unwrap_or_default).collect()),
+            "payload" => {
+                check.payload = self
+                    .hex(item)
+                    .filter(|b| !b.is_empty())
+                    .map(|b| b.into_iter().map(Option::unwrap_or_default).collect())
+            }
             "require_reply" => check.require_reply = self.hex(item),
             "min_reply_length" => check.min_reply_length = item.port().unwrap_or(check.min_reply_length),
             "max_reply_length" => check.max_reply_length = item.port().unwrap_or(check.max_reply_length),

@@ -49,7 +49,8 @@ impl Printer {
         self.text("vrf", instance.vrf.as_deref());
         self.routes("virtual_routes", &instance.routes);
         self.rules("virtual_rules", &instance.rules);
-        self.flag("native_ipv6", instance.family == Family::V6 && instance.addresses.is_empty());
+        let shows = instance.addresses.first().is_some_and(|first| first.address.is_ipv6());
+        self.flag("native_ipv6", instance.family == Family::V6 && !shows);
         self.flag("promote_secondaries", instance.promote_secondaries);
         self.optional("mcast_dst_ip", instance.multicast_group);
         self.flag("track_src_ip", instance.track_source);

@@ -35,7 +35,7 @@ keywords! { VRRP_INSTANCE_OWN {
     k("unicast_fault_no_peer", Flag, "-", "off", "FAULT instead of multicast when no peers", 3);
     k("check_unicast_src", Flag, "-", "global", "source must be a peer", 2);
     k("old_unicast_checksum", OptionalWord, "[never]", "auto", "pre-1.3.6 v3 checksum (build option)", 3);
-    k("native_ipv6", Flag, "-", "-", "deprecated, force IPv6", 3).deprecated("").accepted();
+    k("native_ipv6", Flag, "-", "-", "deprecated, force IPv6", 3).deprecated("");
     k("state", Word, "MASTER / BACKUP (upper case)", "BACKUP, or MASTER if priority 255", "initial state; other text reported and BACKUP used", 1);
     k("interface", Word, "IF", "required unless unicast_src_ip+peer", "interface for adverts and VIPs", 1);
     k("vrf", Word, "IF", "none", "VRF for unicast without interface", 3);
