@@ -131,10 +131,8 @@ impl<'t> Builder<'t> {
     fn udp_keyword(&mut self, check: &mut UdpCheck, item: &Item<'t>) -> bool {
         match item.name() {
             "payload" => {
-                check.payload = self
-                    .hex(item)
-                    .filter(|b| !b.is_empty())
-                    .map(|b| b.into_iter().map(Option::unwrap_or_default).collect())
+                let bytes = self.hex(item).filter(|bytes| !bytes.is_empty());
+                check.payload = bytes.map(|bytes| bytes.into_iter().map(Option::unwrap_or_default).collect());
             }
             "require_reply" => check.require_reply = self.hex(item),
             "min_reply_length" => check.min_reply_length = item.port().unwrap_or(check.min_reply_length),
