@@ -119,3 +119,14 @@ fn empty_words_are_numbers_and_empty_commands_are_none() {
     assert_eq!(parsed.verdict().test, 0, "{}", common::summary(&parsed));
     assert!(parsed.config.instances[0].garp.delay.is_zero());
 }
+
+#[test]
+fn peers_of_the_other_family_and_empty_ranges_are_told() {
+    let text = "vrrp_instance V {\ninterface eth0\nvirtual_router_id 5\nvirtual_ipaddress {\n10.0.0.1\n}\n\
+                unicast_peer {\n10.0.0.2 min_ttl 10 max_ttl 5\nfe80::1\n}\n}\n";
+    let parsed = parse_text(text);
+    let codes: Vec<_> = parsed.diagnostics.iter().map(|d| (d.code, d.span.map(|span| span.line))).collect();
+    assert!(codes.contains(&("empty-range", Some(8))), "{codes:?}");
+    assert!(codes.contains(&("mixed-families", Some(9))), "{codes:?}");
+    assert_eq!(parsed.config.instances[0].unicast_peers.len(), 1);
+}

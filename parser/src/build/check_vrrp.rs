@@ -5,7 +5,7 @@ use super::instance::{AuthType, InstanceDraft};
 use super::named::Kind;
 use super::words::family_of as family_of_address;
 use crate::diagnostic::{Diagnostic, Weight};
-use crate::model::{Auth, Family, InitialState, VirtualAddress, VrrpInstance};
+use crate::model::{Auth, Family, InitialState, UnicastPeer, VirtualAddress, VrrpInstance};
 use crate::span::Span;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -30,6 +30,7 @@ impl Builder<'_> {
         let auth_hmac = hmac.and_then(|hmac| self.settle_hmac(name, hmac, advert_int));
         self.settle_tracking(name, &mut draft);
         self.check_unicast(name, &draft);
+        self.settle_peers(name, &mut draft, family);
         self.check_group(name, &mut draft, family);
         self.check_network(name, span, &mut draft, family);
         self.check_weights(name, &draft, priority);
@@ -223,6 +224,19 @@ impl Builder<'_> {
             let found = Diagnostic::deprecated("unicast-without-peer", text).at(span);
             self.report(found.help("adverts go to the multicast group; use `mcast_src_ip`, or name the peers"));
         }
+    }
+
+    /// keepalived lets the first address of all decide; here the virtual ones do.
+    fn settle_peers(&mut self, name: &str, draft: &mut InstanceDraft, family: Family) {
+        let both = draft.network.dual_stack;
+        let fits = |peer: &UnicastPeer| both || family_of_address(peer.address) == family;
+        let strangers = draft.peers.iter().zip(&draft.peer_spans).filter(|(peer, _)| !fits(peer));
+        for (peer, span) in strangers {
+            let text = format!("({name}) peer {} is not of the family of the virtual addresses", peer.address);
+            let found = Diagnostic::error("mixed-families", text).at(*span);
+            self.diagnostics.push(found.help("the peer is ignored; use another instance for the other family"));
+        }
+        draft.peers.retain(fits);
     }
 
     fn check_group(&mut self, name: &str, draft: &mut InstanceDraft, family: Family) {

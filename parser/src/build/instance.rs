@@ -38,6 +38,8 @@ pub(super) struct InstanceDraft {
     /// Any unicast keyword.
     pub(super) unicast_keyword: Option<Span>,
     pub(super) peers: Vec<UnicastPeer>,
+    /// Where each of them was written.
+    pub(super) peer_spans: Vec<Span>,
     peer_addresses: HashSet<IpAddr>,
     pub(super) unicast_ttl: Option<(u8, Span)>,
     pub(super) check_unicast_src: bool,
@@ -232,6 +234,7 @@ impl<'t> Builder<'t> {
                     let peer = self.peer_options(address, options);
                     if draft.peer_addresses.insert(address) {
                         draft.peers.push(peer);
+                        draft.peer_spans.push(first.span);
                     }
                 }
                 None => {
@@ -262,6 +265,11 @@ impl<'t> Builder<'t> {
                 }
                 [] => {}
             }
+        }
+        if let (true, Some(word)) = (peer.min_ttl > peer.max_ttl, options.first()) {
+            let text = format!("min_ttl {} is above max_ttl {}", peer.min_ttl, peer.max_ttl);
+            let help = "every advert of this peer would be refused";
+            self.report(Diagnostic::error("empty-range", text).at(word.span).help(help));
         }
         peer
     }
