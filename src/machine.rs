@@ -3,6 +3,7 @@
 use crate::bfd;
 use crate::cli::Options;
 use crate::health::{Ids, Plan};
+use crate::netlink::LOOPBACK;
 use crate::notify::Book;
 use crate::notify::command::ScriptPolicy;
 use crate::track::{self, Trackers};
@@ -43,9 +44,6 @@ pub fn check_interfaces(mentions: &[InterfaceMention], config: &Config) -> Vec<D
     };
     foreign.filter_map(judge).collect()
 }
-
-/// The loopback interface is the first of every network namespace.
-const LOOPBACK: u32 = 1;
 
 /// Nobody else hears adverts there; keepalived does not start either.
 fn loopback(mention: &InterfaceMention) -> Diagnostic {

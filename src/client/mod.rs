@@ -58,7 +58,10 @@ pub fn run(words: &[String]) -> Option<ExitCode> {
 
 fn carry_out(line: &Line) -> Result<ExitCode, Trouble> {
     if let Command::Completion { shell } = &line.command {
-        clap_complete::generate(*shell, &mut Line::command(), "standfast", &mut io::stdout());
+        // It panics where it cannot write.
+        let mut script = Vec::new();
+        clap_complete::generate(*shell, &mut Line::command(), "standfast", &mut script);
+        print(&String::from_utf8_lossy(&script))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut session =

@@ -36,12 +36,7 @@ pub struct Sources<'a> {
 impl Sources<'_> {
     /// The time of day of an instant; moments before the epoch become the epoch.
     fn time_of(&self, at: Instant) -> SystemTime {
-        let (instant, time) = self.now;
-        let moved = match at.checked_duration_since(instant) {
-            Some(ahead) => time.checked_add(ahead),
-            None => time.checked_sub(instant.saturating_duration_since(at)),
-        };
-        moved.unwrap_or(SystemTime::UNIX_EPOCH)
+        crate::logging::clock::time_of(at, self.now)
     }
 }
 

@@ -208,7 +208,7 @@ impl Planner<'_, '_> {
         let services = self.possible(label, group::services(service, group)).unwrap_or_default();
         let (fresh, taken): (Vec<_>, Vec<_>) = services.into_iter().partition(|found| self.served.insert(found.id));
         if let Some(first) = taken.first() {
-            let name = service_label(&first.id, service.protocol);
+            let name = names::engine_service(&first.id);
             self.warn(format!(
                 "VS {label}: {name} is served by an earlier virtual server already ({} in all)",
                 taken.len()
@@ -298,11 +298,4 @@ impl Planner<'_, '_> {
 
 fn passive(rule: PassiveHealth) -> Passive {
     Passive { failures: rule.failures, window: rule.window, suspend: rule.suspend }
-}
-
-fn service_label(id: &ServiceId, protocol: Protocol) -> String {
-    match id {
-        ServiceId::Address(key) => names::socket(SocketAddr::new(key.address, key.port), Some(protocol)),
-        ServiceId::Fwmark(mark) => format!("FWM {mark}"),
-    }
 }

@@ -1,9 +1,19 @@
 //! Local time in the forms that log lines use.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// The time of day of an instant, by the present on both clocks; moments before the epoch become the epoch.
+#[must_use]
+pub fn time_of(at: Instant, (instant, time): (Instant, SystemTime)) -> SystemTime {
+    let moved = match at.checked_duration_since(instant) {
+        Some(ahead) => time.checked_add(ahead),
+        None => time.checked_sub(instant.saturating_duration_since(at)),
+    };
+    moved.unwrap_or(UNIX_EPOCH)
+}
 
 /// `Sat Nov 21 00:21:05 2026`, the form of keepalived's console.
 #[must_use]

@@ -20,7 +20,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 pub(super) type Message = NetlinkMessage<RouteNetlinkMessage>;
 
 /// The loopback interface is the first of every network namespace.
-const LOOPBACK: u32 = 1;
+pub(crate) const LOOPBACK: u32 = 1;
 
 /// Requests of one `send(2)`: their answers must fit into the socket's queue.
 const BATCH: usize = 64;

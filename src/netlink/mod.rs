@@ -26,6 +26,7 @@ pub use announce::{Pace, PaceGroup};
 pub use belongings::Belongings;
 pub use firewall::FirewallOptions;
 pub use interface::{Interface, InterfaceAddress};
+pub(crate) use kernel::LOOPBACK;
 pub use packet::PacketSocket;
 pub use route::RouteSpec;
 pub use rule::RuleSpec;

@@ -7,6 +7,7 @@ use super::model::{
 };
 use crate::dataplane::{ServiceSnapshot, Snapshot};
 use crate::health::{CheckReport, ServerReport, ServiceReport};
+use crate::logging::clock::time_of;
 use crate::translate::{group, names};
 use crate::vrrp::Views;
 use standfast_ipvs::{DestinationView, DropReason, ServiceId, Stats};
@@ -47,12 +48,7 @@ pub struct Sources<'a> {
 
 impl Sources<'_> {
     fn at_ms(&self, at: Instant) -> u64 {
-        let (instant, time) = self.now;
-        let moved = match at.checked_duration_since(instant) {
-            Some(ahead) => time.checked_add(ahead),
-            None => time.checked_sub(instant.saturating_duration_since(at)),
-        };
-        milliseconds(moved.unwrap_or(SystemTime::UNIX_EPOCH))
+        milliseconds(time_of(at, self.now))
     }
 
     fn snapshots(&self) -> &[ServiceSnapshot] {
@@ -268,7 +264,7 @@ fn by_hand<'a>(sources: &'a Sources<'_>) -> impl Iterator<Item = Service> + 'a {
         sources.reports.iter().flat_map(|report| report.engines.iter().copied()).collect();
     let others = sources.snapshots().iter().filter(move |held| !planned.contains(&held.service.config.id));
     others.map(|held| Service {
-        name: service_name(&held.service.config.id),
+        name: names::engine_service(&held.service.config.id),
         by_hand: true,
         forwarded: true,
         scheduler: held.service.config.scheduler.name().to_owned(),
@@ -285,7 +281,7 @@ fn by_hand<'a>(sources: &'a Sources<'_>) -> impl Iterator<Item = Service> + 'a {
 fn server_by_hand(id: &ServiceId, view: &DestinationView) -> Server {
     let address = SocketAddr::new(view.config.address, view.config.port);
     Server {
-        name: names::socket(address, protocol(id)),
+        name: names::socket(address, names::engine_protocol(id)),
         alive: true,
         weight: Some(view.config.weight),
         full_weight: view.config.weight,
@@ -294,25 +290,6 @@ fn server_by_hand(id: &ServiceId, view: &DestinationView) -> Server {
         active: u64::from(view.active),
         inactive: u64::from(view.inactive),
         traffic: traffic(&view.stats),
-    }
-}
-
-fn service_name(id: &ServiceId) -> String {
-    match id {
-        ServiceId::Fwmark(mark) => format!("FWM {mark}"),
-        ServiceId::Address(key) => names::socket(SocketAddr::new(key.address, key.port), protocol(id)),
-    }
-}
-
-fn protocol(id: &ServiceId) -> Option<standfast_parser::model::Protocol> {
-    use standfast_parser::model::Protocol;
-    match id {
-        ServiceId::Fwmark(_) => None,
-        ServiceId::Address(key) => Some(match key.protocol {
-            standfast_ipvs::Protocol::Tcp => Protocol::Tcp,
-            standfast_ipvs::Protocol::Udp => Protocol::Udp,
-            standfast_ipvs::Protocol::Sctp => Protocol::Sctp,
-        }),
     }
 }
 

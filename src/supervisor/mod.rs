@@ -427,7 +427,7 @@ impl<'a> Supervisor<'a> {
     /// Restarts what has died without a word.
     async fn look(&mut self) -> Next {
         if ready::is_watched() {
-            ready::tell_life(self.routers.as_ref().map(VirtualRouters::views));
+            ready::tell_life(self.routers.as_ref().map(VirtualRouters::answers));
         }
         let mut died = self.routers.as_mut().is_some_and(VirtualRouters::revive_trackers)
             | self.services.as_mut().is_some_and(Services::revive_trackers);

@@ -24,12 +24,15 @@ pub(super) fn is_watched() -> bool {
 }
 
 /// A sign of life, once VRRP has answered: a daemon whose VRRP hangs is as good as dead.
-pub(super) fn tell_life(vrrp: Option<impl Future<Output = crate::vrrp::Views> + Send + 'static>) {
+pub(super) fn tell_life(vrrp: Option<impl Future<Output = bool> + Send + 'static>) {
     tokio::spawn(async move {
-        if let Some(vrrp) = vrrp {
-            vrrp.await;
+        let lives = match vrrp {
+            Some(answers) => answers.await,
+            None => true,
+        };
+        if lives {
+            tell("WATCHDOG=1");
         }
-        tell("WATCHDOG=1");
     });
 }
 

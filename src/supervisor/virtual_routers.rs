@@ -85,6 +85,10 @@ impl VirtualRouters {
         self.thread.views()
     }
 
+    pub(super) fn answers(&self) -> impl Future<Output = bool> + use<> {
+        self.thread.answers()
+    }
+
     pub(super) fn yield_mastership(
         &self,
         name: String,

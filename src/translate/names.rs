@@ -1,5 +1,6 @@
 //! keepalived's notation for services and servers, as log lines, FIFO records and mails have it.
 
+use standfast_ipvs::ServiceId;
 use standfast_parser::model::{GroupEntry, Protocol, VirtualServer, VirtualServerGroup, VirtualTarget};
 use std::net::SocketAddr;
 
@@ -10,6 +11,28 @@ pub fn virtual_server(server: &VirtualServer) -> String {
         VirtualTarget::Address(address) => socket(*address, Some(server.protocol)),
         VirtualTarget::Fwmark(mark) => format!("FWM {mark}"),
         VirtualTarget::Group(name) => format!("[{name}]:0"),
+    }
+}
+
+/// `[10.0.0.100]:tcp:80` or `FWM 4`, from the engine's name for a service.
+#[must_use]
+pub fn engine_service(id: &ServiceId) -> String {
+    match id {
+        ServiceId::Fwmark(mark) => format!("FWM {mark}"),
+        ServiceId::Address(key) => socket(SocketAddr::new(key.address, key.port), engine_protocol(id)),
+    }
+}
+
+/// The protocol of one of the engine's services: none for firewall marks.
+#[must_use]
+pub fn engine_protocol(id: &ServiceId) -> Option<Protocol> {
+    match id {
+        ServiceId::Fwmark(_) => None,
+        ServiceId::Address(key) => Some(match key.protocol {
+            standfast_ipvs::Protocol::Tcp => Protocol::Tcp,
+            standfast_ipvs::Protocol::Udp => Protocol::Udp,
+            standfast_ipvs::Protocol::Sctp => Protocol::Sctp,
+        }),
     }
 }
 

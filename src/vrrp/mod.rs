@@ -111,6 +111,13 @@ impl Handle {
         async { answer.await.unwrap_or_default() }
     }
 
+    /// Whether the thread answers; false when it has ended.
+    pub fn answers(&self) -> impl Future<Output = bool> + use<> {
+        let (reply, answer) = oneshot::channel();
+        self.give(Command::Ping(reply));
+        async { answer.await.is_ok() }
+    }
+
     /// Has a master and its group resign for another router's sake, see [`standfast_vrrp::Node::yield_mastership`].
     pub fn yield_mastership(&self, name: String, lasts: Duration) -> impl Future<Output = Result<(), String>> + use<> {
         let (reply, answer) = oneshot::channel();

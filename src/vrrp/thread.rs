@@ -25,6 +25,7 @@ pub(super) enum Command {
     Reconfigure(Box<VrrpSetup>),
     ClearStatistics,
     Views(oneshot::Sender<Views>),
+    Ping(oneshot::Sender<()>),
     Yield(String, Duration, oneshot::Sender<Result<(), String>>),
     Stop,
     #[cfg(test)]
@@ -105,6 +106,7 @@ fn obey(shell: &mut Shell<'_>, poller: &Poller, commands: &Receiver<Command>, be
             Ok(Command::Reconfigure(setup)) => shell.reconfigure(*setup, poller),
             Ok(Command::ClearStatistics) => shell.clear_statistics(),
             Ok(Command::Yield(name, lasts, reply)) => drop(reply.send(shell.yield_mastership(&name, lasts))),
+            Ok(Command::Ping(reply)) => drop(reply.send(())),
             Ok(Command::Views(reply)) => drop(reply.send(shell.views())),
             Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,
             Err(TryRecvError::Empty) => return false,

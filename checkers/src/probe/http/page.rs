@@ -50,7 +50,10 @@ async fn fetch(spec: &HttpSpec, url: &HttpUrl) -> Result<Page, Trouble> {
 
 /// Only a digest can tell the frame of a chunked body from the body.
 pub(super) fn is_needed(spec: &HttpSpec, url: &HttpUrl) -> bool {
-    spec.protocol == HttpProtocol::V1_1 && url.digest.is_some() && spec.extras.expiry_min.is_none()
+    spec.protocol == HttpProtocol::V1_1
+        && url.digest.is_some()
+        && spec.extras.expiry_min.is_none()
+        && !url.tls_compliant
 }
 
 /// The digest may be keepalived's, of the body as sent, or that of its content.
@@ -60,9 +63,12 @@ pub(super) async fn exchange(spec: &HttpSpec, url: &HttpUrl) -> Result<Answer, T
     page.body.truncate(announced(&page.head).unwrap_or(usize::MAX));
     let status =
         page.status().ok_or_else(|| super::answer::fault("Read error with", "the answer has no status line"))?;
-    let content = if page.is_chunked() { unframe(&page.body) } else { page.body.clone() };
-    let digests = [&page.body, &content].map(|bytes| Md5::digest(bytes).into());
-    Ok(Answer::of(status, &content, digests, url))
+    let sent = Md5::digest(&page.body).into();
+    if !is_chunked(&page.head) {
+        return Ok(Answer::of(status, &page.body, [sent, sent], url));
+    }
+    let content = unframe(&page.body);
+    Ok(Answer::of(status, &content, [sent, Md5::digest(&content).into()], url))
 }
 
 /// What is within the chunks (RFC 9112 section 7.1), as far as they are sound.
@@ -123,6 +129,7 @@ async fn converse(
 async fn read_all(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     let mut piece = vec![0; PIECE];
+    let mut extent = None;
     loop {
         let read = match stream.read(&mut piece).await {
             Ok(0) => return Ok(answer),
@@ -131,7 +138,8 @@ async fn read_all(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> 
             Err(error) => return Err(error),
         };
         answer.extend_from_slice(piece.get(..read).unwrap_or_default());
-        if is_whole(&answer) {
+        extent = extent.or_else(|| Extent::of(&answer));
+        if extent.as_ref().is_some_and(|extent| extent.is_reached(&answer)) {
             return Ok(answer);
         }
         if answer.len() as u64 > BODY_LIMIT {
@@ -140,30 +148,47 @@ async fn read_all(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> 
     }
 }
 
-/// Whether nothing can follow, so that a server that does not close is not waited for.
-fn is_whole(answer: &[u8]) -> bool {
-    let Some(end) = end_of_head(answer) else { return false };
-    let (head, body) = answer.split_at(end);
-    if body.ends_with(b"0\r\n\r\n") && says(head, "transfer-encoding:", |value| value.contains("chunked")) {
-        return true;
+/// How far an answer goes, once its head is there: a server that does not close is not waited for.
+struct Extent {
+    /// Length of the head.
+    head: usize,
+    length: Option<usize>,
+    chunked: bool,
+}
+
+impl Extent {
+    fn of(answer: &[u8]) -> Option<Self> {
+        // A head that was not there before does not come to be within its limit now.
+        let may_be = answer.len() <= HEAD_LIMIT + PIECE;
+        let end = may_be.then(|| end_of_head(answer)).flatten()?;
+        let head = answer.get(..end)?;
+        Some(Self { head: end, length: announced(head), chunked: is_chunked(head) })
     }
-    announced(head).is_some_and(|length| body.len() >= length)
+
+    fn is_reached(&self, answer: &[u8]) -> bool {
+        let body = answer.get(self.head..).unwrap_or_default();
+        (self.chunked && body.ends_with(b"0\r\n\r\n")) || self.length.is_some_and(|length| body.len() >= length)
+    }
 }
 
 /// `Content-Length`.
 fn announced(head: &[u8]) -> Option<usize> {
+    headers_named(head, "content-length:").find_map(|value| value.trim().parse().ok())
+}
+
+fn is_chunked(head: &[u8]) -> bool {
+    headers_named(head, "transfer-encoding:").any(|value| value.contains("chunked"))
+}
+
+/// The values of all headers of this name, in lower case.
+fn headers_named(head: &[u8], name: &'static str) -> impl Iterator<Item = String> {
     let lines = head.split(|byte| *byte == b'\n').map(|line| String::from_utf8_lossy(line).to_ascii_lowercase());
-    lines.into_iter().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())
+    lines.filter_map(move |line| Some(line.strip_prefix(name)?.to_owned()))
 }
 
 fn end_of_head(answer: &[u8]) -> Option<usize> {
     let window = answer.get(..HEAD_LIMIT).unwrap_or(answer);
     window.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
-}
-
-fn says(head: &[u8], name: &str, what: impl Fn(&str) -> bool) -> bool {
-    let lines = head.split(|byte| *byte == b'\n').map(|line| String::from_utf8_lossy(line).to_ascii_lowercase());
-    lines.into_iter().any(|line| line.strip_prefix(name).is_some_and(&what))
 }
 
 fn split(mut answer: Vec<u8>) -> Page {
@@ -173,10 +198,6 @@ fn split(mut answer: Vec<u8>) -> Page {
 }
 
 impl Page {
-    fn is_chunked(&self) -> bool {
-        says(&self.head, "transfer-encoding:", |value| value.contains("chunked"))
-    }
-
     /// The status code, if the first line has one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
