@@ -288,12 +288,21 @@ fn the_double_master_pair_shares_and_takes_over() {
     assert!(second_vip(1));
 }
 
+/// A program that only its name tells from another: `killall` sees those of every test that runs meanwhile,
+/// and those of the machine. The name is at most 15 bytes long, as the kernel keeps it.
+fn program_named(tutorial: &Tutorial, name: &str) -> PathBuf {
+    let program = tutorial.lab.scratch().join(name);
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    program
+}
+
 fn the_haproxy_watch_raises_the_priority() {
     let tutorial = Tutorial::new("eth0", ("172.16.100", 16), &[6], &[], "172.16.100.1");
-    let daemon = tutorial.start(0, &seed("004-haproxy-ha"));
+    let name = format!("haproxy{}", std::process::id());
+    let daemon =
+        tutorial.start(0, &seed("004-haproxy-ha").replace("killall -0 haproxy", &format!("killall -0 {name}")));
     tutorial.await_vip(0, ELECTION);
-    let program = tutorial.lab.scratch().join("haproxy");
-    std::fs::copy("/bin/sleep", &program).unwrap();
+    let program = program_named(&tutorial, &name);
     let haproxy = tutorial.directors[0].start(program.to_str().unwrap(), ["100"]).unwrap();
     daemon.await_log("(VI_1) Changing effective priority from 101 to 103", SOON);
     drop(haproxy);
@@ -333,10 +342,9 @@ fn the_double_master_example_shares_and_takes_over() {
 
 fn the_haproxy_example_follows_haproxy() {
     let pair = Tutorial::new("eth0", ("192.0.2", 24), &[2, 3], &[], "192.0.2.100");
-    let program = pair.lab.scratch().join("haproxy");
-    std::fs::copy("/bin/sleep", &program).unwrap();
+    let program = program_named(&pair, "balancer");
     let run = |index: usize| pair.directors[index].start(program.to_str().unwrap(), ["100"]).unwrap();
-    // All hosts of a test see each other's processes, which haproxy's name alone would mix up.
+    // All hosts of all tests see each other's processes, which haproxy's name alone would mix up.
     let watch = |index: usize| {
         let file = pair.lab.scratch().join(format!("haproxy{index}.pid"));
         let script = format!("/bin/sh -c 'kill -0 $(cat {})'", file.display());
