@@ -25,6 +25,10 @@ fn main() -> ExitCode {
 /// A host with `eth0` (10.7.0.11/24) and `eth2` (10.66.0.1/24), both cabled to a peer.
 fn two_legs(lab: &Lab) -> (Host, Host) {
     let (host, peer) = (lab.host("director1").unwrap(), lab.host("peer").unwrap());
+    // A link-local address is of use at once, instead of after one to two seconds.
+    for each in [&host, &peer] {
+        each.sysctl("net.ipv6.conf.default.accept_dad", "0").unwrap();
+    }
     for (interface, address) in [("eth0", "10.7.0.11/24"), ("eth2", "10.66.0.1/24")] {
         lab.cable(&host, interface, &peer, interface).unwrap();
         host.ip(&format!("addr add {address} dev {interface}")).unwrap();
