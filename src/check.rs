@@ -8,6 +8,7 @@ use crate::run::Exit;
 use nix::unistd::SysconfVar;
 use standfast_parser::diagnostic::{Style, to_json};
 use standfast_parser::model::Globals;
+use standfast_parser::print;
 use standfast_parser::{Diagnostic, Severity, Weight};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -24,10 +25,13 @@ pub fn run(options: &Options, output: Option<&Path>) -> Exit {
 }
 
 /// Writes the effective configuration to standard output and what there is to say to standard error. Status as [`run`].
+///
+/// Passwords and keys are shown to root alone.
 #[must_use]
 pub fn print(options: &Options) -> Exit {
     let (loaded, code) = examine(options);
-    let text = standfast_parser::print::print(&loaded.config);
+    let print = if nix::unistd::geteuid().is_root() { print::print } else { print::print_for_others };
+    let text = print(&loaded.config);
     let written = report(&loaded, options, None).and_then(|()| io::stdout().write_all(text.as_bytes()));
     written.map_or_else(|error| complain(&error), |()| Exit::Code(code))
 }

@@ -16,6 +16,7 @@ pub mod model;
 pub mod names;
 pub mod print;
 pub mod reference;
+pub mod secret;
 pub mod source;
 pub mod span;
 mod suggest;

@@ -5,7 +5,7 @@ use super::interface::NetworkDraft;
 use super::item::Argument;
 use super::named::Kind;
 use super::{Builder, Item};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, LONG_PASSWORD};
 use crate::model::{
     Garp, InitialState, Notify, TrackedInterface, TrackedScript, TrackedWeight, UnicastPeer, VirtualAddress,
     VrrpInstance,
@@ -182,7 +182,7 @@ impl<'t> Builder<'t> {
 
     fn auth_pass(&mut self, item: &Item<'t>, word: &str) -> [u8; 8] {
         if word.len() > 8 {
-            let found = Diagnostic::error("long-password", "only the first 8 bytes of the password are used");
+            let found = Diagnostic::error(LONG_PASSWORD, "only the first 8 bytes of the password are used");
             let help = "VRRP sends eight bytes; the peers must cut it in the same way";
             self.report(found.at(item.argument_span()).help(help));
         }

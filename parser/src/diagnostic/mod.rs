@@ -12,6 +12,9 @@ pub use verdict::Verdict;
 
 use crate::span::Span;
 
+/// The finding whose place is a password.
+pub(crate) const LONG_PASSWORD: &str = "long-password";
+
 /// How bad it is, in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {

@@ -1,4 +1,5 @@
-use super::{Diagnostic, Severity};
+use super::{Diagnostic, LONG_PASSWORD, Severity};
+use crate::secret::{cover, veil};
 use crate::source::SourceMap;
 use crate::span::Span;
 use annotate_snippets::renderer::DecorStyle;
@@ -46,7 +47,7 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Group<'a> {
         group = group.element(primary(diagnostic, span, sources));
     }
     for (span, label) in &diagnostic.related {
-        group = group.element(secondary(*span, label, sources));
+        group = group.element(excerpt(*span, sources, AnnotationKind::Context, Some(visible(label)), false));
     }
     if let Some(suggestion) = &diagnostic.suggestion {
         group = group.element(Level::HELP.message(format!("did you mean `{}`?", visible(suggestion))));
@@ -70,11 +71,7 @@ fn level(severity: Severity) -> Level<'static> {
 
 fn primary<'a>(diagnostic: &'a Diagnostic, span: Span, sources: &'a SourceMap) -> Snippet<'a, Annotation<'a>> {
     let label = diagnostic.label.as_deref().map(visible);
-    excerpt(span, sources, AnnotationKind::Primary, label)
-}
-
-fn secondary<'a>(span: Span, label: &'a str, sources: &'a SourceMap) -> Snippet<'a, Annotation<'a>> {
-    excerpt(span, sources, AnnotationKind::Context, Some(visible(label)))
+    excerpt(span, sources, AnnotationKind::Primary, label, diagnostic.code == LONG_PASSWORD)
 }
 
 fn excerpt<'a>(
@@ -82,8 +79,11 @@ fn excerpt<'a>(
     sources: &'a SourceMap,
     kind: AnnotationKind,
     label: Option<String>,
+    marks_secret: bool,
 ) -> Snippet<'a, Annotation<'a>> {
     let (line, marked) = excerpt_of(sources.text(span.file), span);
+    // A password may stand in a definition, where no keyword tells that it is one.
+    let line = if marks_secret { cover(line, marked.clone()) } else { veil(line) };
     let mut annotation = kind.span(marked);
     if let Some(label) = label {
         annotation = annotation.label(label);

@@ -11,7 +11,7 @@ mod services;
 mod vrrp;
 mod words;
 
-use crate::model::{Config, Statement};
+use crate::model::{Config, Statement, VirtualServer, VrrpInstance};
 use std::time::Duration;
 use words::word;
 
@@ -20,6 +20,32 @@ use words::word;
 pub fn print(config: &Config) -> String {
     let mut printer = Printer::default();
     printer.config(config);
+    printer.text
+}
+
+/// As [`print`], with a comment in the place of every line that holds a password or a key: what is left cannot be run by mistake.
+#[must_use]
+pub fn print_for_others(config: &Config) -> String {
+    let line = |line: &str| match crate::secret::hide(line) {
+        Some(hidden) => format!("# {}\n", hidden.trim_start()),
+        None => format!("{line}\n"),
+    };
+    print(config).lines().map(line).collect()
+}
+
+/// One instance, as [`print`] writes it.
+#[must_use]
+pub fn print_instance(instance: &VrrpInstance) -> String {
+    let mut printer = Printer::default();
+    printer.instance(instance);
+    printer.text
+}
+
+/// One virtual server, as [`print`] writes it.
+#[must_use]
+pub fn print_virtual_server(server: &VirtualServer) -> String {
+    let mut printer = Printer::default();
+    printer.virtual_server(server);
     printer.text
 }
 
