@@ -20,12 +20,12 @@ pub struct Passive {
 }
 
 /// What is under way with the servers of one virtual server.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Easing {
     servers: BTreeMap<ServerId, Ease>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Ease {
     /// It was down since it was last in service.
     fallen: bool,
@@ -35,7 +35,7 @@ struct Ease {
     failures: VecDeque<(Instant, u32)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Ramp {
     since: Instant,
     length: Duration,

@@ -14,7 +14,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 /// Every virtual server with its pool.
-#[derive(Debug, Default)]
+/// A clone is a rehearsal: its effects are those that the original would have, and nobody carries them out.
+#[derive(Debug, Clone, Default)]
 pub struct Farm {
     services: Vec<Service>,
     owners: HashMap<CheckerId, usize>,
@@ -54,6 +55,14 @@ impl Farm {
             });
         }
         self.index_checkers();
+    }
+
+    /// What taking a plan would do, in order.
+    #[must_use]
+    pub fn rehearse(mut self, plan: Plan, now: Instant) -> Vec<FarmEffect> {
+        self.effects.clear();
+        self.load(plan, now);
+        self.effects.into()
     }
 
     /// Takes a checker's event.

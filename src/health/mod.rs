@@ -19,9 +19,9 @@ pub use easing::Passive;
 pub use effect::{FarmEffect, HealthEvent, NoteKind, Table, TableChange};
 pub use facts::{Follow, Source, World};
 pub use farm::Farm;
-pub use ids::Ids;
+pub use ids::{Ids, ServiceName, service_name};
 pub use orders::{ServerAction, ServerOrder};
-pub use plan::Plan;
+pub use plan::{Plan, PlannedService};
 pub use report::{CheckReport, ServerReport, ServiceReport, Verdict};
 
 use standfast_checkers::{CheckEvent, Runner, RunnerOptions};
@@ -49,6 +49,7 @@ enum Order {
     Traffic(Vec<Failing>),
     Obey(ServerOrder, oneshot::Sender<Result<Vec<String>, String>>),
     Reports(oneshot::Sender<Vec<ServiceReport>>),
+    Rehearse(oneshot::Sender<Farm>),
     Stop,
 }
 
@@ -124,6 +125,13 @@ impl Health {
         async { reports.await.unwrap_or_default() }
     }
 
+    /// A copy of the pools to play a reload on; `None` when the checks have stopped.
+    pub fn rehearsal(&self) -> impl Future<Output = Option<Farm>> + use<> {
+        let (answer, copy) = oneshot::channel();
+        self.order(Order::Rehearse(answer));
+        async { copy.await.ok() }
+    }
+
     /// Whether the task is still at work; it ends early only by a panic.
     #[must_use]
     pub fn is_alive(&self) -> bool {
@@ -171,6 +179,7 @@ impl Keeper {
                     Some(Order::Obey(order, answer)) => drop(answer.send(self.obey(&order))),
                     // A caller that no longer wants the answer has dropped its end.
                     Some(Order::Reports(answer)) => drop(answer.send(self.farm.reports())),
+                    Some(Order::Rehearse(answer)) => drop(answer.send(self.farm.clone())),
                     Some(Order::Stop) | None => break,
                 },
                 Some(event) = verdicts.recv() => {

@@ -60,7 +60,7 @@ impl Ordered {
 }
 
 /// The orders for the servers of one virtual server.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Orders {
     weights: BTreeMap<ServerId, Ordered>,
     pauses: BTreeMap<ServerId, Option<Instant>>,

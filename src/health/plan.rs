@@ -15,7 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Everything about checks and forwarding that a configuration asks for.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Virtual servers in file order.
     pub services: Vec<PlannedService>,
@@ -26,7 +26,7 @@ pub struct Plan {
 }
 
 /// One virtual server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PlannedService {
     /// Identity over reloads.
     pub name: ServiceName,
@@ -71,6 +71,17 @@ impl PlannedService {
     pub(super) fn label_of(&self, id: CheckerId) -> Option<&str> {
         let has = |server: &&ServerConfig| server.checkers.iter().any(|checker| checker.id == id);
         self.pool.servers.iter().find(has).map(|server| server.name.as_str())
+    }
+
+    /// Whether one of its servers, or its sorry server, stands at this place in one of its services.
+    #[must_use]
+    pub fn serves_by(&self, service: &ServiceId, place: SocketAddr) -> bool {
+        let at = |destination: &DestinationConfig| {
+            let here = group::destination_of(service, destination);
+            SocketAddr::new(here.address, here.port) == place
+        };
+        let members = self.members.values().filter_map(|member| member.destination.as_ref());
+        members.chain(&self.sorry).any(at)
     }
 
     /// Every checker of its servers.

@@ -34,7 +34,7 @@ impl Turn<'_> {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Service {
     pub(super) planned: PlannedService,
     pub(super) pool: Pool,
@@ -76,7 +76,7 @@ impl Installed {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Draining {
     pub(super) installed: Installed,
     pub(super) until: Instant,

@@ -5,7 +5,10 @@
 //! [netlink thread](crate::netlink), and events for scripts and mail leave through another channel.
 
 mod capability;
+mod entries;
 mod event;
+mod facts;
+mod rehearsal;
 mod setup;
 mod shell;
 mod slots;
@@ -16,6 +19,7 @@ mod thread;
 pub use crate::scheduling::{Priority, Scheduling};
 pub use capability::MissingCapability;
 pub use event::{Views, VrrpEvent};
+pub use rehearsal::{Part, Performance, Rehearsal, Standing};
 pub use setup::{MissingInterface, RouterSetup, VrrpSetup};
 pub use slots::Delay;
 
@@ -75,7 +79,7 @@ pub fn start(
     netlink.set_sysctls(setup.sysctls());
     netlink.set_statics(Arc::clone(&setup.statics));
     // Without what was just removed: a leftover must not become the source of adverts.
-    let interfaces = shell::by_index(netlink.interfaces());
+    let interfaces = facts::by_index(netlink.interfaces());
     let (commands, received) = channel();
     let bell = Bell::new().map_err(io::Error::from)?;
     let trackers = setup.verdicts.iter().cloned().collect();
@@ -109,6 +113,13 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.give(Command::Views(reply));
         async { answer.await.unwrap_or_default() }
+    }
+
+    /// Copies of everything that a reload changes, to play one on; `None` when the thread has ended.
+    pub fn rehearsal(&self) -> impl Future<Output = Option<Rehearsal>> + use<> {
+        let (reply, answer) = oneshot::channel();
+        self.give(Command::Rehearse(reply));
+        async { answer.await.ok() }
     }
 
     /// Whether the thread answers; false when it has ended.

@@ -1,15 +1,16 @@
 //! Carries out what the node wants, and tells it what happens.
 
+use super::entries::{self, Entries, Entry};
 use super::event::{Views, VrrpEvent};
+use super::facts::{self, Interfaces};
+use super::rehearsal::{Rehearsal, priority_of};
 use super::setup::VrrpSetup;
 use super::slots::{Facts, Slot, Slots, Virtual};
 use super::socket::{LARGEST, Outgoing};
 use super::sockets::Sockets;
-use crate::netlink::{self, Belongings, Event, Interface};
+use crate::netlink::{self, Event, Interface};
 use crate::poller::Poller;
-use standfast_vrrp::{
-    Datagram, Effect, Family, Level, Link, Node, Report, RouterId, TrackerName, TrackerStatus, packet,
-};
+use standfast_vrrp::{Datagram, Effect, Level, Link, Node, Report, RouterId, TrackerName, TrackerStatus};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,16 +25,8 @@ pub(super) struct World {
     pub(super) setup: VrrpSetup,
     pub(super) netlink: netlink::Handle,
     pub(super) events: UnboundedSender<VrrpEvent>,
-    pub(super) interfaces: BTreeMap<u32, Arc<Interface>>,
+    pub(super) interfaces: Interfaces,
     pub(super) trackers: BTreeMap<TrackerName, TrackerStatus>,
-}
-
-struct Entry {
-    name: Arc<str>,
-    belongings: Arc<Belongings>,
-    extra: Arc<Belongings>,
-    /// What it had before a reload and has no longer.
-    dropped: Arc<Belongings>,
 }
 
 pub(super) struct Shell<'a> {
@@ -41,7 +34,7 @@ pub(super) struct Shell<'a> {
     node: Node,
     slots: Slots,
     sockets: Sockets,
-    entries: BTreeMap<RouterId, Entry>,
+    entries: Entries,
     of_routers: Virtual,
     buffer: Box<[u8]>,
     /// Whether the first look at the interfaces is over; from then on their changes are news.
@@ -58,9 +51,9 @@ impl<'a> Shell<'a> {
         let of_routers = world.setup.virtual_addresses();
         let buffer = vec![0; LARGEST].into_boxed_slice();
         let mut shell =
-            Self { world, node, slots, sockets, entries: BTreeMap::new(), of_routers, buffer, started: false };
+            Self { world, node, slots, sockets, entries: Entries::new(), of_routers, buffer, started: false };
         shell.tell_time();
-        shell.enter_routers();
+        entries::enter(&mut shell.entries, &shell.node, &shell.world.setup);
         for (tracker, status) in shell.world.trackers.clone() {
             shell.node.set_tracker(&tracker, status, Instant::now());
         }
@@ -143,7 +136,7 @@ impl<'a> Shell<'a> {
     pub(super) fn take_report(&mut self, event: Event, poller: &Poller) {
         match event {
             Event::Snapshot(interfaces) => {
-                self.world.interfaces = by_index(interfaces);
+                self.world.interfaces = facts::by_index(interfaces);
                 self.take_all_interfaces(poller);
             }
             Event::Changed(interface) => {
@@ -183,7 +176,7 @@ impl<'a> Shell<'a> {
         self.sockets.want_besides(&config);
         self.sockets.align(&self.slots, poller);
         self.node.reconfigure(config.clone(), Instant::now());
-        self.enter_routers();
+        entries::enter(&mut self.entries, &self.node, &self.world.setup);
         self.take_all_interfaces(poller);
         self.settle();
         self.forget_removed_routers();
@@ -212,15 +205,14 @@ impl<'a> Shell<'a> {
         }
     }
 
-    /// Gives every router of the node its name and addresses; those of removed routers stay for their last effects.
-    fn enter_routers(&mut self) {
-        for view in self.node.views() {
-            let configured = self.world.setup.routers.iter().find(|router| router.config.name == *view.name);
-            let belongings = Arc::new(configured.map(|router| router.belongings.clone()).unwrap_or_default());
-            let old = self.entries.get(&view.id).map(|entry| Arc::clone(&entry.belongings)).unwrap_or_default();
-            let dropped = Arc::new(old.without(&belongings));
-            let extra = configured.map(|router| Arc::clone(&router.extra)).unwrap_or_default();
-            self.entries.insert(view.id, Entry { name: view.name, belongings, extra, dropped });
+    /// Copies of everything that a reload changes, to play one.
+    pub(super) fn rehearsal(&self) -> Rehearsal {
+        Rehearsal {
+            node: self.node.clone(),
+            slots: self.slots.clone(),
+            entries: self.entries.clone(),
+            interfaces: self.world.interfaces.clone(),
+            vmacs: self.world.setup.vmacs.clone(),
         }
     }
 
@@ -232,7 +224,7 @@ impl<'a> Shell<'a> {
     fn take_all_interfaces(&mut self, poller: &Poller) {
         let names: Vec<String> = self.slots.iter().map(|(_, slot)| slot.name.clone()).collect();
         for name in names {
-            let interface = self.world.interfaces.values().find(|interface| interface.name == name).cloned();
+            let interface = facts::by_name(&self.world.interfaces, &name);
             self.update_slot(&name, interface, poller);
         }
         self.sockets.align(&self.slots, poller);
@@ -244,7 +236,7 @@ impl<'a> Shell<'a> {
         let on_base = self.world.setup.vmacs.iter().filter(|vmac| vmac.base == base);
         let names: Vec<String> = on_base.map(|vmac| vmac.name.clone()).collect();
         for name in names {
-            let interface = self.world.interfaces.values().find(|interface| interface.name == name).cloned();
+            let interface = facts::by_name(&self.world.interfaces, &name);
             self.update_slot(&name, interface, poller);
         }
     }
@@ -253,11 +245,9 @@ impl<'a> Shell<'a> {
         let Some(link) = self.slots.by_name(name) else { return };
         let Some(slot) = self.slots.get_mut(link) else { return };
         let was_usable = slot.is_usable();
-        let base = self.world.setup.base_of(name);
-        slot.base = self.world.interfaces.values().find(|interface| Some(interface.name.as_str()) == base).cloned();
         let old_index = slot.interface.as_ref().map(|interface| interface.index);
-        let delay = self.world.setup.interface_delays.get(name).copied().filter(|_| self.started);
-        slot.take(interface, delay.unwrap_or_default(), Instant::now());
+        let World { setup, interfaces, .. } = &*self.world;
+        facts::refresh(slot, interface, interfaces, setup, (self.started, Instant::now()));
         let (usable, index) = (slot.is_usable(), slot.interface.as_ref().map(|interface| interface.index));
         if index != old_index {
             self.sockets.align(&self.slots, poller);
@@ -277,27 +267,13 @@ impl<'a> Shell<'a> {
 
     fn tell_node(&mut self, name: &str, link: Link) {
         let Some(slot) = self.slots.get_mut(link) else { return };
-        let facts = slot.facts(&self.of_routers);
-        let told = slot.told.replace(facts);
-        if told == Some(facts) {
-            return;
+        if let Some((told, facts)) = facts::tell(&mut self.node, link, slot, &self.of_routers, Instant::now()) {
+            tell_sources(name, told, facts);
         }
-        tell_sources(name, told, facts);
-        let now = Instant::now();
-        let status = if facts.usable { TrackerStatus::Up } else { TrackerStatus::Down };
-        self.node.set_source(link, Family::V4, facts.v4, now);
-        self.node.set_source(link, Family::V6, facts.v6, now);
-        self.node.set_tracker(&TrackerName::Interface(name.to_owned()), status, now);
     }
 
-    /// Votes of `track_src_ip`: a source may be on any interface.
     fn tell_tracked_sources(&mut self) {
-        for source in self.world.setup.tracked_sources() {
-            let held = |interface: &Arc<Interface>| interface.addresses.iter().any(|held| held.address == source);
-            let found = self.world.interfaces.values().any(held);
-            let status = if found { TrackerStatus::Up } else { TrackerStatus::Down };
-            self.node.set_tracker(&TrackerName::Source(source), status, Instant::now());
-        }
+        facts::tell_tracked_sources(&mut self.node, &self.world.setup, &self.world.interfaces, Instant::now());
     }
 
     fn address_lost(&mut self, owner: &str, address: IpAddr) {
@@ -402,13 +378,8 @@ fn report_link(name: &str, usable: bool) {
     tracing::info!(target: "vrrp", "Netlink reports {name} {}", if usable { "up" } else { "down" });
 }
 
-pub(super) fn by_index(interfaces: Vec<Arc<Interface>>) -> BTreeMap<u32, Arc<Interface>> {
-    interfaces.into_iter().map(|interface| (interface.index, interface)).collect()
-}
-
 fn is_farewell(advert: &Outgoing<'_>) -> bool {
-    let before = if advert.protocol == packet::PROTOCOL_AH { packet::AH_LEN } else { 0 };
-    advert.payload.get(before + 2) == Some(&0)
+    priority_of(advert.protocol, advert.payload) == Some(0)
 }
 
 /// Which addresses adverts may come from now on, and which no more.

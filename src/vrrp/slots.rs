@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub(super) type Virtual = HashSet<(IpAddr, u8)>;
 
 /// One interface that a virtual router uses.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Slot {
     pub(super) name: String,
     pub(super) interface: Option<Arc<Interface>>,
@@ -94,7 +94,7 @@ impl Slot {
 }
 
 /// Slots by [`Link`]; `Link(0)` is "any interface" and has none.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Slots {
     slots: Vec<Slot>,
 }

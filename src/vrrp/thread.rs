@@ -1,6 +1,7 @@
 //! The life of the VRRP thread: wait, receive, obey, act; begin again after a panic; end on request.
 
 use super::event::{Views, VrrpEvent};
+use super::rehearsal::Rehearsal;
 use super::setup::VrrpSetup;
 use super::shell::{Shell, World};
 use crate::netlink::Event;
@@ -25,6 +26,7 @@ pub(super) enum Command {
     Reconfigure(Box<VrrpSetup>),
     ClearStatistics,
     Views(oneshot::Sender<Views>),
+    Rehearse(oneshot::Sender<Rehearsal>),
     Ping(oneshot::Sender<()>),
     Yield(String, Duration, oneshot::Sender<Result<(), String>>),
     Stop,
@@ -107,6 +109,7 @@ fn obey(shell: &mut Shell<'_>, poller: &Poller, commands: &Receiver<Command>, be
             Ok(Command::ClearStatistics) => shell.clear_statistics(),
             Ok(Command::Yield(name, lasts, reply)) => drop(reply.send(shell.yield_mastership(&name, lasts))),
             Ok(Command::Ping(reply)) => drop(reply.send(())),
+            Ok(Command::Rehearse(reply)) => drop(reply.send(shell.rehearsal())),
             Ok(Command::Views(reply)) => drop(reply.send(shell.views())),
             Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,
             Err(TryRecvError::Empty) => return false,

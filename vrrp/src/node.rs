@@ -47,7 +47,9 @@ impl Datagram<'_> {
 /// After every call, first drain [`Node::poll_effect`], then ask [`Node::poll_timeout`] again: any call may have moved the
 /// earliest deadline. Hand in the datagrams that wait in the sockets **before** calling [`Node::handle_timeout`], so that
 /// a late wake-up does not take a master for dead whose adverts are already there.
-#[derive(Debug, Default)]
+///
+/// A clone is a rehearsal: what it is told happens to it alone, and its effects are those that the original would have.
+#[derive(Debug, Clone, Default)]
 pub struct Node {
     pub(crate) routers: BTreeMap<RouterId, Router>,
     pub(crate) order: Vec<RouterId>,

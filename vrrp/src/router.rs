@@ -73,7 +73,7 @@ struct Armed {
     reason: TimerReason,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Router {
     pub(crate) id: RouterId,
     pub(crate) name: Arc<str>,
