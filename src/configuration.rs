@@ -52,11 +52,19 @@ pub fn load(options: &Options, namespace: Namespace) -> Result<Loaded, Exit> {
     info!("Configuration file {}", options.config_path().display());
     let loaded = read(options, namespace);
     log(&loaded);
-    match loaded.verdict().daemon {
-        Some(6) => Err(Exit::NoConfig),
-        Some(code) => Err(Exit::Code(code)),
-        None if options.require_all_files && misses_a_file(&loaded) => Err(Exit::NoConfig),
+    match refusal(&loaded, options) {
+        Some(exit) => Err(exit),
         None => Ok(loaded),
+    }
+}
+
+/// The exit status of a daemon that starts with this, if it does not run.
+#[must_use]
+pub fn refusal(loaded: &Loaded, options: &Options) -> Option<Exit> {
+    match loaded.verdict().daemon {
+        Some(6) => Some(Exit::NoConfig),
+        Some(code) => Some(Exit::Code(code)),
+        None => (options.require_all_files && misses_a_file(loaded)).then_some(Exit::NoConfig),
     }
 }
 
@@ -74,7 +82,8 @@ pub fn faults_of_form(loaded: &Loaded) -> BTreeSet<&'static str> {
     loaded.diagnostics.iter().map(|found| found.code).filter(|code| OF_FORM.contains(code)).collect()
 }
 
-fn log(loaded: &Loaded) {
+/// Logs what there is to say about a configuration.
+pub fn log(loaded: &Loaded) {
     for found in loaded.diagnostics.iter().take(LOG_LIMIT) {
         let line = one_line(found, &loaded.sources);
         match found.severity {

@@ -20,6 +20,7 @@ pub mod netlink;
 mod nftables;
 pub mod notify;
 pub mod pidfile;
+pub mod plan;
 mod poller;
 pub mod replay;
 pub mod run;

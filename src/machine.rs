@@ -116,7 +116,7 @@ impl Prepared {
 }
 
 /// Turns configurations of this machine into orders for the parts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Machine {
     /// Full name of the host.
     pub host: String,

@@ -12,9 +12,16 @@ pub use help::{VERSION, help};
 use crate::logging::Facility;
 use std::path::PathBuf;
 use table::{Meaning, OPTIONS, Row, Value};
+pub use table::{Row as OptionRow, Value as OptionValue};
 
 /// keepalived's configuration file, read when `-f` names none.
 pub const DEFAULT_CONFIG_FILE: &str = "/etc/keepalived/keepalived.conf";
+
+/// Every option, as the parser, the help and the man page have it.
+#[must_use]
+pub fn options() -> &'static [OptionRow] {
+    OPTIONS
+}
 
 /// What a command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

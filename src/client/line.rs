@@ -86,6 +86,24 @@ pub(super) enum Command {
         #[arg(long = "for", value_name = "TIME", default_value = "5m", value_parser = super::time::parse)]
         lasts: Duration,
     },
+    /// Show what a reload would change on the live system, and what it would cost
+    ///
+    /// The exit status is 0 when nothing changes, 3 when something does, 4 when a master would give up, an address leave this host or
+    /// connections be cut, and 1 when the file would not be applied.
+    Plan {
+        /// This file in place of the daemon's own
+        #[arg(short = 'f', long = "use-file", value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Have the daemon read its configuration again, and show what that changed
+    Reload {
+        /// This file in place of the daemon's own, this once: a later reload reads the daemon's own again
+        #[arg(short = 'f', long = "use-file", value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Change nothing if a master would give up, an address leave this host or connections be cut
+        #[arg(long)]
+        refuse_destructive: bool,
+    },
     /// Print a completion script for a shell
     Completion {
         /// The shell

@@ -2,16 +2,19 @@
 
 mod events;
 mod line;
+mod plan;
 mod status;
 mod time;
 mod why;
 
 use crate::control::{self, Answer, Client, ClientError, Request, ServerName};
+use crate::plan::{Outcome, Outlook};
 use crate::status::Status;
 use clap::{CommandFactory as _, Parser as _};
 use line::{Command, Line, ServerArgument};
 use std::io::{self, Write as _};
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -28,6 +31,12 @@ enum Trouble {
     /// Nobody reads on.
     #[error(transparent)]
     Output(#[from] io::Error),
+}
+
+/// The grammar of clients' command lines, for help, completion and the man page.
+#[must_use]
+pub fn command_line() -> clap::Command {
+    Line::command()
 }
 
 /// Runs a client's command line; `None` where it is not one but the daemon's.
@@ -94,6 +103,16 @@ impl Session {
             Command::Failover { instance, lasts } => {
                 let lasts_ms = ms(Some(*lasts)).unwrap_or_default();
                 self.order(Request::Failover { instance: instance.clone(), lasts_ms })
+            }
+            Command::Plan { file } => {
+                let request = Request::Plan { file: absolute(file.as_deref())? };
+                self.outlook(request, plan::status)
+            }
+            Command::Reload { file, refuse_destructive } => {
+                let (file, refuse_destructive) = (absolute(file.as_deref())?, *refuse_destructive);
+                self.outlook(Request::Reload { file, refuse_destructive }, |outlook| {
+                    u8::from(outlook.outcome == Outcome::Refused)
+                })
             }
             // Answered without the daemon.
             Command::Completion { .. } => Ok(ExitCode::SUCCESS),
@@ -178,6 +197,15 @@ impl Session {
         }
     }
 
+    fn outlook(&mut self, request: Request, status: impl Fn(&Outlook) -> u8) -> Result<ExitCode, Trouble> {
+        let outlook = match self.client.call(request)? {
+            Answer::Plan(outlook) => *outlook,
+            _ => return Err(unexpected()),
+        };
+        self.show(&outlook, || plan::text(&outlook))?;
+        Ok(ExitCode::from(status(&outlook)))
+    }
+
     fn order(&mut self, request: Request) -> Result<ExitCode, Trouble> {
         let told = match self.client.call(request)? {
             Answer::Told(told) => told,
@@ -204,6 +232,13 @@ fn print(text: &str) -> Result<(), Trouble> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
+}
+
+/// The daemon has another working directory.
+fn absolute(file: Option<&Path>) -> Result<Option<String>, Trouble> {
+    let path = file.map(std::path::absolute).transpose()?;
+    let text = path.map(|path| path.into_os_string().into_string()).transpose();
+    text.map_err(|path| Trouble::Said(format!("{} is no path that can be told", path.display())))
 }
 
 fn unexpected() -> Trouble {

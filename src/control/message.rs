@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::ipvsadm::{Connection, Daemon, DaemonSettings, Role, Server, Service, Table, Target, TimeoutSeconds};
+use crate::plan::Outlook;
 use crate::status::{JournalEntry, Remembered, Status};
 
 /// The version of the messages. A daemon refuses calls of another one.
@@ -78,6 +79,18 @@ pub enum Request {
         instance: String,
         /// For so long the instance leaves a lesser master in place.
         lasts_ms: u64,
+    },
+    /// What a reload would change.
+    Plan {
+        /// The file in place of the daemon's own; an absolute path.
+        file: Option<String>,
+    },
+    /// Reads the configuration again and applies what differs.
+    Reload {
+        /// The file in place of the daemon's own, this once; an absolute path.
+        file: Option<String>,
+        /// Not if a master would give up, an address leave this host or connections be cut.
+        refuse_destructive: bool,
     },
     /// All services with their servers, counters and rates.
     Services,
@@ -165,6 +178,8 @@ pub enum Answer {
     Client(Vec<Remembered>),
     /// What was done, a sentence each.
     Told(Vec<String>),
+    /// What a reload would change, or has changed.
+    Plan(Box<Outlook>),
     /// Services.
     Services(Table),
     /// Connections; none when `skip` was past the end.

@@ -11,6 +11,7 @@ mod events;
 mod life_scripts;
 mod operate;
 mod ready;
+mod reload;
 mod services;
 mod sessions;
 mod sync;
@@ -19,7 +20,7 @@ mod virtual_routers;
 
 use crate::cli::Options;
 use crate::config::Loaded;
-use crate::configuration::{self, Namespace};
+use crate::configuration;
 use crate::health::{HealthEvent, Plan};
 use crate::machine::{Machine, Prepared};
 use crate::notify::Notifier;
@@ -134,6 +135,8 @@ struct Supervisor<'a> {
     journal: Journal,
     started: SystemTime,
     configured: SystemTime,
+    /// The file that it was read from.
+    file: PathBuf,
     inbox: Inbox,
     outbox: Outbox,
     pid_files: PidFiles,
@@ -200,6 +203,7 @@ impl<'a> Supervisor<'a> {
             journal: Journal::default(),
             started: SystemTime::now(),
             configured: SystemTime::now(),
+            file: options.config_path(),
             inbox,
             outbox,
             pid_files,
@@ -239,7 +243,7 @@ impl<'a> Supervisor<'a> {
             Some((session, up)) = self.inbox.sessions.recv() => self.session_event(&session, up),
             Some((tracker, status)) = self.inbox.trackers.recv() => self.tracker_event(tracker, status),
             Some(event) = self.inbox.health.recv() => self.health_event(event),
-            call = self.calls.next() => self.answer(call),
+            call = self.calls.next() => self.answer(call).await,
             _ = look.tick() => self.look().await,
         }
     }
@@ -257,82 +261,6 @@ impl<'a> Supervisor<'a> {
             Request::DumpJson => self.dump_json().await,
         }
         Next::Live
-    }
-
-    /// Reads the configuration again and applies the differences; whatever is wrong with it leaves everything as it is.
-    async fn reload(&mut self) {
-        info!("Reloading ...");
-        ready::tell("RELOADING=1");
-        crate::logging::reopen();
-        match configuration::load(self.options, Namespace::Inside) {
-            Ok(loaded) => {
-                if self.reload_with(loaded) && self.config.globals.fifo_states_on_reload {
-                    self.record_states().await;
-                }
-            }
-            Err(_) => {
-                error!("The configuration is not applied; what runs goes on unchanged");
-                self.note_daemon("reload refused: the file has faults, see the log");
-            }
-        }
-        ready::tell("READY=1");
-    }
-
-    /// `fifo_write_vrrp_states_on_reload`: a reader that has started anew with the configuration learns where everything stands.
-    async fn record_states(&mut self) {
-        let Some(routers) = &self.routers else { return };
-        let views = routers.views().await;
-        for router in &views.routers {
-            if let Some(state) = events::told(router.state) {
-                self.notifier.record_instance(&router.name, state, router.effective_priority);
-            }
-        }
-        for group in &views.groups {
-            if let Some(state) = events::told(group.state) {
-                self.notifier.record_group(&group.name, state);
-            }
-        }
-    }
-
-    /// Whether it was applied.
-    fn reload_with(&mut self, loaded: Loaded) -> bool {
-        let faults = configuration::faults_of_form(&loaded);
-        let prepared = self.machine.prepare(loaded.config);
-        prepared.log();
-        if let Err(reason) = self.acceptable(&prepared, &faults) {
-            error!("{reason}; what runs goes on unchanged");
-            self.note_daemon(format!("reload refused: {reason}"));
-            return false;
-        }
-        self.faults = faults;
-        self.notifier.reconfigure(&prepared.config, prepared.book.clone(), &self.machine.host);
-        match self.apply(prepared) {
-            Ok(()) => {
-                info!("Reload complete");
-                self.note_daemon("reloaded");
-            }
-            Err(_) => error!("A part of the configuration could not be started, see above"),
-        }
-        true
-    }
-
-    /// What a start would refuse is refused before anything is touched.
-    fn acceptable(&self, prepared: &Prepared, faults: &BTreeSet<&str>) -> Result<(), String> {
-        if let Some(fault) = faults.iter().find(|fault| !self.faults.contains(*fault)) {
-            return Err(format!("The file has lost its form ({fault}) and is not applied"));
-        }
-        if prepared.is_idle() && !(self.config.instances.is_empty() && self.config.virtual_servers.is_empty()) {
-            return Err(
-                "The file leaves nothing to run and is not applied (stop the daemon to end everything)".to_owned()
-            );
-        }
-        if prepared.config.globals.net_namespace != self.config.globals.net_namespace {
-            return Err("net_namespace cannot be changed by a reload".to_owned());
-        }
-        match &self.routers {
-            Some(routers) => routers.accepts(&prepared.setup),
-            None => Ok(()),
-        }
     }
 
     /// Brings the parts in line with a configuration: starts what is needed for the first time, else passes it on.

@@ -23,8 +23,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 type Outcome = Result<Answer, Failure>;
 
 impl Supervisor<'_> {
-    /// Has a call carried out by a task of its own. The first service that is made by hand starts the data plane.
-    pub(super) fn answer(&mut self, (request, reply): Incoming) -> Next {
+    /// Has a call carried out by a task of its own, a reload apart. The first service that is made by hand starts the data plane.
+    pub(super) async fn answer(&mut self, (request, reply): Incoming) -> Next {
+        if let Request::Reload { file, refuse_destructive } = request {
+            send(reply, self.reload_by_order(file, refuse_destructive).await);
+            return Next::Live;
+        }
         let request = match self.answer_sync(request) {
             Ok(outcome) => {
                 send(reply, outcome);
@@ -67,6 +71,7 @@ impl Supervisor<'_> {
             Request::Weight { server, weight, lasts_ms } => {
                 self.order(server, ServerAction::Weight { weight, lasts: lasts_ms.map(Duration::from_millis) }).boxed()
             }
+            Request::Plan { file } => self.plan(file).boxed(),
             Request::Undrain { server } => self.order(server, ServerAction::Undo).boxed(),
             Request::Pause { server, lasts_ms } => {
                 self.order(server, ServerAction::Pause { lasts: lasts_ms.map(Duration::from_millis) }).boxed()
@@ -112,7 +117,7 @@ impl Supervisor<'_> {
         let reports = self.services.as_ref().map(Services::health).map(Health::reports);
         let engine = self.services.as_ref().and_then(Services::engine);
         let config = std::sync::Arc::clone(&self.config);
-        let path = self.options.config_path().display().to_string();
+        let path = self.file.display().to_string();
         let host = self.machine.host.clone();
         let (started, configured, latest_event) = (self.started, self.configured, self.journal.latest());
         async move {

@@ -1,12 +1,12 @@
 //! VRRP with what it needs: the netlink thread and the trackers.
 
 use super::Outbox;
-use crate::netlink;
+use crate::netlink::{self, Interface};
 use crate::run::Exit;
 use crate::track::file::{self, FileTrackers};
 use crate::track::process::ProcessTrackers;
 use crate::track::{ScriptTrackers, TrackerReport, Trackers};
-use crate::vrrp::{self, StartError, Views, VrrpSetup};
+use crate::vrrp::{self, Rehearsal, StartError, Views, VrrpSetup};
 use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::path::Path;
 use std::sync::Arc;
@@ -52,9 +52,14 @@ impl VirtualRouters {
         Ok(routers)
     }
 
-    /// Why another setup cannot be applied.
-    pub(super) fn accepts(&self, setup: &VrrpSetup) -> Result<(), String> {
-        setup.check_interfaces(&self.netlink.interfaces()).map_err(|missing| missing.to_string())
+    /// The interfaces that are there.
+    pub(super) fn interfaces(&self) -> Vec<Arc<Interface>> {
+        self.netlink.interfaces()
+    }
+
+    /// Copies to play a reload on; `None` when the thread has ended.
+    pub(super) fn rehearsal(&self) -> impl Future<Output = Option<Rehearsal>> + use<> {
+        self.thread.rehearsal()
     }
 
     pub(super) fn reconfigure(&mut self, setup: VrrpSetup, trackers: Trackers) {
