@@ -21,6 +21,9 @@ fn main() -> ExitCode {
         a_daemon_without_services_takes_one,
         a_saved_table_is_restored,
         connections_and_counters_are_shown,
+        what_tutorials_type_is_answered_by_links_of_its_name,
+        every_recorded_command_has_its_recorded_answer,
+        a_restored_table_stops_where_ipvsadm_s_does,
         strangers_at_the_socket_are_borne,
         without_a_daemon_it_says_so,
     ])
@@ -130,6 +133,159 @@ fn connections_and_counters_are_shown() {
     assert!(count("-Ln --stats") >= 3);
     shown(&daemon, "-Z");
     assert_eq!(count("-Ln --stats --exact"), 0);
+}
+
+/// Commands that the documents of LVS and keepalived type, with what they show.
+const TYPED: &str = "\
+$ ipvsadm -C
+$ ipvsadm -L
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+$ ipvsadm -A -t 192.168.0.11:80 -s wrr; echo $?
+0
+$ ipvsadm -a -t 192.168.0.11:80 -r 192.168.1.12 -w 1 -m; echo $?
+0
+$ ipvsadm -a -t 192.168.0.11:80 -r 192.168.1.13 -w 2 -m; echo $?
+0
+$ ipvsadm -Ln
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+TCP  192.168.0.11:80 wrr
+  -> 192.168.1.12:80              Masq    1      0          0         
+  -> 192.168.1.13:80              Masq    2      0          0         
+$ ipvsadm-save -n > saved; cat saved
+-A -t 192.168.0.11:80 -s wrr
+-a -t 192.168.0.11:80 -r 192.168.1.12:80 -m -w 1
+-a -t 192.168.0.11:80 -r 192.168.1.13:80 -m -w 2
+$ ipvsadm --save -n | diff - saved && ipvsadm -C && ipvsadm -Sn | wc -l
+0
+$ ipvsadm -R < saved; ipvsadm-save -n | diff - saved
+$ ipvsadm -E -t 192.168.0.11:80 -s rr; ipvsadm -e -t 192.168.0.11:80 -r 192.168.1.12 -g; ipvsadm -S -n
+-A -t 192.168.0.11:80 -s rr
+-a -t 192.168.0.11:80 -r 192.168.1.12:80 -g -w 1
+-a -t 192.168.0.11:80 -r 192.168.1.13:80 -m -w 2
+$ ipvsadm -Ln --stats
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes
+  -> RemoteAddress:Port
+TCP  192.168.0.11:80                     0        0        0        0        0
+  -> 192.168.1.12:80                     0        0        0        0        0
+  -> 192.168.1.13:80                     0        0        0        0        0
+$ ipvsadm -d -t 192.168.0.11:80 -r 192.168.1.12; ipvsadm -D -t 192.168.0.11:80; ipvsadm-restore < saved; ipvsadm --set 30 5 60; ipvsadm -L --timeout
+Timeout (tcp tcpfin udp): 30 5 60
+$ ipvsadm -Z; ipvsadm -lnc
+IPVS connection entries
+pro expire state       source             virtual            destination
+$ ipvsadm | tail -2
+  -> 192.168.1.12:http            Masq    1      0          0         
+  -> 192.168.1.13:http            Masq    2      0          0         
+";
+
+fn what_tutorials_type_is_answered_by_links_of_its_name() {
+    let site = Site::nat("adm-typed", 0);
+    let daemon = site.start("global_defs {\n router_id alone\n}\n");
+    daemon.await_log("Startup complete", SOON);
+    for name in ["ipvsadm", "ipvsadm-save", "ipvsadm-restore"] {
+        std::os::unix::fs::symlink(common::program().0, daemon.directory.join(name)).unwrap();
+    }
+    let path = format!("{}:/usr/bin:/bin", daemon.directory.display());
+    for typed in TYPED.split("$ ").skip(1) {
+        let (line, expected) = typed.split_once('\n').unwrap();
+        let mut command = daemon.host.command("sh");
+        command.args(["-c", line]).current_dir(&daemon.directory).env("PATH", &path);
+        command.env("STANDFAST_SOCKET", socket(&daemon));
+        let answer = daemon.host.start_command(&mut command).unwrap().finish(SOON).unwrap();
+        assert_eq!(answer.output, expected, "{line}");
+    }
+}
+
+/// A conversation with ipvsadm 1.31 and Linux 6.1, line by line: each command, its status unless that is 0, its output.
+fn every_recorded_command_has_its_recorded_answer() {
+    let site = Site::nat("adm-recorded", 0);
+    let daemon = site.start("global_defs {\n router_id alone\n}\n");
+    daemon.await_log("Startup complete", SOON);
+    let recorded = include_str!("fixtures/ipvsadm/commands.txt");
+    let mut wrong = Vec::new();
+    for entry in recorded.split("# ipvsadm ").skip(1) {
+        let (head, expected) = entry.split_once('\n').unwrap();
+        let (command, code) = head.split_once("    -> exit ").unwrap_or((head, "0"));
+        let (code, expected) = known_difference(command).unwrap_or_else(|| (code, here(expected)));
+        let answer = ipvsadm(&daemon, command);
+        let is_same = match command.contains("--nosort") {
+            true => sorted(&answer.output) == sorted(&expected),
+            false => answer.output == expected,
+        };
+        if answer.code().to_string() != code || !is_same {
+            let difference = difference(&expected, &answer.output);
+            wrong.push(format!("ipvsadm {command}: {code}, here {}\n{difference}", answer.code()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} answers are not as recorded:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Status and output of commands that `docs/ipvs-differences.md` speaks of.
+fn known_difference(command: &str) -> Option<(&'static str, String)> {
+    let said = match command {
+        "-A -f 1 -s rr -6" => "Service already exists\n",
+        "-A -t 10.0.0.100:81 -s rr -p 10 -M 255.0.255.0" => "the mask 255.0.255.0 has a gap; a prefix is needed\n",
+        _ => return None,
+    };
+    Some(("255", said.to_owned()))
+}
+
+/// What is recorded, with the differences that `docs/ipvs-differences.md` speaks of.
+fn here(recorded: &str) -> String {
+    let one_mark_for_both_families = |line: &&str| !line.starts_with("FWM  1 IPv6") && !line.starts_with("-A -f 1 -6");
+    let lines = recorded.lines().filter(one_mark_for_both_families).map(|line| {
+        let line = line.replace("flag-2,flag-3", "flag-2").replace(" -f 2 -6 ", " -f 2 ");
+        let line = line.replace("FWM  2 IPv6 rr", "FWM  2 rr").replace("FWM  2 IPv6", "FWM  2     ");
+        let engine = if line.contains(" -p ") { "" } else { " --pe sip" };
+        line.strip_suffix(engine).unwrap_or(&line).to_owned() + "\n"
+    });
+    lines.collect()
+}
+
+/// The order is that of a hash table.
+fn sorted(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+fn difference(expected: &str, found: &str) -> String {
+    let gone =
+        expected.lines().filter(|line| !found.lines().any(|other| other == *line)).map(|line| format!("- {line}\n"));
+    let come =
+        found.lines().filter(|line| !expected.lines().any(|other| other == *line)).map(|line| format!("+ {line}\n"));
+    gone.chain(come).collect()
+}
+
+/// What ipvsadm 1.31 makes of the same lines: a refusal of the table is told and the next line is read; a line that is none ends it.
+fn a_restored_table_stops_where_ipvsadm_s_does() {
+    let site = Site::nat("adm-restore", 0);
+    let daemon = site.start("global_defs {\n router_id alone\n}\n");
+    daemon.await_log("Startup complete", SOON);
+    let restore = |lines: &str| {
+        let file = daemon.directory.join("lines");
+        std::fs::write(&file, lines).unwrap();
+        let mut command = daemon.host.command(common::program().0);
+        command.args(["ipvsadm", "-R"]).env("STANDFAST_SOCKET", socket(&daemon)).stdin(File::open(&file).unwrap());
+        let ended = daemon.host.start_command(&mut command).unwrap().finish(SOON).unwrap();
+        (ended.code(), ended.output)
+    };
+    let first = "-A -t 10.0.0.100:80 -s rr\n-a -t 10.0.0.100:80 -r 10.1.0.1:80 -m -w 1\n";
+    assert_eq!(restore(first), (0, String::new()));
+    assert_eq!(restore(first), (255, "Service already exists\nDestination already exists\n".to_owned()));
+    let (code, output) = restore("-A -t 10.0.0.100:81 -s rr\nbogus line\n-A -t 10.0.0.100:82 -s rr\n");
+    assert!(code == 255 && output.starts_with("Try `"), "{code} {output}");
+    let (code, output) = restore("# comment\n\n-A -t 10.0.0.100:83 -s rr\n");
+    assert!(code == 255 && output.starts_with("Try `"), "{code} {output}");
+    let refused = "Scheduler or persistence engine not found\n".to_owned();
+    assert_eq!(restore("-A -t 10.0.0.100:84 -s nosuch\n-A -t 10.0.0.100:85 -s rr\n"), (0, refused));
+    let rest = "-A -t 10.0.0.100:81 -s rr\n-A -t 10.0.0.100:85 -s rr\n";
+    assert_eq!(shown(&daemon, "-S -n"), format!("{first}{rest}"));
 }
 
 /// Half-open clients, garbage and endless lines: the socket is root's alone, and still answers.

@@ -1,6 +1,6 @@
 //! `docs/migrating.md`, played with the distribution's keepalived on a pair whose clients go on asking.
 
-#![expect(clippy::unwrap_used, reason = "a test without the test attribute")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test without the test attribute")]
 
 mod common;
 
