@@ -227,3 +227,37 @@ fn the_loopback_interface_carries_no_instance() {
     let ended = test_of(&instance("    virtual_router_id 51\n").replace("interface nosuch0", "interface lo"));
     assert!(ended.code == 5 && ended.err.contains("cannot use the loopback interface lo"), "{}", ended.err);
 }
+
+/// Files that have something to be said beside their password.
+#[test]
+fn a_configuration_test_shows_no_password() {
+    let with = |lines: &str| instance(&format!("    virtual_router_id 51\n    authentication {{\n{lines}\n    }}\n"));
+    let hmac = |line: &str| instance(&format!("    virtual_router_id 51\n    auth_hmac {{\n{line}\n    }}\n"));
+    let defined =
+        |name: &str| format!("${name}=sesame7sesame7\n{}", with(&format!("auth_type PASS\nauth_pass ${name}")));
+    for configuration in [
+        with("auth_type PASS\nauth_pass sesame7 surplus"),
+        with("auth_type PASS\nauth_pass sesame7sesame7"),
+        with("auth_type PASS\nauth_pass other sesame7"),
+        with("auth_type PASS\nauth_pass \"sesame7"),
+        with("auth_type PASS\nauth_pass ab!sesame7"),
+        with("auth_type PASS\nauth_pas sesame7"),
+        with("auth_pass sesame7"),
+        with("auth_type PASS auth_pass sesame7"),
+        instance("    virtual_router_id 51\n    auth_pass sesame7\n"),
+        instance("    virtual_router_id 51\n    authentication { auth_type PASS auth_pass sesame7 }\n"),
+        hmac("key 1 sesame7"),
+        hmac("key x sesame7"),
+        hmac("key 1 sesame7 sesame7"),
+        defined("VRRP_PASSWORD"),
+        defined("X"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("k.conf"), &configuration).unwrap();
+        for arguments in [&["-t", "-f", "k.conf"][..], &["-t", "--json", "-f", "k.conf"]] {
+            let ended = run(directory.path(), arguments);
+            let said = format!("{}{}", ended.out, ended.err);
+            assert!(!said.contains("esame7"), "{configuration}\n{arguments:?} says: {said}");
+        }
+    }
+}

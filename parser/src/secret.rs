@@ -10,18 +10,19 @@ const HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
 /// The line with its secret replaced by [`HIDDEN`]; `None` where it has none.
 ///
-/// Secrets are what follows `auth_pass`, `password`, `basic_auth`, the number of a `key` (`auth_hmac`), and a `header` that
-/// lets somebody in.
+/// Secrets are what follows `auth_pass`, `password`, `basic_auth`, the number of a `key` (`auth_hmac`), and a `header` that lets
+/// somebody in.
 #[must_use]
 pub fn hide(line: &str) -> Option<String> {
-    let secret = secret(line)?;
+    let secret = secret(line, |word| matches!(word, "auth_pass" | "password"))?;
     Some(format!("{}{HIDDEN}", line.get(..secret.start)?))
 }
 
-/// The line with a star in the place of every character of its secret, so that places in it stay where they are.
+/// The line with a star in the place of every character of its secret, so that places in it stay where they are. It is a line
+/// as people write it: mistyped keywords count, and definitions whose name tells what they hold.
 #[must_use]
 pub(crate) fn veil(line: &str) -> String {
-    match secret(line) {
+    match secret(line, is_telling) {
         Some(secret) => cover(line, secret),
         None => line.to_owned(),
     }
@@ -40,25 +41,35 @@ pub(crate) fn cover(line: &str, part: Range<usize>) -> String {
 }
 
 /// From the first letter of the secret to the end of the line.
-fn secret(line: &str) -> Option<Range<usize>> {
+fn secret(line: &str, tells: fn(&str) -> bool) -> Option<Range<usize>> {
     let words: Vec<(usize, &str)> = words(line).collect();
-    let place =
-        words.iter().enumerate().find_map(|(nth, (_, word))| Some(nth + behind(word, words.get(nth + 1..)?)?))?;
-    let (start, _) = words.get(place)?;
-    Some(*start..line.len())
+    let starts = words.iter().enumerate().find_map(|(nth, (at, word))| {
+        let defined = word.strip_prefix('$').and_then(|rest| rest.split_once('=')).filter(|(name, _)| tells(name));
+        let own = defined.map(|(name, _)| at + name.len() + 2).filter(|start| *start < line.len());
+        own.or_else(|| words.get(nth + behind(word, words.get(nth + 1..)?, tells)?).map(|(start, _)| *start))
+    });
+    Some(starts?..line.len())
 }
 
 /// How many words behind this one the secret begins.
-fn behind(word: &str, following: &[(usize, &str)]) -> Option<usize> {
+fn behind(word: &str, following: &[(usize, &str)], tells: fn(&str) -> bool) -> Option<usize> {
     let next = following.first().map(|(_, word)| word.trim_matches(['"', '\'']));
     match word {
-        "auth_pass" | "password" | "basic_auth" => Some(1),
-        "key" if next?.parse::<u32>().is_ok() => Some(2),
+        "basic_auth" => Some(1),
+        "key" => Some(2),
         "header" if HEADERS.iter().any(|name| next.is_some_and(|next| next.to_ascii_lowercase().starts_with(name))) => {
             Some(2)
         }
-        _ => None,
+        word => tells(word).then_some(1),
     }
+}
+
+/// Names of passwords, also mistyped ones and those that people give to definitions.
+fn is_telling(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    let plain = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    let tells = word.starts_with("auth_p") || word.contains("pass") || word.contains("secret");
+    plain(&word) && tells && !word.starts_with("passiv")
 }
 
 /// Words between blanks, each with its place.
@@ -83,8 +94,15 @@ mod tests {
         ] {
             assert_eq!(hide(line).as_deref(), Some(shown), "{line}");
         }
-        for line in ["priority 100", "key /etc/ssl/key.pem", "auth_type PASS", "header Host a.example", "", "auth_pass"]
-        {
+        for line in [
+            "priority 100",
+            "key /etc/ssl/key.pem",
+            "auth_type PASS",
+            "header Host a.example",
+            "",
+            "auth_pass",
+            "vrrp_script chk_pass {",
+        ] {
             assert_eq!(hide(line), None, "{line}");
         }
     }
@@ -92,7 +110,11 @@ mod tests {
     #[test]
     fn a_veil_keeps_every_place() {
         assert_eq!(veil("  auth_pass  s\u{e9}same x"), "  auth_pass  ******* *");
-        assert_eq!(veil("priority 100"), "priority 100");
+        for plain in ["priority 100", "$X=1", "passive", "script /bin/pass x"] {
+            assert_eq!(veil(plain), plain);
+        }
+        assert_eq!(veil("auth_pas sesame"), "auth_pas ******");
+        assert_eq!(veil("$VRRP_PASSWORD=sesame"), "$VRRP_PASSWORD=******");
         assert_eq!(cover("$P=sesame", 3..9), "$P=******");
     }
 }

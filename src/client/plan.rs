@@ -23,7 +23,7 @@ pub(super) fn text(outlook: &Outlook) -> String {
     let mut text = headline(outlook);
     let verb = if outlook.outcome == Outcome::Applied { "cost" } else { "costs" };
     part(&mut text, &format!("What it {verb}"), outlook.losses.iter().map(|loss| format!("! {}", loss.text)));
-    part(&mut text, "Instances", outlook.instances.iter().flat_map(instance));
+    part(&mut text, "Instances", outlook.instances.iter().flat_map(|one| instance(one, &outlook.interfaces_made)));
     part(&mut text, "Interfaces", changes(&outlook.interfaces_removed, &outlook.interfaces_made));
     part(&mut text, "Static addresses, routes and rules", changes(&outlook.statics_removed, &outlook.statics_set));
     part(&mut text, "Virtual servers", outlook.services.iter().flat_map(service));
@@ -71,15 +71,23 @@ fn sign(change: Change) -> char {
     }
 }
 
-fn instance(instance: &InstanceChange) -> Vec<String> {
+fn instance(instance: &InstanceChange, made: &[String]) -> Vec<String> {
     let InstanceChange { name, change, .. } = instance;
     let renamed = instance.renamed_from.as_ref().map(|old| format!(" (was {old})")).unwrap_or_default();
     let mut lines = vec![format!("{} {name}{renamed}, {}", sign(*change), fate(instance))];
-    lines.extend(instance.transitions.iter().map(|transition| format!("    becomes {transition}")));
+    lines.extend(
+        instance.transitions.iter().map(|transition| format!("    becomes {transition}{}", until(transition, made))),
+    );
     lines.extend(instance.removes.iter().map(|thing| format!("    takes off {thing}")));
     lines.extend(instance.sets.iter().map(|thing| format!("    sets {thing}")));
     lines.extend(instance.settings.iter().map(|change| setting(change, "    ")));
     lines
+}
+
+/// An interface that the reload makes is not there yet when the instance begins.
+fn until(transition: &str, made: &[String]) -> &'static str {
+    let waits = |name: &String| transition.ends_with(&format!("interface {name} is down"));
+    if made.iter().any(waits) { ", until it is made" } else { "" }
 }
 
 /// State, priority and adverts in a line.
