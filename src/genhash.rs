@@ -6,7 +6,7 @@
 use clap::{Parser, ValueEnum};
 use md5::{Digest, Md5};
 use standfast_checkers::probe::{Page, page};
-use standfast_checkers::{ConnectSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl};
+use standfast_checkers::{ConnectSpec, HttpProtocol, HttpSpec, HttpUrl};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
@@ -95,30 +95,13 @@ fn fetch(line: &Line) -> Result<Page, String> {
 fn request(line: &Line) -> (HttpSpec, HttpUrl) {
     let target = SocketAddr::new(line.server, line.port);
     let connect = ConnectSpec { fwmark: line.fwmark, ..ConnectSpec::new(target, Duration::from_secs(line.timeout)) };
-    let url = HttpUrl {
-        path: line.url.clone(),
-        virtualhost: line.use_virtualhost.clone(),
-        digest: None,
-        status_codes: Vec::new(),
-        pattern: None,
-        body_match: None,
-        tls_compliant: false,
-    };
+    let url = HttpUrl { virtualhost: line.use_virtualhost.clone(), ..HttpUrl::new(line.url.clone()) };
     let protocol = match line.protocol {
         Protocol::V1_0 => HttpProtocol::V1_0,
         Protocol::V1_0Close => HttpProtocol::V1_0Close,
         Protocol::V1_1 => HttpProtocol::V1_1,
     };
-    let spec = HttpSpec {
-        connect,
-        tls: line.use_ssl,
-        enable_sni: line.use_sni,
-        protocol,
-        fast_recovery: false,
-        extras: HttpExtras::default(),
-        identity: None,
-        urls: Vec::new(),
-    };
+    let spec = HttpSpec { tls: line.use_ssl, enable_sni: line.use_sni, protocol, ..HttpSpec::new(connect, Vec::new()) };
     (spec, url)
 }
 

@@ -4,8 +4,7 @@
 //! much it comes later.
 
 use standfast_checkers::{
-    CheckEvent, CheckerId, CheckerSpec, ConnectSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, JudgeSettings,
-    ProbeSpec, Runner, RunnerOptions,
+    CheckEvent, CheckerId, CheckerSpec, ConnectSpec, HttpSpec, HttpUrl, JudgeSettings, ProbeSpec, Runner, RunnerOptions,
 };
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -165,23 +164,6 @@ fn spec(id: u64, target: SocketAddr, death: Death) -> CheckerSpec {
 }
 
 fn http(connect: ConnectSpec) -> ProbeSpec {
-    let url = HttpUrl {
-        path: "/check".to_owned(),
-        virtualhost: None,
-        digest: None,
-        status_codes: Vec::new(),
-        pattern: None,
-        body_match: None,
-        tls_compliant: false,
-    };
-    ProbeSpec::Http(HttpSpec {
-        connect,
-        tls: false,
-        identity: None,
-        enable_sni: false,
-        protocol: HttpProtocol::V1_0,
-        fast_recovery: false,
-        urls: vec![url],
-        extras: HttpExtras::default(),
-    })
+    let url = HttpUrl::new("/check");
+    ProbeSpec::Http(HttpSpec::new(connect, vec![url]))
 }

@@ -5,8 +5,7 @@
 //! reqwest would change, so that the requests go through hyper alone.
 
 use standfast_checkers::{
-    CheckEvent, CheckerId, CheckerSpec, ConnectSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, JudgeSettings,
-    ProbeSpec, Runner, RunnerOptions,
+    CheckEvent, CheckerId, CheckerSpec, ConnectSpec, HttpSpec, HttpUrl, JudgeSettings, ProbeSpec, Runner, RunnerOptions,
 };
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -99,30 +98,10 @@ fn responder() -> Outcome<(Child, SocketAddr)> {
 
 fn spec(id: u64, target: SocketAddr, kind: &str) -> CheckerSpec {
     let connect = ConnectSpec::new(target, Duration::from_secs(2));
-    let url = HttpUrl {
-        path: if kind == "hyper" { "/./check" } else { "/check" }.to_owned(),
-        virtualhost: None,
-        digest: None,
-        status_codes: vec![(200, 200)],
-        pattern: None,
-        body_match: None,
-        tls_compliant: false,
-    };
-    let probe = if kind == "tcp" {
-        ProbeSpec::Tcp(connect)
-    } else {
-        let protocol = HttpProtocol::V1_0;
-        ProbeSpec::Http(HttpSpec {
-            connect,
-            tls: false,
-            identity: None,
-            enable_sni: false,
-            protocol,
-            fast_recovery: false,
-            urls: vec![url],
-            extras: HttpExtras::default(),
-        })
-    };
+    let url =
+        HttpUrl { status_codes: vec![(200, 200)], ..HttpUrl::new(if kind == "hyper" { "/./check" } else { "/check" }) };
+    let probe =
+        if kind == "tcp" { ProbeSpec::Tcp(connect) } else { ProbeSpec::Http(HttpSpec::new(connect, vec![url])) };
     CheckerSpec {
         id: CheckerId(id),
         probe,

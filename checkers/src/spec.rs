@@ -157,6 +157,23 @@ pub struct HttpSpec {
     pub urls: Vec<HttpUrl>,
 }
 
+impl HttpSpec {
+    /// `HTTP_GET` with these URLs and nothing special about it, in HTTP/1.0.
+    #[must_use]
+    pub fn new(connect: ConnectSpec, urls: Vec<HttpUrl>) -> Self {
+        Self {
+            connect,
+            tls: false,
+            identity: None,
+            enable_sni: false,
+            protocol: HttpProtocol::V1_0,
+            fast_recovery: false,
+            extras: HttpExtras::default(),
+            urls,
+        }
+    }
+}
+
 /// What a request carries, and an answer is measured by, beyond keepalived's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HttpExtras {
@@ -200,6 +217,22 @@ pub struct HttpUrl {
     pub body_match: Option<String>,
     /// `tls_compliant`: an answer that ends without the farewell of TLS is a failure.
     pub tls_compliant: bool,
+}
+
+impl HttpUrl {
+    /// Any answer of 200 to 299 to a request for this path passes.
+    #[must_use]
+    pub fn new(path: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            virtualhost: None,
+            digest: None,
+            status_codes: Vec::new(),
+            pattern: None,
+            body_match: None,
+            tls_compliant: false,
+        }
+    }
 }
 
 /// `MISC_CHECK`.

@@ -5,33 +5,14 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use standfast_checkers::judge::Attempt;
 use standfast_checkers::probe::attempt;
 use standfast_checkers::script::Command;
-use standfast_checkers::{
-    ConnectSpec, DnsSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, MiscSpec, ProbeSpec, SmtpSpec, UdpSpec,
-};
+use standfast_checkers::{ConnectSpec, DnsSpec, HttpSpec, HttpUrl, MiscSpec, ProbeSpec, SmtpSpec, UdpSpec};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
 fn http(connect: &ConnectSpec, path: &str) -> ProbeSpec {
-    let url = HttpUrl {
-        path: path.to_owned(),
-        virtualhost: None,
-        digest: None,
-        status_codes: Vec::new(),
-        pattern: None,
-        body_match: None,
-        tls_compliant: false,
-    };
-    ProbeSpec::Http(HttpSpec {
-        connect: connect.clone(),
-        tls: false,
-        identity: None,
-        enable_sni: false,
-        protocol: HttpProtocol::V1_0,
-        fast_recovery: false,
-        urls: vec![url],
-        extras: HttpExtras::default(),
-    })
+    let url = HttpUrl::new(path);
+    ProbeSpec::Http(HttpSpec::new(connect.clone(), vec![url]))
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use standfast_checkers::judge::{Attempt, Evidence};
 use standfast_checkers::probe::attempt;
-use standfast_checkers::{ConnectSpec, GrpcSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, ProbeSpec};
+use standfast_checkers::{ConnectSpec, GrpcSpec, HttpExtras, HttpSpec, HttpUrl, ProbeSpec};
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -52,28 +52,11 @@ async fn web(body: &'static str) -> (SocketAddr, UnboundedReceiver<String>) {
 }
 
 fn url(path: &str) -> HttpUrl {
-    HttpUrl {
-        path: path.to_owned(),
-        virtualhost: None,
-        digest: None,
-        status_codes: Vec::new(),
-        pattern: None,
-        body_match: None,
-        tls_compliant: false,
-    }
+    HttpUrl::new(path)
 }
 
 fn check(target: SocketAddr, tls: bool, extras: HttpExtras, url: HttpUrl) -> ProbeSpec {
-    ProbeSpec::Http(HttpSpec {
-        connect: ConnectSpec::new(target, LIMIT),
-        tls,
-        identity: None,
-        enable_sni: false,
-        protocol: HttpProtocol::V1_0,
-        fast_recovery: false,
-        extras,
-        urls: vec![url],
-    })
+    ProbeSpec::Http(HttpSpec { tls, extras, ..HttpSpec::new(ConnectSpec::new(target, LIMIT), vec![url]) })
 }
 
 fn detail(attempt: Attempt) -> String {

@@ -4,7 +4,7 @@
 use standfast_checkers::judge::Attempt;
 use standfast_checkers::probe::attempt;
 use standfast_checkers::{
-    ConnectSpec, DnsSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, ProbeSpec, SmtpSpec, UdpReply, UdpSpec,
+    ConnectSpec, DnsSpec, HttpProtocol, HttpSpec, HttpUrl, ProbeSpec, SmtpSpec, UdpReply, UdpSpec,
 };
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -66,24 +66,11 @@ async fn carry_out(mut stream: TcpStream, deed: Deed) {
 }
 
 fn http(target: SocketAddr, path: &str, tls: bool, digest: Option<[u8; 16]>) -> ProbeSpec {
-    let url = HttpUrl {
-        path: path.to_owned(),
-        virtualhost: None,
-        digest,
-        status_codes: vec![(200, 200)],
-        pattern: None,
-        body_match: None,
-        tls_compliant: false,
-    };
+    let url = HttpUrl { digest, status_codes: vec![(200, 200)], ..HttpUrl::new(path) };
     ProbeSpec::Http(HttpSpec {
-        connect: ConnectSpec::new(target, LIMIT),
         tls,
-        identity: None,
-        enable_sni: false,
         protocol: HttpProtocol::V1_1,
-        fast_recovery: false,
-        urls: vec![url],
-        extras: HttpExtras::default(),
+        ..HttpSpec::new(ConnectSpec::new(target, LIMIT), vec![url])
     })
 }
 

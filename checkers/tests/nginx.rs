@@ -4,9 +4,7 @@
 use md5::{Digest, Md5};
 use standfast_checkers::judge::{Attempt, Evidence};
 use standfast_checkers::probe::attempt;
-use standfast_checkers::{
-    BodyPattern, ConnectSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, PatternSettings, ProbeSpec,
-};
+use standfast_checkers::{BodyPattern, ConnectSpec, HttpProtocol, HttpSpec, HttpUrl, PatternSettings, ProbeSpec};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -99,29 +97,12 @@ fn wait_for(address: SocketAddr) {
 }
 
 fn url(path: &str) -> HttpUrl {
-    HttpUrl {
-        path: path.to_owned(),
-        virtualhost: None,
-        digest: None,
-        status_codes: Vec::new(),
-        pattern: None,
-        body_match: None,
-        tls_compliant: false,
-    }
+    HttpUrl::new(path)
 }
 
 fn spec(target: SocketAddr, tls: bool, protocol: HttpProtocol, url: HttpUrl) -> ProbeSpec {
     let connect = ConnectSpec::new(target, Duration::from_secs(5));
-    ProbeSpec::Http(HttpSpec {
-        connect,
-        tls,
-        identity: None,
-        enable_sni: true,
-        protocol,
-        fast_recovery: false,
-        urls: vec![url],
-        extras: HttpExtras::default(),
-    })
+    ProbeSpec::Http(HttpSpec { tls, enable_sni: true, protocol, ..HttpSpec::new(connect, vec![url]) })
 }
 
 fn failure(attempt: Attempt) -> String {

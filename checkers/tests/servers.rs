@@ -4,8 +4,7 @@
 use standfast_checkers::judge::{Attempt, Evidence};
 use standfast_checkers::probe::attempt;
 use standfast_checkers::{
-    ConnectSpec, DnsSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, IdentityError, ProbeSpec, SmtpSpec, TlsIdentity,
-    UdpSpec,
+    ConnectSpec, DnsSpec, HttpExtras, HttpSpec, HttpUrl, IdentityError, ProbeSpec, SmtpSpec, TlsIdentity, UdpSpec,
 };
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -220,23 +219,15 @@ fn tls_server_with(options: &str) -> Option<Server> {
 
 fn ssl(target: SocketAddr, least: Option<Duration>) -> ProbeSpec {
     let url = HttpUrl {
-        path: "/".to_owned(),
         virtualhost: Some("www.example.org".to_owned()),
-        digest: None,
-        status_codes: Vec::new(),
-        pattern: None,
         body_match: Some("s_server".to_owned()),
-        tls_compliant: false,
+        ..HttpUrl::new("/")
     };
     ProbeSpec::Http(HttpSpec {
-        connect: ConnectSpec::new(target, LIMIT),
         tls: true,
-        identity: None,
         enable_sni: true,
-        protocol: HttpProtocol::V1_0,
-        fast_recovery: false,
         extras: HttpExtras { expiry_min: least, ..HttpExtras::default() },
-        urls: vec![url],
+        ..HttpSpec::new(ConnectSpec::new(target, LIMIT), vec![url])
     })
 }
 

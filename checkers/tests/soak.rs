@@ -4,9 +4,7 @@
 
 use standfast_checkers::probe::attempt;
 use standfast_checkers::script::Command;
-use standfast_checkers::{
-    ConnectSpec, DnsSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl, MiscSpec, ProbeSpec, SmtpSpec, UdpReply, UdpSpec,
-};
+use standfast_checkers::{ConnectSpec, DnsSpec, HttpSpec, HttpUrl, MiscSpec, ProbeSpec, SmtpSpec, UdpReply, UdpSpec};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -38,25 +36,8 @@ async fn refusing() -> SocketAddr {
 }
 
 fn http(connect: ConnectSpec, tls: bool, path: &str) -> ProbeSpec {
-    let url = HttpUrl {
-        path: path.to_owned(),
-        virtualhost: None,
-        digest: None,
-        status_codes: Vec::new(),
-        pattern: None,
-        body_match: None,
-        tls_compliant: false,
-    };
-    ProbeSpec::Http(HttpSpec {
-        connect,
-        tls,
-        identity: None,
-        enable_sni: false,
-        protocol: HttpProtocol::V1_0,
-        fast_recovery: false,
-        urls: vec![url],
-        extras: HttpExtras::default(),
-    })
+    let url = HttpUrl::new(path);
+    ProbeSpec::Http(HttpSpec { tls, ..HttpSpec::new(connect, vec![url]) })
 }
 
 fn misc(text: &str) -> ProbeSpec {

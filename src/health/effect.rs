@@ -1,6 +1,6 @@
 //! What the farm wants done.
 
-use standfast_checkers::script::Command;
+use crate::notify::Event;
 use standfast_ipvs::{DestinationConfig, ServiceConfig, ServiceId};
 use std::net::SocketAddr;
 
@@ -30,37 +30,8 @@ pub trait Table: Send {
 /// Something about a pool that others must hear of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HealthEvent {
-    /// A real server came or went: run its script, write the FIFO record.
-    Server {
-        /// `[vip]:tcp:80`.
-        service: String,
-        /// `[rip]:tcp:80`.
-        server: String,
-        /// It is up.
-        up: bool,
-        /// `notify_up` or `notify_down`.
-        script: Option<Command>,
-    },
-    /// A virtual server gained or lost its quorum: run the script, write the FIFO record.
-    Quorum {
-        /// `[vip]:tcp:80`.
-        service: String,
-        /// The quorum is there.
-        up: bool,
-        /// `quorum_up` or `quorum_down`.
-        script: Option<Command>,
-    },
-    /// A mail about a real server whose `smtp_alert` is on.
-    ServerMail {
-        /// `[vip]:tcp:80`.
-        service: String,
-        /// `[rip]:tcp:80`.
-        server: String,
-        /// It is up.
-        up: bool,
-        /// Body.
-        body: String,
-    },
+    /// What scripts, FIFOs and mails are told.
+    Told(Event),
     /// Something for the journal alone.
     Note {
         /// What it is about.
@@ -69,15 +40,6 @@ pub enum HealthEvent {
         subject: String,
         /// What happened.
         text: String,
-    },
-    /// A mail about a virtual server whose `smtp_alert` is on.
-    QuorumMail {
-        /// `[vip]:tcp:80`.
-        service: String,
-        /// The quorum is there.
-        up: bool,
-        /// Body.
-        body: String,
     },
 }
 

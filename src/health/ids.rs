@@ -41,7 +41,7 @@ impl Ids {
     /// The identity of a server's nth checker of its kind: edited options keep it, another kind does not.
     pub fn checker(&mut self, server: ServerId, kind: &CheckerKind, nth: usize) -> CheckerId {
         let next = &mut self.next;
-        *self.checkers.entry((server, kind_name(kind), nth)).or_insert_with(|| CheckerId(take(next)))
+        *self.checkers.entry((server, kind.keyword(), nth)).or_insert_with(|| CheckerId(take(next)))
     }
 
     /// Forgets every server that is not among the living.
@@ -60,22 +60,4 @@ fn take(next: &mut u64) -> u64 {
 #[must_use]
 pub fn kind_makes_attempts(kind: &str) -> bool {
     !matches!(kind, "FILE_CHECK" | "BFD_CHECK")
-}
-
-/// The kind's name in the file, as far as identities are concerned.
-#[must_use]
-pub fn kind_name(kind: &CheckerKind) -> &'static str {
-    match kind {
-        CheckerKind::Tcp => "TCP_CHECK",
-        CheckerKind::Http(check) if check.tls => "SSL_GET",
-        CheckerKind::Http(_) => "HTTP_GET",
-        CheckerKind::Misc(_) => "MISC_CHECK",
-        CheckerKind::Smtp { .. } => "SMTP_CHECK",
-        CheckerKind::Grpc { .. } => "GRPC_CHECK",
-        CheckerKind::Dns { .. } => "DNS_CHECK",
-        CheckerKind::Ping => "PING_CHECK",
-        CheckerKind::Udp(_) => "UDP_CHECK",
-        CheckerKind::File(_) => "FILE_CHECK",
-        CheckerKind::Bfd(_) => "BFD_CHECK",
-    }
 }

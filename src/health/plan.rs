@@ -2,7 +2,7 @@
 
 use super::easing::Passive;
 use super::facts::{Follow, Source, World};
-use super::ids::{Ids, ServiceName, kind_name, service_name};
+use super::ids::{Ids, ServiceName, service_name};
 use crate::translate::checkers::{self, Names, Prepare};
 use crate::translate::{engine, group, names};
 use standfast_checkers::pool::{PoolChecker, PoolConfig, ServerConfig, ServerId};
@@ -238,8 +238,8 @@ impl Planner<'_, '_> {
         let log_all = self.config.globals.checker_log_all_failures;
         let mut checks = Vec::new();
         for (nth, checker) in server.checkers.iter().enumerate() {
-            let kind = kind_name(&checker.kind);
-            let twins = server.checkers.iter().take(nth).filter(|other| kind_name(&other.kind) == kind).count();
+            let kind = checker.kind.keyword();
+            let twins = server.checkers.iter().take(nth).filter(|other| other.kind.keyword() == kind).count();
             let checker_id = self.ids.checker(id, &checker.kind, twins);
             let source = self.source(&checker.kind);
             let spec = checkers::spec(checker_id, checker, names, log_all, self.prepare);

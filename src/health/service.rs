@@ -6,6 +6,7 @@ use super::facts::{Source, World};
 use super::orders::Orders;
 use super::plan::{Member, PlannedService};
 use super::report::Verdict;
+use crate::notify::Event;
 use crate::translate::group;
 use standfast_checkers::pool::{Fact, Pool, PoolEffect, ServerId};
 use standfast_checkers::{CheckEvent, CheckerId};
@@ -27,6 +28,10 @@ impl Turn<'_> {
 
     fn table(&mut self, change: TableChange) {
         self.effects.push_back(FarmEffect::Table(change));
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.effects.push_back(FarmEffect::Event(HealthEvent::Told(event)));
     }
 
     pub(super) fn note(&mut self, kind: NoteKind, subject: String, text: String) {
@@ -454,28 +459,23 @@ impl Service {
     fn tell_server(&self, id: ServerId, up: bool, turn: &mut Turn<'_>) {
         let Some(member) = self.planned.members.get(&id) else { return };
         let script = if up { &member.notify_up } else { &member.notify_down };
-        turn.effects.push_back(FarmEffect::Event(HealthEvent::Server {
-            service: self.planned.label.clone(),
-            server: member.label.clone(),
-            up,
-            script: script.clone(),
-        }));
+        let (service, server) = (self.planned.label.clone(), member.label.clone());
+        turn.tell(Event::Server { service, server, up, script: script.clone() });
     }
 
     fn mail_server(&self, id: ServerId, up: bool, changed: bool, body: String, turn: &mut Turn<'_>) {
         let wants = |member: &&Member| member.smtp_alert && (changed || !self.planned.only_changes_by_mail);
         let Some(member) = self.planned.members.get(&id).filter(wants) else { return };
         let (service, server) = (self.planned.label.clone(), member.label.clone());
-        turn.effects.push_back(FarmEffect::Event(HealthEvent::ServerMail { service, server, up, body }));
+        turn.tell(Event::ServerMail { service, server, up, body });
     }
 
     fn tell_quorum(&self, up: bool, body: String, turn: &mut Turn<'_>) {
         let script = if up { &self.planned.quorum_up } else { &self.planned.quorum_down };
         let service = self.planned.label.clone();
-        let event = HealthEvent::Quorum { service: service.clone(), up, script: script.clone() };
-        turn.effects.push_back(FarmEffect::Event(event));
+        turn.tell(Event::Quorum { service: service.clone(), up, script: script.clone() });
         if self.planned.smtp_alert {
-            turn.effects.push_back(FarmEffect::Event(HealthEvent::QuorumMail { service, up, body }));
+            turn.tell(Event::QuorumMail { service, up, body });
         }
     }
 }

@@ -175,7 +175,7 @@ impl fmt::Display for RouteSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let route = &self.0;
         if route.kind != RouteKind::Unicast {
-            write!(f, "{} ", kind_word(route.kind))?;
+            write!(f, "{} ", route.kind.word())?;
         }
         match route.destination.prefix_len() {
             0 => f.write_str("default")?,
@@ -268,20 +268,4 @@ pub(super) fn realm(both: u32) -> RouteRealm {
 
 fn metric(kind: u16, value: u32) -> RouteMetric {
     RouteMetric::Other(DefaultNla::new(kind, value.to_ne_bytes().to_vec()))
-}
-
-fn kind_word(kind: RouteKind) -> &'static str {
-    match kind {
-        RouteKind::Unicast => "unicast",
-        RouteKind::Local => "local",
-        RouteKind::Broadcast => "broadcast",
-        RouteKind::Anycast => "anycast",
-        RouteKind::Multicast => "multicast",
-        RouteKind::Blackhole => "blackhole",
-        RouteKind::Unreachable => "unreachable",
-        RouteKind::Prohibit => "prohibit",
-        RouteKind::Throw => "throw",
-        RouteKind::Nat => "nat",
-        RouteKind::ExternalResolver => "xresolve",
-    }
 }

@@ -7,6 +7,7 @@ use crate::config::Loaded;
 use crate::dataplane::Snapshot;
 use crate::health::{Farm, FarmEffect, HealthEvent, World};
 use crate::machine::Prepared;
+use crate::notify::Event;
 use crate::vrrp::{Performance, Rehearsal};
 use standfast_parser::{Diagnostic, SourceMap};
 use std::time::Instant;
@@ -73,10 +74,10 @@ fn table_after(before: &Table, effects: &[FarmEffect]) -> Table {
 /// What scripts and FIFOs would be told.
 fn event(effect: &FarmEffect) -> Option<String> {
     match effect {
-        FarmEffect::Event(HealthEvent::Server { service, server, up, .. }) => {
+        FarmEffect::Event(HealthEvent::Told(Event::Server { service, server, up, .. })) => {
             Some(format!("server {server} of {service} {}", if *up { "up" } else { "down" }))
         }
-        FarmEffect::Event(HealthEvent::Quorum { service, up, .. }) => {
+        FarmEffect::Event(HealthEvent::Told(Event::Quorum { service, up, .. })) => {
             Some(format!("quorum of {service} {}", if *up { "gained" } else { "lost" }))
         }
         _ => None,

@@ -2,6 +2,7 @@
 
 use super::Supervisor;
 use crate::health::{HealthEvent, NoteKind};
+use crate::notify::Event;
 use crate::status::{EntryKind, verdict};
 use crate::vrrp::VrrpEvent;
 use standfast_vrrp::{TrackerName, TrackerStatus};
@@ -47,14 +48,14 @@ impl Supervisor<'_> {
 
     pub(super) fn note_health(&self, event: &HealthEvent) {
         match event {
-            HealthEvent::Server { service, server, up, .. } => {
+            HealthEvent::Told(Event::Server { service, server, up, .. }) => {
                 self.note(EntryKind::Server, format!("{service} {server}"), if *up { "up" } else { "down" });
             }
-            HealthEvent::Quorum { service, up, .. } => {
+            HealthEvent::Told(Event::Quorum { service, up, .. }) => {
                 self.note(EntryKind::Quorum, service.clone(), if *up { "gained" } else { "lost" });
             }
             HealthEvent::Note { kind, subject, text } => self.note(kind_of(*kind), subject.clone(), text.clone()),
-            HealthEvent::ServerMail { .. } | HealthEvent::QuorumMail { .. } => {}
+            HealthEvent::Told(_) => {}
         }
     }
 

@@ -1,6 +1,5 @@
 //! From what the parts say to what scripts, FIFOs and mails are told.
 
-use crate::health::HealthEvent;
 use crate::notify::{Event, State};
 use crate::vrrp::VrrpEvent;
 use standfast_vrrp::State as VrrpState;
@@ -55,17 +54,6 @@ pub(super) fn told(state: VrrpState) -> Option<State> {
         VrrpState::Stop => Some(State::Stop),
         VrrpState::Deleted => Some(State::Deleted),
     }
-}
-
-/// Pool events have their twins among the notifications; notes are for the journal.
-pub(super) fn of_health(event: HealthEvent) -> Option<Event> {
-    Some(match event {
-        HealthEvent::Server { service, server, up, script } => Event::Server { service, server, up, script },
-        HealthEvent::Quorum { service, up, script } => Event::Quorum { service, up, script },
-        HealthEvent::ServerMail { service, server, up, body } => Event::ServerMail { service, server, up, body },
-        HealthEvent::QuorumMail { service, up, body } => Event::QuorumMail { service, up, body },
-        HealthEvent::Note { .. } => return None,
-    })
 }
 
 #[cfg(test)]

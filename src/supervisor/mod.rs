@@ -346,7 +346,7 @@ impl<'a> Supervisor<'a> {
 
     fn health_event(&mut self, event: HealthEvent) -> Next {
         self.note_health(&event);
-        if let Some(event) = events::of_health(event) {
+        if let HealthEvent::Told(event) = event {
             self.notifier.handle(&event);
         }
         Next::Live

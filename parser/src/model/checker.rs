@@ -74,6 +74,26 @@ pub enum CheckerKind {
     Bfd(String),
 }
 
+impl CheckerKind {
+    /// The name of its block.
+    #[must_use]
+    pub fn keyword(&self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP_CHECK",
+            Self::Http(check) if check.tls => "SSL_GET",
+            Self::Http(_) => "HTTP_GET",
+            Self::Misc(_) => "MISC_CHECK",
+            Self::Smtp { .. } => "SMTP_CHECK",
+            Self::Grpc { .. } => "GRPC_CHECK",
+            Self::Dns { .. } => "DNS_CHECK",
+            Self::Ping => "PING_CHECK",
+            Self::Udp(_) => "UDP_CHECK",
+            Self::File(_) => "FILE_CHECK",
+            Self::Bfd(_) => "BFD_CHECK",
+        }
+    }
+}
+
 /// `UDP_CHECK`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UdpCheck {

@@ -89,6 +89,26 @@ pub enum RouteKind {
     ExternalResolver = 11,
 }
 
+impl RouteKind {
+    /// The word for it, as `ip route` has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unicast => "unicast",
+            Self::Local => "local",
+            Self::Broadcast => "broadcast",
+            Self::Anycast => "anycast",
+            Self::Multicast => "multicast",
+            Self::Blackhole => "blackhole",
+            Self::Unreachable => "unreachable",
+            Self::Prohibit => "prohibit",
+            Self::Throw => "throw",
+            Self::Nat => "nat",
+            Self::ExternalResolver => "xresolve",
+        }
+    }
+}
+
 /// Where a route goes among those of the same destination.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RoutePlacement {

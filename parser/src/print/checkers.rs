@@ -4,20 +4,7 @@ use crate::model::{Checker, CheckerKind, HttpCheck, HttpProtocol, HttpUrl, UdpCh
 
 impl Printer {
     pub(super) fn checker(&mut self, checker: &Checker) {
-        let name = match &checker.kind {
-            CheckerKind::Tcp => "TCP_CHECK",
-            CheckerKind::Http(check) if check.tls => "SSL_GET",
-            CheckerKind::Http(_) => "HTTP_GET",
-            CheckerKind::Misc(_) => "MISC_CHECK",
-            CheckerKind::Smtp { .. } => "SMTP_CHECK",
-            CheckerKind::Grpc { .. } => "GRPC_CHECK",
-            CheckerKind::Dns { .. } => "DNS_CHECK",
-            CheckerKind::Ping => "PING_CHECK",
-            CheckerKind::Udp(_) => "UDP_CHECK",
-            CheckerKind::File(_) => "FILE_CHECK",
-            CheckerKind::Bfd(_) => "BFD_CHECK",
-        };
-        self.block(name, |p| {
+        self.block(checker.kind.keyword(), |p| {
             p.kind(&checker.kind);
             if let CheckerKind::Misc(check) = &checker.kind {
                 // Only whole seconds can be written; others come from `delay_loop`.

@@ -42,7 +42,7 @@ impl Line {
 
 fn route_line(route: &Route) -> String {
     let mut line = Line::default();
-    line.flag(kind(route.kind), route.kind != RouteKind::Unicast);
+    line.flag(route.kind.word(), route.kind != RouteKind::Unicast);
     line.flag(&route.destination.to_string(), true);
     line.option("from", route.from);
     line.option("src", route.source);
@@ -103,22 +103,6 @@ fn metric_words(metric: &RouteMetric) -> String {
         MetricKind::FastOpenNoCookie => "fastopen_no_cookie",
     };
     format!("{name}{} {}", if metric.lock { " lock" } else { "" }, metric.value)
-}
-
-fn kind(kind: RouteKind) -> &'static str {
-    match kind {
-        RouteKind::Unicast => "unicast",
-        RouteKind::Local => "local",
-        RouteKind::Broadcast => "broadcast",
-        RouteKind::Anycast => "anycast",
-        RouteKind::Multicast => "multicast",
-        RouteKind::Blackhole => "blackhole",
-        RouteKind::Unreachable => "unreachable",
-        RouteKind::Prohibit => "prohibit",
-        RouteKind::Throw => "throw",
-        RouteKind::Nat => "nat",
-        RouteKind::ExternalResolver => "xresolve",
-    }
 }
 
 fn rule_line(rule: &Rule) -> String {

@@ -5,6 +5,7 @@ mod orders;
 mod recorded;
 
 use super::{Farm, FarmEffect, HealthEvent, Ids, Plan, TableChange};
+use crate::notify::Event;
 use standfast_checkers::{CheckEvent, CheckerId};
 use standfast_ipvs::Forwarding;
 use standfast_parser::model::{
@@ -96,12 +97,12 @@ fn shorten(effect: FarmEffect) -> Option<String> {
             format!("-e {} -w {}{dr}", to.address, to.weight)
         }
         FarmEffect::Table(TableChange::RemoveDestination(_, to)) => format!("-d {}", to.ip()),
-        FarmEffect::Event(HealthEvent::Server { server, up, .. }) => format!("{server} up={up}"),
-        FarmEffect::Event(HealthEvent::ServerMail { server, body, .. }) => format!("mail {server} {body}"),
-        FarmEffect::Event(HealthEvent::Quorum { up, .. }) => format!("quorum up={up}"),
-        FarmEffect::Event(HealthEvent::QuorumMail { .. }) => "quorum mail".to_owned(),
+        FarmEffect::Event(HealthEvent::Told(Event::Server { server, up, .. })) => format!("{server} up={up}"),
+        FarmEffect::Event(HealthEvent::Told(Event::ServerMail { server, body, .. })) => format!("mail {server} {body}"),
+        FarmEffect::Event(HealthEvent::Told(Event::Quorum { up, .. })) => format!("quorum up={up}"),
+        FarmEffect::Event(HealthEvent::Told(Event::QuorumMail { .. })) => "quorum mail".to_owned(),
         FarmEffect::Warn(text) => text,
-        FarmEffect::Log(_) | FarmEffect::Event(HealthEvent::Note { .. }) => return None,
+        FarmEffect::Log(_) | FarmEffect::Event(_) => return None,
     })
 }
 

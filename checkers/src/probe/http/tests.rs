@@ -76,28 +76,11 @@ async fn recording() -> (SocketAddr, UnboundedReceiver<String>) {
 }
 
 fn url(path: &str) -> HttpUrl {
-    HttpUrl {
-        path: path.to_owned(),
-        virtualhost: None,
-        digest: None,
-        status_codes: Vec::new(),
-        pattern: None,
-        body_match: None,
-        tls_compliant: false,
-    }
+    HttpUrl::new(path)
 }
 
 fn spec(target: SocketAddr, url: HttpUrl) -> HttpSpec {
-    HttpSpec {
-        connect: ConnectSpec::new(target, LIMIT),
-        tls: false,
-        identity: None,
-        enable_sni: false,
-        protocol: HttpProtocol::V1_0,
-        fast_recovery: false,
-        urls: vec![url],
-        extras: HttpExtras::default(),
-    }
+    HttpSpec::new(ConnectSpec::new(target, LIMIT), vec![url])
 }
 
 async fn check(target: SocketAddr, path: &str) -> Attempt {
