@@ -10,11 +10,11 @@ const HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
 /// The line with its secret replaced by [`HIDDEN`]; `None` where it has none.
 ///
-/// Secrets are what follows `auth_pass`, `password`, `basic_auth`, the number of a `key` (`auth_hmac`), and a `header` that lets
+/// Secrets are what follows `auth_pass`, `password`, `lvs_sync_key`, `basic_auth`, the number of a `key` (`auth_hmac`), and a `header` that lets
 /// somebody in.
 #[must_use]
 pub fn hide(line: &str) -> Option<String> {
-    let secret = secret(line, |word| matches!(word, "auth_pass" | "password"))?;
+    let secret = secret(line, |word| matches!(word, "auth_pass" | "password" | "lvs_sync_key"))?;
     Some(format!("{}{HIDDEN}", line.get(..secret.start)?))
 }
 
@@ -68,7 +68,8 @@ fn behind(word: &str, following: &[(usize, &str)], tells: fn(&str) -> bool) -> O
 fn is_telling(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
     let plain = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    let tells = word.starts_with("auth_p") || word.contains("pass") || word.contains("secret");
+    let tells =
+        word.starts_with("auth_p") || word == "lvs_sync_key" || word.contains("pass") || word.contains("secret");
     plain(&word) && tells && !word.starts_with("passiv")
 }
 
@@ -90,6 +91,7 @@ mod tests {
             ("\tpassword \"open it\" # mine", "\tpassword (not shown)"),
             ("basic_auth alice wonder", "basic_auth (not shown)"),
             ("key 1 hex:00ff", "key 1 (not shown)"),
+            ("lvs_sync_key hex:00ff", "lvs_sync_key (not shown)"),
             ("header Authorization \"Bearer x\"", "header Authorization (not shown)"),
         ] {
             assert_eq!(hide(line).as_deref(), Some(shown), "{line}");

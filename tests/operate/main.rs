@@ -2,16 +2,27 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test without the test attribute")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod intruders;
+mod migration;
+mod plan;
 
 use common::site::{NOTICED, Site, TCP_CHECK, real_server};
 use common::{Daemon, Pair, SOON, await_address};
+use intruders::adverts_go_on_whatever_strangers_do_at_the_socket;
+use migration::a_pair_moves_from_keepalived_and_back_and_no_client_notices;
 use nix::sys::signal::Signal;
+use plan::{
+    a_broken_file_changes_nothing_and_says_why, a_plan_of_instances_comes_true,
+    a_plan_of_servers_comes_true_and_counts_the_connections_that_are_cut, nobody_reads_a_password,
+    the_same_file_changes_nothing, what_would_be_noticed_can_be_refused,
+};
 use standfast_labkit::{Finished, eventually, harness, tests};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    harness::main(tests![
+    let own = tests![
         status_and_why_tell_of_pools_and_their_checks,
         a_client_is_told_its_server,
         a_drained_server_gets_no_more_requests,
@@ -20,7 +31,19 @@ fn main() -> ExitCode {
         a_failover_moves_the_address_and_holds,
         events_can_be_followed,
         what_is_unknown_is_refused_by_name,
-    ])
+    ];
+    let plans = tests![
+        a_plan_of_instances_comes_true,
+        a_plan_of_servers_comes_true_and_counts_the_connections_that_are_cut,
+        the_same_file_changes_nothing,
+        what_would_be_noticed_can_be_refused,
+        a_broken_file_changes_nothing_and_says_why,
+        nobody_reads_a_password,
+    ];
+    let intruders = tests![adverts_go_on_whatever_strangers_do_at_the_socket];
+    let migration = tests![a_pair_moves_from_keepalived_and_back_and_no_client_notices];
+    let migration = migration.map(|test| test.needs(&["keepalived"]));
+    harness::main(migration.into_iter().chain(intruders).chain(plans).chain(own))
 }
 
 fn ask(daemon: &Daemon, arguments: &[&str]) -> Finished {

@@ -1,36 +1,15 @@
 //! What `plan` tells is what `reload` does; what would cost something can be refused; what is broken changes nothing.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test without the test attribute")]
-
-mod common;
-
-use common::site::{NOTICED, Site, real_server};
-use common::{Daemon, ELECTION, Pair, SOON, await_address};
+use crate::ask;
+use crate::common::site::{NOTICED, Site, real_server};
+use crate::common::{Daemon, ELECTION, Pair, SOON, await_address};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use standfast_labkit::{Finished, eventually, harness, tests};
+use standfast_labkit::eventually;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::ExitCode;
 use std::time::Duration;
-
-fn main() -> ExitCode {
-    harness::main(tests![
-        a_plan_of_instances_comes_true,
-        a_plan_of_servers_comes_true_and_counts_the_connections_that_are_cut,
-        the_same_file_changes_nothing,
-        what_would_be_noticed_can_be_refused,
-        a_broken_file_changes_nothing_and_says_why,
-        nobody_reads_a_password,
-    ])
-}
-
-fn ask(daemon: &Daemon, arguments: &[&str]) -> Finished {
-    let mut command = daemon.host.command(common::program().0);
-    command.args(arguments).env("STANDFAST_SOCKET", daemon.directory.join("parent.sock"));
-    daemon.host.start_command(&mut command).unwrap().finish(SOON).unwrap()
-}
 
 fn json(daemon: &Daemon, arguments: &[&str]) -> (i32, Value) {
     let finished = ask(daemon, &[arguments, &["--json"]].concat());
@@ -73,7 +52,7 @@ fn held(daemon: &Daemon) -> BTreeSet<String> {
     all.filter(|address| address.starts_with("10.9.9.")).collect()
 }
 
-fn a_plan_of_instances_comes_true() {
+pub fn a_plan_of_instances_comes_true() {
     let pair = Pair::new("plan-vrrp");
     let before = [
         instance("VI_keep", 50, 100, "10.9.9.50/24"),
@@ -162,7 +141,7 @@ fn answers(stream: &mut TcpStream) -> bool {
     stream.write_all(b"hello").is_ok() && stream.read_exact(&mut answer).is_ok() && answer == *b"hello"
 }
 
-fn a_plan_of_servers_comes_true_and_counts_the_connections_that_are_cut() {
+pub fn a_plan_of_servers_comes_true_and_counts_the_connections_that_are_cut() {
     let site = Site::nat("plan-lvs", 3);
     (0..3).for_each(|index| echo(&site, index));
     let servers = |list: &[(&str, u32)]| {
@@ -220,10 +199,13 @@ fn a_plan_of_servers_comes_true_and_counts_the_connections_that_are_cut() {
     assert_eq!((living, 4 - living), (before[1], before[0]), "those that go on, and those that are cut");
 }
 
-fn the_same_file_changes_nothing() {
+pub fn the_same_file_changes_nothing() {
     let site = Site::nat("plan-same", 1);
-    let config =
-        format!("{}{}", instance("VI_1", 51, 100, "10.9.9.51/24"), site.service("rr", "", common::site::TCP_CHECK));
+    let config = format!(
+        "{}{}",
+        instance("VI_1", 51, 100, "10.9.9.51/24"),
+        site.service("rr", "", crate::common::site::TCP_CHECK)
+    );
     let daemon = site.start(&config);
     await_address(&daemon.host, "10.9.9.51", ELECTION);
     let plan = ask(&daemon, &["plan"]);
@@ -238,7 +220,7 @@ fn the_same_file_changes_nothing() {
     assert!(plan.output.contains("~ VI_1, stays MASTER, priority 100 -> 101, advertises at once"), "{}", plan.output);
 }
 
-fn what_would_be_noticed_can_be_refused() {
+pub fn what_would_be_noticed_can_be_refused() {
     let pair = Pair::new("plan-refuse");
     let both = [instance("VI_1", 51, 100, "10.9.9.51/24"), instance("VI_2", 52, 100, "10.9.9.52/24")];
     let daemon = pair.start(0, &both.concat());
@@ -257,7 +239,7 @@ fn what_would_be_noticed_can_be_refused() {
     eventually(SOON, "one address", || held(&daemon).len() == 1);
 }
 
-fn a_broken_file_changes_nothing_and_says_why() {
+pub fn a_broken_file_changes_nothing_and_says_why() {
     let pair = Pair::new("plan-broken");
     let config = instance("VI_1", 51, 100, "10.9.9.51/24");
     let mut daemon = pair.start(0, &config);
@@ -287,7 +269,7 @@ fn a_broken_file_changes_nothing_and_says_why() {
 }
 
 /// Every output of a daemon whose file has a password and a key.
-fn nobody_reads_a_password() {
+pub fn nobody_reads_a_password() {
     let pair = Pair::new("plan-secret");
     let key = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     let secrets = ["sesame7", key, "wonderl4nd"];

@@ -1,24 +1,15 @@
 //! `docs/migrating.md`, played with the distribution's keepalived on a pair whose clients go on asking.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test without the test attribute")]
-
-mod common;
-
-use common::{Daemon, ELECTION, Pair, SOON, await_address, await_no_address};
+use crate::common::{Daemon, ELECTION, Pair, await_address, await_no_address};
+use crate::{ask, await_told};
 use standfast_labkit::servers::{Behaviour, WebServer, http_get};
-use standfast_labkit::{Finished, Host, eventually, harness, tests};
+use standfast_labkit::{Host, eventually};
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 const VIP: &str = "10.7.0.100";
-
-fn main() -> ExitCode {
-    let tests = tests![a_pair_moves_from_keepalived_and_back_and_no_client_notices];
-    harness::main(tests.map(|test| test.needs(&["keepalived"])))
-}
 
 /// Asks the virtual address again and again, each time on a connection of its own.
 struct Asking {
@@ -38,7 +29,7 @@ impl Asking {
         let thread = std::thread::spawn(move || {
             let mut lost = Vec::new();
             while !stopped.load(Ordering::Relaxed) {
-                match ask(&client) {
+                match request(&client) {
                     Ok(_) => drop(count.fetch_add(1, Ordering::Relaxed)),
                     Err(problem) => lost.push(problem),
                 }
@@ -62,7 +53,7 @@ impl Asking {
 }
 
 /// As a browser does, a request is repeated once where its connection broke under it.
-fn ask(client: &Host) -> Result<String, String> {
+fn request(client: &Host) -> Result<String, String> {
     let target = SocketAddr::new(VIP.parse().unwrap(), 80);
     let once = || http_get(client, target, "/", PATIENCE).map(|(_, body)| body);
     once().or_else(|_| once()).map_err(|error| error.to_string())
@@ -76,17 +67,7 @@ fn config(state: &str, priority: u8) -> String {
     )
 }
 
-fn standfast(daemon: &Daemon, arguments: &[&str]) -> Finished {
-    let mut command = daemon.host.command(common::program().0);
-    command.args(arguments).env("STANDFAST_SOCKET", daemon.directory.join("parent.sock"));
-    daemon.host.start_command(&mut command).unwrap().finish(SOON).unwrap()
-}
-
-fn await_told(daemon: &Daemon, arguments: &[&str], part: &str) {
-    eventually(ELECTION, part, || standfast(daemon, arguments).output.contains(part));
-}
-
-fn a_pair_moves_from_keepalived_and_back_and_no_client_notices() {
+pub fn a_pair_moves_from_keepalived_and_back_and_no_client_notices() {
     let pair = Pair::new("migrating");
     let configs = [config("MASTER", 150), config("BACKUP", 100)];
     let web = |host: &Host| WebServer::start(host, "0.0.0.0:80", Behaviour::Text(host.name().to_owned())).unwrap();
@@ -105,7 +86,7 @@ fn a_pair_moves_from_keepalived_and_back_and_no_client_notices() {
     asking.await_answers();
 
     // The file, then the backup.
-    let checked = standfast(&master, &["-t", "-f", &master.config().display().to_string()]);
+    let checked = ask(&master, &["-t", "-f", &master.config().display().to_string()]);
     assert_eq!((checked.code(), checked.output.as_str()), (0, ""));
     backup.stop();
     let mut backup = ours(1);
@@ -123,13 +104,13 @@ fn a_pair_moves_from_keepalived_and_back_and_no_client_notices() {
     let mut master = ours(0);
     await_address(&pair.directors[0], VIP, ELECTION);
     await_no_address(&pair.directors[1], VIP, ELECTION);
-    assert_eq!(standfast(&master, &["failover", "VI_1"]).code(), 0);
+    assert_eq!(ask(&master, &["failover", "VI_1"]).code(), 0);
     await_address(&pair.directors[1], VIP, ELECTION);
     asking.await_answers();
-    let plan = standfast(&master, &["plan"]);
+    let plan = ask(&master, &["plan"]);
     assert_eq!(plan.code(), 0, "{}", plan.output);
     // A failover holds for five minutes; the one that holds the address is asked to end it.
-    assert_eq!(standfast(&backup, &["failover", "VI_1", "--for", "1s"]).code(), 0);
+    assert_eq!(ask(&backup, &["failover", "VI_1", "--for", "1s"]).code(), 0);
     await_address(&pair.directors[0], VIP, ELECTION);
     asking.await_answers();
 
