@@ -10,11 +10,18 @@ use crate::track::{self, Trackers};
 use crate::translate;
 use crate::vrrp::VrrpSetup;
 use nix::net::if_::if_nametoindex;
+use nix::time::{ClockId, clock_gettime};
 use standfast_parser::model::{Config, VrrpInstance};
 use standfast_parser::{Diagnostic, InterfaceMention, Need, Severity, Weight};
 use standfast_vrrp::bfd::SessionConfig;
 use std::collections::BTreeSet;
+use std::time::Duration;
 use tracing::warn;
+
+/// How long the system has been running; nothing where it does not say.
+fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
+}
 
 /// The full name of the host, or `localhost` where it has none.
 #[must_use]
@@ -156,8 +163,12 @@ impl Machine {
         }
         let mut policy = ScriptPolicy::new(&config.globals);
         let (scripts, disabled) = track::prepare(&mut config, &mut policy);
-        let trackers =
-            Trackers { scripts, files: track::file::prepare(&config), processes: track::process::prepare(&config) };
+        let trackers = Trackers {
+            scripts,
+            files: track::file::prepare(&config),
+            processes: track::process::prepare(&config),
+            process_events: config.globals.receive_buffers.process_monitor,
+        };
         let book = Book::new(&config, &mut policy);
         let mut ids = self.ids.clone();
         let plan = Plan::new(&config, &mut ids, &mut |script| policy.prepare_optional(Some(script)));
@@ -177,6 +188,9 @@ impl Machine {
 
     fn vrrp_setup(&self, config: &Config) -> VrrpSetup {
         let scripts = config.scripts.iter().map(|script| script.name.clone()).collect();
-        VrrpSetup { keep_addresses: self.keep_addresses, ..translate::vrrp::setup(config, &scripts) }
+        let setup = translate::vrrp::setup(config, &scripts);
+        let after_boot = config.globals.vrrp_delay_after_boot.saturating_sub(since_boot());
+        let startup_delay = setup.startup_delay.max(after_boot);
+        VrrpSetup { keep_addresses: self.keep_addresses, startup_delay, ..setup }
     }
 }

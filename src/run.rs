@@ -142,6 +142,10 @@ fn start(options: &Options, words: &[String]) -> Exit {
 }
 
 fn prepare(options: &Options, loaded: Loaded) -> Exit {
+    // The command line goes before the file.
+    if let (None, Some(mask)) = (options.umask, loaded.config.globals.umask) {
+        daemonize::set_umask(mask.into());
+    }
     let pid_files = match lock_pid_files(options, &loaded) {
         Ok(files) => files,
         Err(error @ pidfile::Error::Running { .. }) => {

@@ -1,7 +1,8 @@
 //! Users and groups that scripts run as.
 
-use nix::unistd::{Group, User, getegid, geteuid};
+use nix::unistd::{Gid, Group, User, getegid, geteuid, getgrouplist};
 use standfast_parser::model::ScriptUser;
+use std::ffi::CString;
 
 /// The account that keepalived prefers for scripts when the configuration names none.
 pub const PREFERRED_USER: &str = "keepalived_script";
@@ -52,6 +53,17 @@ impl Account {
             (_, Some(uid)) => Ok(Self { uid, gid: uid }),
             _ => Err(UnknownAccount::User(name.to_owned())),
         }
+    }
+}
+
+impl Account {
+    /// Every group that the user belongs to, its own one included; none for a number without a user.
+    #[must_use]
+    pub fn groups(self) -> Vec<u32> {
+        let Ok(Some(user)) = User::from_uid(self.uid.into()) else { return Vec::new() };
+        let Ok(name) = CString::new(user.name) else { return Vec::new() };
+        let groups = getgrouplist(&name, Gid::from_raw(self.gid)).unwrap_or_default();
+        groups.into_iter().map(Gid::as_raw).collect()
     }
 }
 

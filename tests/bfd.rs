@@ -17,9 +17,15 @@ const FRR: &str = "/usr/lib/frr/bfdd";
 const ZEBRA: &str = "/usr/lib/frr/zebra";
 
 fn main() -> ExitCode {
-    let ours = standfast_labkit::tests![a_session_votes_and_a_cut_is_noticed_at_once, a_session_moves_by_reload];
+    let ours = standfast_labkit::tests![
+        a_session_votes_and_a_cut_is_noticed_at_once,
+        a_session_moves_by_reload,
+        sessions_through_a_router,
+        hops_are_counted
+    ];
     let keepalived = standfast_labkit::tests![with_keepalived, with_keepalived_over_ipv6];
-    let frr = [Test::new("with_frr", with_frr).needs(&[FRR, "vtysh"]).needs_root()];
+    let frr = standfast_labkit::tests![with_frr, with_frr_through_a_router];
+    let frr = frr.map(|test: Test| test.needs(&[FRR, "vtysh"]).needs_root());
     let keepalived = keepalived.map(|test| test.needs(&["keepalived"]));
     harness::main(ours.into_iter().chain(keepalived).chain(frr))
 }
@@ -139,6 +145,75 @@ fn meets_keepalived(name: &str, [own, other]: [&str; 2]) {
     two.await_log("Local diagnostic - Neighbor Signaled Session Down, Remote diagnostic - Administratively Down", SOON);
 }
 
+/// Two hosts with a router between them.
+struct Routed {
+    lab: Lab,
+    router: Host,
+    hosts: [Host; 2],
+}
+
+impl Routed {
+    fn new(name: &str) -> Self {
+        let lab = Lab::new(name).unwrap();
+        let router = lab.host("r").unwrap();
+        router.sysctl("net.ipv4.ip_forward", "1").unwrap();
+        router.sysctl("net.ipv6.conf.all.forwarding", "1").unwrap();
+        let hosts = [1, 2].map(|n| behind(&lab, &router, n));
+        Self { lab, router, hosts }
+    }
+}
+
+fn behind(lab: &Lab, router: &Host, n: u8) -> Host {
+    let host = lab.host(&format!("d{n}")).unwrap();
+    lab.cable(&host, "eth0", router, &format!("eth{n}")).unwrap();
+    for (of, interface, last) in [(&host, "eth0".to_owned(), 1), (router, format!("eth{n}"), 254)] {
+        of.ip(&format!("link set {interface} up")).unwrap();
+        of.ip(&format!("addr add 10.7.{n}.{last}/24 dev {interface}")).unwrap();
+        of.ip(&format!("addr add fd07:{n}::{last}/64 dev {interface} nodad")).unwrap();
+    }
+    host.ip(&format!("route add default via 10.7.{n}.254")).unwrap();
+    host.ip(&format!("-6 route add default via fd07:{n}::254")).unwrap();
+    host
+}
+
+/// A session of each family, 10 ms three times.
+fn far(own: u8, other: u8, rest: &str) -> String {
+    let of = |name: &str, own: String, other: String, ttl: &str| {
+        format!(
+            "bfd_instance {name} {{\n neighbor_ip {other}\n source_ip {own}\n min_rx 10\n min_tx 10\n \
+             multiplier 3\n multihop on\n {ttl} 255\n{rest}\n}}\n"
+        )
+    };
+    of("four", format!("10.7.{own}.1"), format!("10.7.{other}.1"), "ttl")
+        + &of("six", format!("fd07:{own}::1"), format!("fd07:{other}::1"), "hoplimit")
+}
+
+const FAR_UP: [&str; 2] = ["(four) Entering Up state", "(six) Entering Up state"];
+const FAR_DOWN: [&str; 2] = ["(four) Entering Down state", "(six) Entering Down state"];
+
+fn sessions_through_a_router() {
+    let site = Routed::new("bfd-router");
+    let daemons = [0, 1].map(|n| Daemon::start(&site.lab, &site.hosts[n], &far([1, 2][n], [2, 1][n], "max_hops 1")));
+    daemons.iter().for_each(|daemon| FAR_UP.iter().for_each(|up| daemon.await_log(up, ELECTION)));
+    site.router.ip("link set eth2 down").unwrap();
+    daemons.iter().for_each(|daemon| FAR_DOWN.iter().for_each(|down| daemon.await_log(down, SOON)));
+    let before = daemons[0].log().matches(FAR_UP[0]).count();
+    site.router.ip("link set eth2 up").unwrap();
+    let again = standfast_labkit::wait_until(ELECTION, || daemons[0].log().matches(FAR_UP[0]).count() > before);
+    assert!(again.is_some(), "not up again:\n{}", daemons[0].log());
+}
+
+/// Who is further away than `max_hops` says is not heard (GTSM, RFC 5082).
+fn hops_are_counted() {
+    let site = Routed::new("bfd-hops");
+    let near = Daemon::start(&site.lab, &site.hosts[0], &far(1, 2, "max_hops 0"));
+    let open = Daemon::start(&site.lab, &site.hosts[1], &far(2, 1, "max_hops 1"));
+    std::thread::sleep(Duration::from_millis(2_500));
+    for daemon in [&near, &open] {
+        assert!(FAR_UP.iter().all(|up| !daemon.log().contains(up)), "{}", daemon.log());
+    }
+}
+
 /// bfdd with the zebra that tells it of interfaces, asked through vtysh.
 struct Frr {
     bfdd: Process,
@@ -148,19 +223,14 @@ struct Frr {
 }
 
 impl Frr {
-    fn start(wire: &Wire) -> Self {
+    /// `peers` are statements of its `bfd` block.
+    fn start(host: &Host, peers: &str) -> Self {
         // It runs as a user of its own.
         let own = tempfile::tempdir().unwrap();
         std::fs::set_permissions(own.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         let directory = own.path().to_owned();
         let config = directory.join("bfdd.conf");
-        std::fs::write(
-            &config,
-            "bfd\n peer 10.7.0.1 local-address 10.7.0.2 interface eth0\n  receive-interval 50\n  transmit-interval 50\n  \
-             detect-multiplier 3\n  no shutdown\n",
-        )
-        .unwrap();
-        let host = wire.hosts[1].clone();
+        std::fs::write(&config, format!("bfd\n{peers}")).unwrap();
         let command = |program: &str, name: &str, config: &std::path::Path| {
             let mut command = host.command(program);
             command.args(["-P", "0", "--log", "stdout"]);
@@ -175,7 +245,7 @@ impl Frr {
         let mut bfdd = command(FRR, "bfdd.pid", &config);
         bfdd.arg("--bfdctl").arg(directory.join("bfdctl"));
         let bfdd = host.start_command(&mut bfdd).unwrap();
-        Self { bfdd, _zebra: zebra, own, host }
+        Self { bfdd, _zebra: zebra, own, host: host.clone() }
     }
 
     fn shows(&self) -> String {
@@ -189,9 +259,15 @@ impl Frr {
     }
 }
 
+fn peer(addresses: &str, interval: u32) -> String {
+    format!(
+        " peer {addresses}\n  receive-interval {interval}\n  transmit-interval {interval}\n  detect-multiplier 3\n  no shutdown\n"
+    )
+}
+
 fn with_frr() {
     let wire = Wire::new("bfd-frr");
-    let frr = Frr::start(&wire);
+    let frr = Frr::start(&wire.hosts[1], &peer("10.7.0.1 local-address 10.7.0.2 interface eth0", 50));
     let mut one = wire.daemon(0, &tracking(&session("10.7.0.1", "10.7.0.2", "")));
     let up = standfast_labkit::wait_until(ELECTION, || one.log().contains(UP));
     assert!(up.is_some(), "{}\n{}\n{}", one.log(), frr.shows(), frr.bfdd.output());
@@ -199,4 +275,20 @@ fn with_frr() {
     assert_eq!(one.stop(), 0);
     let down = standfast_labkit::wait_until(SOON, || frr.says("Remote diagnostics: administratively down"));
     assert!(down.is_some() || frr.says("Status: down"), "FRR did not hear the farewell");
+}
+
+fn with_frr_through_a_router() {
+    let site = Routed::new("bfd-frr-router");
+    let peers =
+        peer("10.7.1.1 multihop local-address 10.7.2.1", 10) + &peer("fd07:1::1 multihop local-address fd07:2::1", 10);
+    let frr = Frr::start(&site.hosts[1], &peers);
+    let one = Daemon::start(&site.lab, &site.hosts[0], &far(1, 2, "max_hops 1"));
+    for up in FAR_UP {
+        let found = standfast_labkit::wait_until(ELECTION, || one.log().contains(up));
+        assert!(found.is_some(), "no {up}: {}\n{}\n{}", one.log(), frr.shows(), frr.bfdd.output());
+    }
+    site.router.ip("link set eth2 down").unwrap();
+    FAR_DOWN.iter().for_each(|down| one.await_log(down, SOON));
+    let down = standfast_labkit::wait_until(SOON, || frr.says("Status: down"));
+    assert!(down.is_some(), "{}", frr.shows());
 }

@@ -61,6 +61,7 @@ fn main() -> ExitCode {
         a_mail_at_stop_is_delivered,
         a_network_namespace_that_does_not_exist_ends_with_code_2,
         usr1_writes_the_state,
+        files_are_where_the_configuration_says,
         it_daemonises_and_writes_pid_files,
         without_rights_it_says_so,
         garbage_as_configuration_never_panics,
@@ -359,6 +360,41 @@ fn usr1_writes_the_state() {
     let text = || fs::read_to_string("/tmp/keepalived.data").unwrap_or_default();
     eventually(SOON, "the dump", || text().contains("VRRP Instance = VI_1") && text().contains("State = MASTER"));
     fs::remove_file("/tmp/keepalived.data").unwrap();
+}
+
+const FILES: &str = "instance one
+global_defs {
+    umask 0077
+    data_use_instance
+    state_dump_file DIR/
+    json_dump_file DIR/state.json
+    json_version 2
+    reload_time_file DIR/when
+    reload_file DIR/reading
+}
+";
+
+fn files_are_where_the_configuration_says() {
+    let lab = Lab::new("files").unwrap();
+    let mut daemon = prepared(&lab, &(FILES.to_owned() + CONFIG));
+    daemon.launch();
+    await_address(&daemon.host, VIP, ELECTION);
+    let file = |name: &str| daemon.directory.join(name);
+    assert_eq!(fs::metadata(file("parent.pid")).unwrap().permissions().mode() & 0o777, 0o600);
+    let (data, json, when, reading) =
+        (file("keepalived_one.data"), file("state_one.json"), file("when"), file("reading"));
+    daemon.signal(Signal::SIGUSR1);
+    eventually(SOON, "the dump", || fs::read_to_string(&data).is_ok_and(|text| text.contains("VRRP Sockpool")));
+    let asked = daemon.run(&["--signum=JSON"]).output;
+    let pid = daemon.process().pid();
+    daemon.host.run_checked("kill", &format!("-{} {pid}", asked.trim())).unwrap();
+    eventually(SOON, "the JSON", || fs::read_to_string(&json).is_ok_and(|text| text.starts_with("{\"vrrp\":[")));
+    fs::write(&reading, "wait").unwrap();
+    let soon = daemon.host.run("date", ["-u", "-d", "+2sec", "+%F %TZ"]).unwrap().output;
+    fs::write(&when, soon).unwrap();
+    daemon.await_log("Reload complete", ELECTION);
+    eventually(SOON, "files that are done with", || !when.exists() && !reading.exists());
+    assert_eq!(daemon.stop(), 0);
 }
 
 fn it_daemonises_and_writes_pid_files() {

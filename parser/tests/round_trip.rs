@@ -34,7 +34,7 @@ fn an_empty_configuration_has_its_defaults() {
 fn options_of_adverts_survive() {
     let key = "k".repeat(40);
     check(&format!(
-        "global_defs {{\nvrrp_check_unicast_src\nvrrp_rt_priority 7\nvrrp_priority -3\nvrrp_no_swap\n}}\nvrrp_instance A {{\n\
+        "global_defs {{\nvrrp_check_unicast_src\nvrrp_notify_priority_changes on\nvrrp_down_timer_adverts 5\nvrrp_rt_priority 7\nvrrp_priority -3\nvrrp_no_swap\n}}\nvrrp_instance A {{\n\
          interface eth0\nvirtual_router_id 7\nnopreempt\ntimer_expired_backup\nunicast_ttl 3\nold_unicast_checksum\n\
          unicast_peer {{\n10.0.0.2 min_ttl 3\n10.0.0.3\n}}\nauth_hmac {{\nkey 4 {key}\nkey 9 \"file:/a b\"\nactive_key 9\n\
          mode permissive\nanti_replay monotonic\ntime_window 9\n}}\nvirtual_ipaddress {{\n10.0.0.9\n}}\n}}\n"

@@ -26,7 +26,7 @@ pub(super) fn run(
     commands: &Receiver<Command>,
     bell: &Bell,
 ) {
-    scheduling.below().apply();
+    scheduling.apply();
     loop {
         let life = catch_unwind(AssertUnwindSafe(|| live(&mut sessions, report, commands, bell)));
         match life {

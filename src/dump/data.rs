@@ -1,12 +1,13 @@
 //! `keepalived.data`, `keepalived_parent.data` and `keepalived_check.data`.
 
-use super::text::{address_line, enabled, quoted, seconds, tristate, true_false, yes_no};
-use super::{Sources, detail};
+use super::text::{address_line, decimal, enabled, quoted, seconds, true_false, yes_no};
+use super::{Sources, detail, global, interfaces, sockets, statics, trackers};
 use crate::health::{ServerReport, ServiceReport};
 use crate::logging::clock::dump_time;
-use standfast_parser::model::{Auth, Config, Garp, Globals, Notify, Script, VirtualAddress, VrrpInstance};
+use crate::notify::command::ScriptPolicy;
+use standfast_parser::model::{Auth, Config, Notify, Script, VirtualAddress, VrrpInstance};
 use standfast_vrrp::priority::Ballot;
-use standfast_vrrp::{Family, RouterView, State, TrackerName, TrackerStatus};
+use standfast_vrrp::{Family, RouterView, State};
 use std::fmt::{Display, Write as _};
 use std::time::{Duration, SystemTime};
 
@@ -34,7 +35,7 @@ impl Page {
 #[must_use]
 pub fn global_data(config: &Config, host: &str) -> String {
     let mut page = Page::default();
-    globals(&mut page, &config.globals, host);
+    global::definitions(&mut page, &config.globals, host, std::iter::empty());
     page.text
 }
 
@@ -42,7 +43,7 @@ pub fn global_data(config: &Config, host: &str) -> String {
 #[must_use]
 pub fn check_data(config: &Config, host: &str, services: &[ServiceReport]) -> String {
     let mut page = Page::default();
-    globals(&mut page, &config.globals, host);
+    global::definitions(&mut page, &config.globals, host, std::iter::empty());
     page.heading("LVS Topology");
     for service in services {
         page.row(1, "VIP", &service.service);
@@ -59,64 +60,18 @@ pub fn check_data(config: &Config, host: &str, services: &[ServiceReport]) -> St
 #[must_use]
 pub fn vrrp_data(sources: &Sources<'_>) -> String {
     let mut page = Page::default();
-    globals(&mut page, &sources.config.globals, sources.host);
+    let present = sources.views.interfaces.iter().map(|interface| interface.name.as_str());
+    global::definitions(&mut page, &sources.config.globals, sources.host, present);
+    statics::all(&mut page, sources.config);
     page.heading("VRRP Topology");
     for router in &sources.views.routers {
         instance(&mut page, sources, router);
     }
+    sockets::pool(&mut page, sources.views);
     groups(&mut page, sources);
-    watched_scripts(&mut page, sources);
-    interfaces(&mut page, sources);
+    trackers::all(&mut page, sources);
+    interfaces::all(&mut page, sources);
     page.text
-}
-
-fn globals(page: &mut Page, globals: &Globals, host: &str) {
-    page.heading("Global definitions");
-    page.row(1, "Network namespace", globals.net_namespace.as_deref().unwrap_or("(default)"));
-    page.row(1, "Router ID", globals.router_id.as_deref().unwrap_or(host));
-    mail(page, globals, host);
-    page.row(1, "Default smtp_alert", tristate(globals.smtp_alert));
-    page.row(1, "Default smtp_alert_vrrp", tristate(globals.smtp_alert_vrrp));
-    page.row(1, "Default smtp_alert_checker", tristate(globals.smtp_alert_checker));
-    page.row(1, "Checkers log all failures", true_false(globals.checker_log_all_failures));
-    page.row(1, "Dynamic interfaces", true_false(globals.dynamic_interfaces));
-    if let Some(interface) = &globals.default_interface {
-        page.row(1, "Default interface", interface);
-    }
-    page.row(1, "VRRP IPv4 mcast group", globals.vrrp_mcast_group4);
-    page.row(1, "VRRP IPv6 mcast group", globals.vrrp_mcast_group6);
-    announcements(page, 1, &globals.garp, "Gratuitous ARP refresh timer");
-    page.row(1, "Send advert after receive lower priority advert", true_false(!globals.lower_prio_no_advert));
-    page.row(1, "Send advert after receive higher priority advert", true_false(globals.higher_prio_send_advert));
-    page.row(1, "Gratuitous ARP interval", decimal(globals.garp_interval));
-    page.row(1, "Gratuitous NA interval", decimal(globals.gna_interval));
-    page.row(1, "VRRP default protocol version", globals.vrrp_version.unwrap_or(2));
-    page.row(1, "VRRP skip check advert addresses", true_false(globals.vrrp_skip_check_adv_addr));
-    page.row(1, "VRRP strict mode", true_false(globals.vrrp_strict));
-    page.line(1, format_args!("Script security {}", enabled(globals.enable_script_security)));
-}
-
-fn mail(page: &mut Page, globals: &Globals, host: &str) {
-    let Some(server) = &globals.smtp_server else { return };
-    page.row(1, "Smtp server", &server.host);
-    page.row(1, "Smtp server port", server.port);
-    page.row(1, "Smtp HELO name", globals.smtp_helo_name.as_deref().unwrap_or(host));
-    page.row(1, "Smtp server connection timeout", globals.smtp_connect_timeout.as_secs());
-    if let Some(from) = &globals.notification_email_from {
-        page.row(1, "Email notification from", from);
-    }
-    for address in &globals.notification_email {
-        page.row(1, "Email notification", address);
-    }
-}
-
-fn announcements(page: &mut Page, indent: usize, garp: &Garp, refresh: &str) {
-    page.row(indent, "Gratuitous ARP delay", garp.delay.as_secs());
-    page.row(indent, "Gratuitous ARP repeat", garp.repeat);
-    page.row(indent, refresh, garp.refresh.as_secs());
-    page.row(indent, "Gratuitous ARP refresh repeat", garp.refresh_repeat);
-    page.row(indent, "Gratuitous ARP lower priority delay", garp.lower_prio_delay.as_secs());
-    page.row(indent, "Gratuitous ARP lower priority repeat", garp.lower_prio_repeat);
 }
 
 fn instance(page: &mut Page, sources: &Sources<'_>, router: &RouterView) {
@@ -189,7 +144,7 @@ fn settings(page: &mut Page, sources: &Sources<'_>, router: &RouterView, config:
             None => page.line(3, format_args!("Multicast address {group}")),
         }
     }
-    announcements(page, 3, &config.garp, "Gratuitous ARP refresh");
+    global::announcements(page, 3, &config.garp, "Gratuitous ARP refresh");
     if let Some(extra) = config.extra_garp {
         let which = if extra.all { "i/f" } else { "VMAC" };
         page.row(3, &format!("Gratuitous ARP for each secondary {which}"), extra.interval.as_secs());
@@ -210,18 +165,22 @@ fn settings(page: &mut Page, sources: &Sources<'_>, router: &RouterView, config:
     page.row(3, "Promote_secondaries", enabled(config.promote_secondaries));
     if config.version == 2 {
         page.row(3, "Authentication type", authentication(&config.auth));
+        if config.auth != Auth::None {
+            page.row(3, "Password", "********");
+        }
     }
     let set = router.state == State::Master;
     let interface = sources.views.interface_name(router.link);
     addresses(page, &format!("Virtual IP ({}):", config.addresses.len()), &config.addresses, interface, set);
     addresses(page, "Virtual IP Excluded :", &config.excluded_addresses, interface, set);
     detail::peers(page, config);
+    sockets::of(page, sources.views, &router.name);
     detail::policy(page, config);
     detail::tracked_interfaces(page, &config.track_interfaces);
-    tracked_scripts(page, sources, config);
-    detail::tracked_others(page, sources.config, config);
+    detail::tracked_scripts(page, sources.config, &config.track_scripts);
+    detail::tracked_others(page, sources.config, &config.into());
     page.row(3, "Using smtp notification", yes_no(config.smtp_alert));
-    scripts(page, &config.notify);
+    scripts(page, sources.policy, &config.notify);
 }
 
 /// The password itself is nobody's business.
@@ -253,24 +212,14 @@ fn kernel_index(sources: &Sources<'_>, router: &RouterView) -> Option<u32> {
     found.and_then(|(.., interface)| interface.as_ref()).map(|interface| interface.index)
 }
 
-fn tracked_scripts(page: &mut Page, sources: &Sources<'_>, config: &VrrpInstance) {
-    if config.track_scripts.is_empty() {
-        return;
-    }
-    page.line(3, "Tracked scripts :");
-    for tracked in &config.track_scripts {
-        let own = sources.config.scripts.iter().find(|script| script.name == tracked.name);
-        let (weight, reverse) = match (tracked.weight, own) {
-            (Some(weight), _) => (weight, tracked.reverse),
-            (None, own) => own.map_or((0, false), |script| (script.weight, script.reverse)),
-        };
-        let tail = if reverse { " reverse" } else { "" };
-        page.line(5, format_args!("{} weight {weight}{tail}", tracked.name));
-    }
+fn scripts(page: &mut Page, policy: &ScriptPolicy, notify: &Notify) {
+    page.row(3, "Notify deleted", if notify.deleted.is_some() { "Deleted" } else { "Fault" });
+    state_scripts(page, policy, notify);
+    page.row(3, "Notify priority changes", true_false(notify.priority_changes));
 }
 
-fn scripts(page: &mut Page, notify: &Notify) {
-    page.row(3, "Notify deleted", if notify.deleted.is_some() { "Deleted" } else { "Fault" });
+/// Scripts of an instance or a group, and who runs them.
+fn state_scripts(page: &mut Page, policy: &ScriptPolicy, notify: &Notify) {
     let all: [(&str, &Option<Script>); 7] = [
         ("Backup state transition script", &notify.backup),
         ("Master state transition script", &notify.master),
@@ -281,11 +230,10 @@ fn scripts(page: &mut Page, notify: &Notify) {
         ("Generic state transition script", &notify.any),
     ];
     for (name, script) in all {
-        if let Some(script) = script {
-            page.row(3, name, quoted(script));
-        }
+        let Some(script) = script else { continue };
+        let account = policy.account_of(script).map(|account| format!(", uid:gid {}:{}", account.uid, account.gid));
+        page.row(3, name, quoted(script) + &account.unwrap_or_default());
     }
-    page.row(3, "Notify priority changes", true_false(notify.priority_changes));
 }
 
 fn groups(page: &mut Page, sources: &Sources<'_>) {
@@ -296,7 +244,7 @@ fn groups(page: &mut Page, sources: &Sources<'_>) {
     for group in &sources.views.groups {
         page.row(1, "VRRP Sync Group", format!("{}, {}", group.name, group.state));
         let members = || sources.views.routers.iter().filter(|router| group.members.contains(&router.id));
-        let fault = members().filter(|router| router.state == State::Fault).count();
+        let fault = members().filter(|router| count(router, Ballot::Fault) > 0).count();
         let init = members().filter(|router| router.state == State::Init).count();
         page.line(3, format_args!("Num member fault {fault}, num member init {init}"));
         page.line(3, "VRRP member instances :");
@@ -306,67 +254,15 @@ fn groups(page: &mut Page, sources: &Sources<'_>) {
                 page.line(3, "sync group tracking weight set");
             }
             page.row(3, "Using smtp notification", yes_no(config.smtp_alert));
+            if config.notify.priority_changes {
+                page.row(3, "Notify priority changes", "yes");
+            }
             detail::tracked_interfaces(page, &config.track_interfaces);
+            detail::tracked_scripts(page, sources.config, &config.track_scripts);
+            detail::tracked_others(page, sources.config, &config.into());
+            state_scripts(page, sources.policy, &config.notify);
         }
     }
-}
-
-fn watched_scripts(page: &mut Page, sources: &Sources<'_>) {
-    if sources.config.scripts.is_empty() {
-        return;
-    }
-    page.heading("VRRP Scripts");
-    for script in &sources.config.scripts {
-        page.row(1, "VRRP Script", &script.name);
-        page.row(3, "Command", quoted(&script.script));
-        page.row(3, "Interval", format!("{} sec", script.interval.as_secs_f64()));
-        page.row(3, "Timeout", format!("{} sec", script.timeout.as_secs_f64()));
-        page.row(3, "Weight", script.weight);
-        page.row(3, "Rise", script.rise);
-        page.row(3, "Fall", script.fall);
-        page.row(3, "Status", status(sources, &script.name));
-        page.line(3, "Tracking instances :");
-        let named = TrackerName::Script(script.name.clone());
-        for router in &sources.views.routers {
-            let votes = router.votes.iter().filter(|vote| vote.tracker == named);
-            votes.for_each(|vote| page.line(5, format_args!("{}, weight {}", router.name, vote.weight)));
-        }
-    }
-}
-
-/// As the instances that watch a script know it.
-fn status(sources: &Sources<'_>, script: &str) -> &'static str {
-    let named = TrackerName::Script(script.to_owned());
-    let mut votes = sources.views.routers.iter().flat_map(|router| &router.votes);
-    match votes.find(|vote| vote.tracker == named).map(|vote| vote.status) {
-        Some(TrackerStatus::Up) => "GOOD",
-        Some(TrackerStatus::Down) => "BAD",
-        _ => "INIT",
-    }
-}
-
-fn interfaces(page: &mut Page, sources: &Sources<'_>) {
-    page.heading("Interfaces");
-    for (_, name, interface) in &sources.views.links {
-        page.row(1, "Name", name);
-        let Some(interface) = interface else {
-            page.row(3, "State", "absent");
-            continue;
-        };
-        page.row(3, "index", interface.index);
-        for found in &interface.addresses {
-            let family = if found.address.is_ipv4() { "IPv4" } else { "IPv6" };
-            page.row(3, &format!("{family} address"), found.address);
-        }
-        let up = if interface.up { "UP" } else { "DOWN" };
-        let running = if interface.running { "RUNNING" } else { "not RUNNING" };
-        page.row(3, "State", format!("{up}, {running}"));
-        page.row(3, "MTU", interface.mtu);
-    }
-}
-
-fn decimal(time: Duration) -> String {
-    format!("{}.{:06}", time.as_secs(), time.subsec_micros())
 }
 
 fn interval(time: Duration, version: u8) -> String {

@@ -3,7 +3,7 @@
 use super::data::Page;
 use super::text::yes_no;
 use crate::netlink::{RouteSpec, RuleSpec};
-use standfast_parser::model::{Config, TrackedInterface, TrackedWeight, VrrpInstance};
+use standfast_parser::model::{Config, SyncGroup, TrackedInterface, TrackedScript, TrackedWeight, VrrpInstance};
 
 /// Flags of an instance; keepalived names only some of them.
 pub(super) fn flags(page: &mut Page, config: &VrrpInstance) {
@@ -76,16 +76,50 @@ pub(super) fn tracked_interfaces(page: &mut Page, tracked: &[TrackedInterface]) 
     }
 }
 
-/// Files, processes and BFD sessions, with the weights of this instance or their own.
-pub(super) fn tracked_others(page: &mut Page, config: &Config, instance: &VrrpInstance) {
+pub(super) fn tracked_scripts(page: &mut Page, config: &Config, tracked: &[TrackedScript]) {
+    if tracked.is_empty() {
+        return;
+    }
+    page.line(3, "Tracked scripts :");
+    for one in tracked {
+        let own = config.scripts.iter().find(|script| script.name == one.name);
+        let (weight, reverse) = match (one.weight, own) {
+            (Some(weight), _) => (weight, one.reverse),
+            (None, own) => own.map_or((0, false), |script| (script.weight, script.reverse)),
+        };
+        page.line(5, format_args!("{} weight {weight}{}", one.name, reversed(reverse)));
+    }
+}
+
+/// What an instance or a group tracks besides interfaces and scripts.
+pub(super) struct Tracked<'a> {
+    files: &'a [TrackedWeight],
+    processes: &'a [TrackedWeight],
+    sessions: &'a [TrackedWeight],
+}
+
+impl<'a> From<&'a VrrpInstance> for Tracked<'a> {
+    fn from(of: &'a VrrpInstance) -> Self {
+        Self { files: &of.track_files, processes: &of.track_processes, sessions: &of.track_bfds }
+    }
+}
+
+impl<'a> From<&'a SyncGroup> for Tracked<'a> {
+    fn from(of: &'a SyncGroup) -> Self {
+        Self { files: &of.track_files, processes: &of.track_processes, sessions: &of.track_bfds }
+    }
+}
+
+/// Files, processes and BFD sessions, with the weights of this instance or group, or their own.
+pub(super) fn tracked_others(page: &mut Page, config: &Config, tracked: &Tracked<'_>) {
     let file = |name: &str| config.track_files.iter().find(|one| one.name == name).map(|one| (one.weight, one.reverse));
     let process =
         |name: &str| config.track_processes.iter().find(|one| one.name == name).map(|one| (one.weight, one.reverse));
     let session =
         |name: &str| config.bfd_instances.iter().find(|one| one.name == name).map(|one| (one.weight, one.reverse));
-    weighted(page, "Tracked files :", &instance.track_files, file);
-    weighted(page, "Tracked processes :", &instance.track_processes, process);
-    weighted(page, "Tracked BFDs :", &instance.track_bfds, session);
+    weighted(page, "Tracked files :", tracked.files, file);
+    weighted(page, "Tracked processes :", tracked.processes, process);
+    weighted(page, "Tracked BFDs :", tracked.sessions, session);
 }
 
 fn weighted(page: &mut Page, title: &str, tracked: &[TrackedWeight], own: impl Fn(&str) -> Option<(i32, bool)>) {
@@ -102,6 +136,6 @@ fn weighted(page: &mut Page, title: &str, tracked: &[TrackedWeight], own: impl F
     }
 }
 
-fn reversed(reverse: bool) -> &'static str {
+pub(super) fn reversed(reverse: bool) -> &'static str {
     if reverse { " reverse" } else { "" }
 }

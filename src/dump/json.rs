@@ -2,16 +2,65 @@
 
 use super::Sources;
 use super::text::{address_line, quoted};
+use crate::netlink::{RouteSpec, RuleSpec};
 use serde_json::{Map, Value, json};
-use standfast_parser::model::{Auth, Script, VrrpInstance};
-use standfast_vrrp::{RouterView, State, Statistics};
+use standfast_parser::model::{Auth, ParamMatch, Script, TrackProcess, VrrpInstance};
+use standfast_vrrp::{RouterView, State, Statistics, TrackerName, TrackerStatus};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// An array with `data` and `stats` of every instance.
+/// An array with `data` and `stats` of every instance. With `json_version 2`, an object with that array as `vrrp`, and
+/// `track_process` where processes are tracked.
 #[must_use]
 pub fn vrrp_json(sources: &Sources<'_>) -> String {
     let instances: Vec<Value> = sources.views.routers.iter().map(|router| instance(sources, router)).collect();
-    Value::Array(instances).to_string()
+    if sources.config.globals.dumps.json_version != Some(2) {
+        return Value::Array(instances).to_string();
+    }
+    let mut all = Map::from_iter([("vrrp".to_owned(), Value::Array(instances))]);
+    let processes = sources.config.track_processes.iter().map(|process| tracked_process(sources, process));
+    insert_list(&mut all, "track_process", processes);
+    Value::Object(all).to_string()
+}
+
+fn tracked_process(sources: &Sources<'_>, process: &TrackProcess) -> Value {
+    let matched = match process.param_match {
+        ParamMatch::None => "none",
+        ParamMatch::Exact => "exact",
+        ParamMatch::Initial => "initial",
+        ParamMatch::Partial => "partial",
+    };
+    let mut value = json!({
+        "process": process.name,
+        "param_match": matched,
+        "min_processes": process.quorum,
+        "current_processes": sources.observed.processes.get(&process.name).copied().unwrap_or(0),
+        "have_quorum": has_quorum(sources, &process.name),
+        "weight": if process.reverse { -process.weight } else { process.weight },
+        "terminate_delay": process.terminate_delay.as_secs_f64(),
+        "fork_delay": process.fork_delay.as_secs_f64(),
+        "full_command": process.full_command,
+    });
+    if let Some(most) = process.quorum_max {
+        value["max_processes"] = json!(most);
+    }
+    if let Some(parameters) = process.process.get(1..).filter(|parameters| !parameters.is_empty()) {
+        value["parameters"] = json!(parameters.join(" "));
+    }
+    value
+}
+
+fn has_quorum(sources: &Sources<'_>, process: &str) -> bool {
+    let named = TrackerName::Process(process.to_owned());
+    let mut votes = sources.views.routers.iter().flat_map(|router| &router.votes);
+    votes.any(|vote| vote.tracker == named && vote.status == TrackerStatus::Up)
+}
+
+/// keepalived leaves empty lists out.
+fn insert_list(map: &mut Map<String, Value>, name: &str, list: impl Iterator<Item = impl Into<Value>>) {
+    let list: Vec<Value> = list.map(Into::into).collect();
+    if !list.is_empty() {
+        map.insert(name.to_owned(), Value::Array(list));
+    }
 }
 
 fn instance(sources: &Sources<'_>, router: &RouterView) -> Value {
@@ -96,14 +145,13 @@ fn settings(data: &mut Map<String, Value>, sources: &Sources<'_>, router: &Route
     if let Value::Object(settings) = settings {
         data.extend(settings);
     }
-    if !config.excluded_addresses.is_empty() {
-        data.insert("evips".to_owned(), json!(addresses(&config.excluded_addresses)));
-    }
-    let commands: Vec<String> =
-        config.track_scripts.iter().filter_map(|tracked| command(sources, &tracked.name)).collect();
-    if !commands.is_empty() {
-        data.insert("track_script".to_owned(), json!(commands));
-    }
+    insert_list(data, "evips", addresses(&config.excluded_addresses).into_iter());
+    insert_list(data, "vroutes", config.routes.iter().map(|route| RouteSpec::from_config(route).to_string()));
+    insert_list(data, "vrules", config.rules.iter().map(|rule| RuleSpec::from_config(rule).to_string()));
+    insert_list(data, "track_ifp", config.track_interfaces.iter().map(|tracked| tracked.name.as_str()));
+    let commands = config.track_scripts.iter().filter_map(|tracked| command(sources, &tracked.name));
+    insert_list(data, "track_script", commands);
+    insert_list(data, "track_process", config.track_processes.iter().map(|tracked| tracked.name.as_str()));
     data.insert("auth_type".to_owned(), json!(auth_type(config)));
     for (name, script) in scripts(config) {
         data.insert(name.to_owned(), Value::String(quoted(script)));

@@ -3,17 +3,27 @@
 mod bfd;
 mod data;
 mod detail;
+mod files;
+mod global;
+mod interfaces;
 mod json;
+mod sockets;
+mod statics;
 mod stats;
 mod text;
+mod trackers;
 
 pub use bfd::bfd_data;
 pub use data::{check_data, global_data, vrrp_data};
+pub use files::Dump;
 pub use json::vrrp_json;
 pub use stats::vrrp_stats;
 
+use crate::notify::command::ScriptPolicy;
+use crate::track::ScriptStanding;
 use crate::vrrp::Views;
 use standfast_parser::model::Config;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -27,10 +37,23 @@ pub struct Sources<'a> {
     pub config: &'a Config,
     /// The state of VRRP.
     pub views: &'a Views,
+    /// What the trackers have counted.
+    pub observed: &'a Observed,
+    /// Who runs scripts.
+    pub policy: &'a ScriptPolicy,
     /// Name of this machine, the default `router_id`.
     pub host: &'a str,
     /// The present on both clocks, to turn instants into times of day.
     pub now: (Instant, SystemTime),
+}
+
+/// What trackers count besides their votes.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// Where each script stands, by name.
+    pub scripts: BTreeMap<String, ScriptStanding>,
+    /// How many processes of each tracker run, by name.
+    pub processes: BTreeMap<String, u32>,
 }
 
 impl Sources<'_> {

@@ -1,7 +1,10 @@
 use super::*;
-use crate::vrrp::Views;
+use crate::netlink::{Interface, InterfaceAddress, Nature};
+use crate::vrrp::{SocketView, Views};
+use netlink_packet_route::link::LinkFlags;
 use standfast_parser::{MemoryLoader, Options, parse};
-use standfast_vrrp::{Link, Node, NodeConfig, RouterConfig};
+use standfast_vrrp::{Family, Link, Node, NodeConfig, RouterConfig};
+use std::sync::Arc;
 use std::time::Duration;
 
 const FILE: &str = "global_defs {
@@ -22,18 +25,64 @@ vrrp_instance VI_1 {
 }
 ";
 
+/// With its own addresses, a link-local one last, and the virtual one.
+fn interface() -> Interface {
+    let addresses = [("192.0.2.1", 24), ("10.9.9.9", 24), ("2001:db8::1", 64), ("fe80::1", 64)];
+    let held = |(address, prefix_len): (&str, u8)| InterfaceAddress {
+        address: address.parse().expect("an address"),
+        prefix_len,
+        secondary: false,
+    };
+    let flags = LinkFlags::Broadcast | LinkFlags::Noarp;
+    Interface {
+        index: 7,
+        name: "eth0".to_owned(),
+        mac: Some([2, 0, 0, 0, 0, 0xff]),
+        mtu: 1500,
+        up: true,
+        addresses: addresses.map(held).to_vec(),
+        nature: Nature { hardware: 1, broadcast_mac: Some([0xff; 6]), flags },
+        ..Interface::default()
+    }
+}
+
 /// The file's configuration and a node with a router of the same name.
 fn state() -> (Config, Views) {
     let parsed = parse(&MemoryLoader::single("k.conf", FILE), Path::new("k.conf"), &Options::default());
     let router = RouterConfig { priority: 150, ..RouterConfig::new("VI_1", Link(1), 51) };
     let node = Node::new(NodeConfig { routers: vec![router], ..NodeConfig::default() }, Instant::now());
-    let links = vec![(Link(1), "eth0".to_owned(), None)];
-    (parsed.config, Views { routers: node.views(), groups: node.group_views(), links })
+    let interface = Arc::new(interface());
+    let links = vec![(Link(1), "eth0".to_owned(), Some(Arc::clone(&interface)))];
+    let socket = SocketView {
+        descriptor: Some(13),
+        link: Link(1),
+        family: Family::V4,
+        protocol: 112,
+        unicast: None,
+        routers: vec![("VI_1".to_owned(), 51)],
+    };
+    (
+        parsed.config,
+        Views {
+            routers: node.views(),
+            groups: node.group_views(),
+            links,
+            interfaces: vec![interface],
+            sockets: vec![socket],
+        },
+    )
 }
 
 fn dumps() -> (String, String, String) {
     let (config, views) = state();
-    let sources = Sources { config: &config, views: &views, host: "host", now: (Instant::now(), SystemTime::now()) };
+    let sources = Sources {
+        config: &config,
+        views: &views,
+        observed: &Observed::default(),
+        policy: &ScriptPolicy::new(&config.globals),
+        host: "host",
+        now: (Instant::now(), SystemTime::now()),
+    };
     (vrrp_data(&sources), vrrp_json(&sources), vrrp_stats(&views))
 }
 
@@ -60,6 +109,19 @@ fn the_data_file_has_keepalived_s_lines() {
     ] {
         assert!(data.lines().any(|found| found == line), "{line} is missing in:\n{data}");
     }
+}
+
+#[test]
+fn sockets_and_interfaces_are_told() {
+    let (data, _, _) = dumps();
+    let pool = "------< VRRP Sockpool >------\n fd_in 13 fd_out = 13\n   Interface = eth0\n   Family = IPv4\n   Protocol = VRRP\n   \
+                Type = Multicast\n   VRRP instances\n     VI_1 vrid 51\n";
+    assert!(data.contains(pool), "{data}");
+    let interface = "------< Interfaces >------\n Name = eth0\n   index = 7\n   IPv4 address = 192.0.2.1\n   \
+                     IPv6 address = fe80::1\n   MAC = 02:00:00:00:00:ff\n   \
+                     MAC broadcast = ff:ff:ff:ff:ff:ff\n   State = UP, not RUNNING, no arp, no multicast\n";
+    assert!(data.contains(interface), "{data}");
+    assert!(data.contains("   HW Type = ETHERNET\n"), "{data}");
 }
 
 #[test]
@@ -92,7 +154,14 @@ fn the_stats_file_has_keepalived_s_layout() {
 fn instants_become_times_of_day_on_both_sides_of_the_present() {
     let (config, views) = state();
     let (now, time) = (Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
-    let sources = Sources { config: &config, views: &views, host: "host", now: (now, time) };
+    let sources = Sources {
+        config: &config,
+        views: &views,
+        observed: &Observed::default(),
+        policy: &ScriptPolicy::new(&config.globals),
+        host: "host",
+        now: (now, time),
+    };
     let second = Duration::from_secs(1);
     assert_eq!(sources.time_of(now + second), time + second);
     assert_eq!(sources.time_of(now - second), time - second);

@@ -32,6 +32,11 @@ pub(super) fn seconds(time: SystemTime) -> String {
     format!("{}.{:06}", since.as_secs(), since.subsec_micros())
 }
 
+/// Seconds with six digits behind the point.
+pub(super) fn decimal(time: Duration) -> String {
+    format!("{}.{:06}", time.as_secs(), time.subsec_micros())
+}
+
 /// `'run/n.sh' 'A'`.
 pub(super) fn quoted(script: &Script) -> String {
     script.argv.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")

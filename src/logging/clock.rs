@@ -1,6 +1,6 @@
 //! Local time in the forms that log lines use.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -50,20 +50,79 @@ fn name(names: &[&'static str], index: i32) -> &'static str {
     usize::try_from(index).ok().and_then(|index| names.get(index)).copied().unwrap_or("???")
 }
 
-fn local(time: SystemTime) -> libc::tm {
-    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let seconds = libc::time_t::try_from(seconds).unwrap_or(libc::time_t::MAX);
+/// A day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Date {
+    /// Year.
+    pub year: i32,
+    /// Month, 1..=12.
+    pub month: u8,
+    /// Day of the month, from 1.
+    pub day: u8,
+}
+
+impl Date {
+    /// The day after, perhaps as one more than its month has, which [`moment`] understands.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self { day: self.day + 1, ..self }
+    }
+}
+
+/// The day of a moment, of UTC or local time.
+#[must_use]
+pub fn date(time: SystemTime, utc: bool) -> Date {
+    let tm = if utc { universal(time) } else { local(time) };
+    let small = |number: i32| u8::try_from(number).unwrap_or(0);
+    Date { year: tm.tm_year + 1900, month: small(tm.tm_mon + 1), day: small(tm.tm_mday) }
+}
+
+/// The moment of a day and a time (hours, minutes, seconds), of UTC or local time; `None` before the epoch.
+#[must_use]
+pub fn moment(date: Date, [hour, minute, second]: [u8; 3], utc: bool) -> Option<SystemTime> {
+    let mut tm = libc::tm {
+        tm_year: date.year - 1900,
+        tm_mon: i32::from(date.month) - 1,
+        tm_mday: date.day.into(),
+        tm_hour: hour.into(),
+        tm_min: minute.into(),
+        tm_sec: second.into(),
+        // Whether summer time holds is the system's to know.
+        tm_isdst: -1,
+        ..zeros()
+    };
+    // SAFETY: `tm` is a live local; both calls read it and bring its fields into their ranges.
+    let seconds = unsafe { if utc { libc::timegm(&raw mut tm) } else { libc::mktime(&raw mut tm) } };
+    UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).ok()?))
+}
+
+fn zeros() -> libc::tm {
     // SAFETY: `tm` is plain data for which all zeros (a null zone name) is a valid value.
-    let mut tm: libc::tm = unsafe { std::mem::zeroed() };
+    unsafe { std::mem::zeroed() }
+}
+
+fn seconds_of(time: SystemTime) -> libc::time_t {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    libc::time_t::try_from(seconds).unwrap_or(libc::time_t::MAX)
+}
+
+fn local(time: SystemTime) -> libc::tm {
+    let (seconds, mut tm) = (seconds_of(time), zeros());
     // SAFETY: both pointers are to live locals; on failure `tm` stays as it is.
     unsafe { libc::localtime_r(&raw const seconds, &raw mut tm) };
+    tm
+}
+
+fn universal(time: SystemTime) -> libc::tm {
+    let (seconds, mut tm) = (seconds_of(time), zeros());
+    // SAFETY: both pointers are to live locals; on failure `tm` stays as it is.
+    unsafe { libc::gmtime_r(&raw const seconds, &raw mut tm) };
     tm
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn forms_agree_on_the_same_moment() {

@@ -30,6 +30,31 @@ pub struct Interface {
     pub base: Option<u32>,
     /// The bridge, bond or VRF that it belongs to, by index.
     pub master: Option<u32>,
+    /// What kind of link it is, for dumps.
+    pub nature: Nature,
+}
+
+/// What a link is made for. It does not change while the interface lives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Nature {
+    /// `ARPHRD_*`: 1 is Ethernet, 772 the loopback.
+    pub hardware: u16,
+    /// The hardware address that reaches every host; `None` when it is not six bytes long.
+    pub broadcast_mac: Option<[u8; 6]>,
+    /// `IFF_BROADCAST`, `IFF_LOOPBACK`, `IFF_POINTOPOINT`, `IFF_NOARP` and `IFF_MULTICAST`.
+    pub flags: LinkFlags,
+}
+
+impl Nature {
+    fn of(message: &LinkMessage) -> Self {
+        let lasting = LinkFlags::Broadcast
+            | LinkFlags::Loopback
+            | LinkFlags::Pointopoint
+            | LinkFlags::Noarp
+            | LinkFlags::Multicast;
+        let flags = message.header.flags & lasting;
+        Self { hardware: message.header.link_layer_type.into(), broadcast_mac: None, flags }
+    }
 }
 
 impl Interface {
@@ -204,12 +229,14 @@ fn read_link(message: &LinkMessage, old: Option<&Arc<Interface>>) -> Option<Inte
         up: message.header.flags.contains(LinkFlags::Up),
         running: message.header.flags.contains(LinkFlags::Running),
         addresses: old.map(|old| old.addresses.clone()).unwrap_or_default(),
+        nature: Nature::of(message),
         ..Interface::default()
     };
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => interface.name.clone_from(name),
             LinkAttribute::Address(mac) => interface.mac = mac.as_slice().try_into().ok(),
+            LinkAttribute::Broadcast(mac) => interface.nature.broadcast_mac = mac.as_slice().try_into().ok(),
             LinkAttribute::Mtu(mtu) => interface.mtu = *mtu,
             LinkAttribute::Link(index) => interface.base = Some(*index).filter(|index| *index != 0),
             LinkAttribute::Controller(index) => interface.master = Some(*index).filter(|index| *index != 0),

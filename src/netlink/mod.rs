@@ -25,7 +25,7 @@ pub use address::AddressSpec;
 pub use announce::{Pace, PaceGroup};
 pub use belongings::Belongings;
 pub use firewall::FirewallOptions;
-pub use interface::{Interface, InterfaceAddress};
+pub use interface::{Interface, InterfaceAddress, Nature};
 pub(crate) use kernel::LOOPBACK;
 pub use packet::PacketSocket;
 pub use route::RouteSpec;

@@ -143,6 +143,10 @@ impl fmt::Display for RuleSpec {
         if let Some(input) = &rule.input {
             write!(f, " iif {input}")?;
         }
-        write!(f, " priority {}", rule.priority)
+        write!(f, " priority {}", rule.priority)?;
+        match rule.action {
+            RuleAction::Table(table) => write!(f, " lookup {table}"),
+            _ => Ok(()),
+        }
     }
 }

@@ -20,6 +20,8 @@ pub struct Command {
     pub argv: Vec<String>,
     /// Who runs it.
     pub account: Account,
+    /// `set_supplementary_groups`: the other groups of that user.
+    pub groups: Vec<u32>,
     /// The command as written, for log lines.
     pub text: String,
 }
@@ -34,7 +36,7 @@ impl Command {
         if self.account == Account::own() {
             return command;
         }
-        command.with_identity(Some(self.account.uid), Some(self.account.gid))
+        command.with_identity(Some(self.account.uid), Some(self.account.gid)).with_groups(self.groups.clone())
     }
 }
 
@@ -81,8 +83,12 @@ pub struct ScriptPolicy {
     default_account: Option<Account>,
     security: bool,
     keep_symlinks: bool,
+    supplementary: bool,
     outsider: Option<u32>,
     notes: Vec<String>,
+    /// Why the default account is not the one that was meant; told with the first script that needs it.
+    no_default: Option<String>,
+    runs_any: bool,
     run_by_root: bool,
     insecure: bool,
 }
@@ -97,8 +103,11 @@ impl ScriptPolicy {
             default_account: None,
             security,
             keep_symlinks: globals.use_symlink_paths,
+            supplementary: globals.set_supplementary_groups,
             outsider: users::outsider(),
             notes: Vec::new(),
+            no_default: None,
+            runs_any: false,
             run_by_root: false,
             insecure: false,
         };
@@ -108,13 +117,24 @@ impl ScriptPolicy {
         };
         policy.default_account = match account {
             Ok(account) => Some(account),
-            Err(_) if globals.script_user.is_none() && !security => Some(Account::own()),
             Err(error) => {
-                policy.notes.push(error.to_string());
-                None
+                policy.no_default = Some(error.to_string());
+                Some(Account::own()).filter(|_| globals.script_user.is_none() && !security)
             }
         };
         policy
+    }
+
+    /// `script_user`, or what stands for it; `None` where that account does not exist.
+    #[must_use]
+    pub fn default_account(&self) -> Option<Account> {
+        self.default_account
+    }
+
+    /// Who would run a script, if that account exists.
+    #[must_use]
+    pub fn account_of(&self, script: &Script) -> Option<Account> {
+        self.account(script).ok()
     }
 
     /// Checks one script.
@@ -145,7 +165,7 @@ impl ScriptPolicy {
     /// What there is to say about the scripts, in keepalived's words, each thing once.
     #[must_use]
     pub fn into_notes(mut self) -> Vec<String> {
-        if self.violated() {
+        if self.runs_any && !self.security {
             let more = if self.insecure { " There are insecure scripts." } else { "" };
             let text = "SECURITY VIOLATION - scripts are being executed but script_security not enabled.";
             self.notes.push(format!("{text}{more}"));
@@ -156,29 +176,37 @@ impl ScriptPolicy {
     }
 
     fn check(&mut self, script: &Script) -> Result<Command, Problem> {
+        if script.user.is_none() {
+            self.notes.extend(self.no_default.take());
+        }
         let account = self.account(script)?;
+        let groups = if self.supplementary { account.groups() } else { Vec::new() };
         let text = script.text.clone();
         let Some((program, arguments)) = script.argv.split_first() else {
             return Err(Problem::NotAccessible(text, "no command".to_owned()));
         };
         if program.starts_with("</") {
             let argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), script.argv.join(" ")];
-            return Ok(Command { argv, account, text });
+            return Ok(Command { argv, account, groups, text });
         }
         let found = self.locate(program)?;
         let inaccessible = |error: std::io::Error| Problem::NotAccessible(program.clone(), reason(&error));
         let real = found.canonicalize().map_err(inaccessible)?;
         self.check_permissions(program, &real, account)?;
         let path = if self.keep_symlinks { found } else { real };
+        self.runs_any = true;
         self.run_by_root |= account.uid == 0;
         let argv = std::iter::once(path.to_string_lossy().into_owned()).chain(arguments.iter().cloned()).collect();
-        Ok(Command { argv, account, text })
+        Ok(Command { argv, account, groups, text })
     }
 
     fn account(&self, script: &Script) -> Result<Account, Problem> {
         match &script.user {
             Some(user) => Account::resolve(user).map_err(|_| Problem::BadUser(script.text.clone())),
-            None => self.default_account.ok_or_else(|| Problem::NoDefaultUser(script.text.clone())),
+            None => {
+                let program = script.argv.first().unwrap_or(&script.text);
+                self.default_account.ok_or_else(|| Problem::NoDefaultUser(program.clone()))
+            }
         }
     }
 

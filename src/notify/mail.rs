@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::{info, warn};
 
 /// Mails that wait or are being sent; more are dropped and counted.
 const QUEUE: usize = 256;
@@ -86,10 +86,10 @@ impl Settings {
         format!("{headers}\r\n{}\r\n", one_line(&mail.body))
     }
 
-    async fn send(&self, mail: &Mail) -> Result<(), String> {
+    async fn send(&self, mail: &Mail) -> Result<(), Failure> {
         let addresses = self.to.iter().map(|mailbox| mailbox.email.clone()).collect();
-        let envelope =
-            Envelope::new(Some(self.from.email.clone()), addresses).map_err(|error| format!("no envelope: {error}"))?;
+        let envelope = Envelope::new(Some(self.from.email.clone()), addresses)
+            .map_err(|error| Failure::Told(error.to_string()))?;
         let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&self.server.host)
             .port(self.server.port)
             .tls(Tls::None)
@@ -99,10 +99,35 @@ impl Settings {
         let message = self.compose(mail, SystemTime::now());
         let conversation = transport.send_raw(&envelope, message.as_bytes());
         match tokio::time::timeout(self.timeout * STEPS, conversation).await {
-            Err(_) => Err("it does not answer".to_owned()),
-            Ok(Err(error)) if error.is_timeout() => Err("time-out".to_owned()),
-            Ok(Err(error)) => Err(with_source(&error)),
+            Err(_) => Err(Failure::Silent),
+            Ok(Err(error)) => Err(Failure::of(&error)),
             Ok(Ok(_)) => Ok(()),
+        }
+    }
+}
+
+/// Why a mail was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Failure {
+    /// Nobody is there.
+    #[error("no connection within the time-out")]
+    Unreachable,
+    /// The server took the connection and then nothing more came.
+    #[error("it does not answer")]
+    Silent,
+    /// In the words of the server or the system.
+    #[error("{0}")]
+    Told(String),
+}
+
+impl Failure {
+    fn of(error: &lettre::transport::smtp::Error) -> Self {
+        // The library tells apart the two kinds of errors of the network by their words only.
+        let connecting = error.to_string().starts_with("Connection error");
+        match error.is_timeout() {
+            true if connecting => Self::Unreachable,
+            true => Self::Silent,
+            false => Self::Told(with_source(error)),
         }
     }
 }
@@ -245,9 +270,16 @@ async fn office(mut queue: mpsc::Receiver<(Arc<Settings>, Mail)>, dropped: Arc<A
 async fn deliver(settings: &Settings, mail: &Mail) {
     let SmtpServer { host, port } = &settings.server;
     match settings.send(mail).await {
-        Ok(()) => debug!("SMTP alert successfully sent."),
-        Err(reason) => warn!("SMTP server [{host}]:{port}: alert `{}` not sent: {reason}", mail.subject),
+        Ok(()) => {
+            info!("Remote SMTP server [{host}]:{port} connected.");
+            info!("SMTP alert successfully sent.");
+            return;
+        }
+        Err(Failure::Unreachable) => warn!("Timeout opening connection to remote SMTP server [{host}]:{port}."),
+        Err(Failure::Silent) => warn!("Timeout reading data from remote SMTP server [{host}]:{port}."),
+        Err(Failure::Told(reason)) => warn!("SMTP connection ERROR to [{host}]:{port}: {reason}"),
     }
+    warn!("The mail `{}` was not sent", mail.subject);
 }
 
 #[cfg(test)]

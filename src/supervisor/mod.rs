@@ -4,11 +4,13 @@
 //! plane threads of their own.
 
 mod addresses;
+mod appointment;
 mod calls;
 mod chronicle;
 mod dumps;
 mod events;
 mod life_scripts;
+mod marker;
 mod operate;
 mod ready;
 mod reload;
@@ -29,7 +31,9 @@ use crate::run::Exit;
 use crate::signals::{Request, Signals};
 use crate::status::Journal;
 use crate::track::Trackers;
+use crate::translate;
 use crate::vrrp::{VrrpEvent, VrrpSetup};
+use appointment::Appointment;
 use calls::Calls;
 use events::Translator;
 use futures::FutureExt as _;
@@ -132,6 +136,7 @@ struct Supervisor<'a> {
     services: Option<Services>,
     sync: sync::Sync,
     calls: Calls,
+    appointment: Appointment,
     journal: Journal,
     started: SystemTime,
     configured: SystemTime,
@@ -200,6 +205,7 @@ impl<'a> Supervisor<'a> {
             services: None,
             sync: sync::Sync::default(),
             calls: Calls::listen(&pid_files.control),
+            appointment: Appointment::default(),
             journal: Journal::default(),
             started: SystemTime::now(),
             configured: SystemTime::now(),
@@ -244,6 +250,11 @@ impl<'a> Supervisor<'a> {
             Some((tracker, status)) = self.inbox.trackers.recv() => self.tracker_event(tracker, status),
             Some(event) = self.inbox.health.recv() => self.health_event(event),
             call = self.calls.next() => self.answer(call).await,
+            () = self.appointment.due() => {
+                self.appointment.keep(SystemTime::now());
+                self.reload().await;
+                Next::Live
+            }
             _ = look.tick() => self.look().await,
         }
     }
@@ -268,8 +279,9 @@ impl<'a> Supervisor<'a> {
         self.machine.adopt(&prepared);
         let Prepared { config, setup, trackers, plan, sessions, .. } = prepared;
         self.config = Arc::new(config);
+        self.appointment.configure(&self.config.globals.reloads);
         self.configured = SystemTime::now();
-        self.sessions.apply(sessions, setup.scheduling, &self.outbox);
+        self.sessions.apply(sessions, translate::vrrp::bfd_scheduling(&self.config.globals), &self.outbox);
         match &mut self.routers {
             Some(routers) => routers.reconfigure(setup, trackers),
             None if setup.routers.is_empty() => {}
@@ -354,6 +366,7 @@ impl<'a> Supervisor<'a> {
 
     /// Restarts what has died without a word.
     async fn look(&mut self) -> Next {
+        self.appointment.look(SystemTime::now());
         if ready::is_watched() {
             ready::tell_life(self.routers.as_ref().map(VirtualRouters::answers));
         }

@@ -1,5 +1,6 @@
 //! Reading the configuration again: what that would change, and changing it.
 
+use super::marker::Marker;
 use super::services::Services;
 use super::virtual_routers::VirtualRouters;
 use super::{Supervisor, events, ready};
@@ -98,7 +99,7 @@ impl Supervisor<'_> {
     pub(super) async fn reload(&mut self) {
         begin();
         let options = self.options;
-        let mut loaded = read(options);
+        let mut loaded = self.read(options);
         let judged = self.running().judge(options, &mut loaded);
         match judged {
             Ok(candidate) => self.take(candidate, options).await,
@@ -111,7 +112,7 @@ impl Supervisor<'_> {
     pub(super) async fn reload_by_order(&mut self, file: Option<String>, gently: bool) -> Result<Answer, Failure> {
         begin();
         let options = self.options_for(file);
-        let mut loaded = read(&options);
+        let mut loaded = self.read(&options);
         let outlook = match self.running().judge(&options, &mut loaded) {
             Ok(candidate) => self.reload_with(candidate, &options, &loaded, gently).await,
             Err(refusal) => {
@@ -152,6 +153,12 @@ impl Supervisor<'_> {
             let outlook = look.map_err(|_| Failure::new("what the file changes cannot be told; see the log"))?;
             Ok(Answer::Plan(Box::new(outlook)))
         }
+    }
+
+    /// With the `reload_file` there while it lasts.
+    fn read(&self, options: &Options) -> Loaded {
+        let _marker = self.config.globals.reloads.marker.as_deref().and_then(Marker::set);
+        read(options)
     }
 
     fn options_for(&self, file: Option<String>) -> Options {

@@ -1,6 +1,7 @@
 //! VRRP with what it needs: the netlink thread and the trackers.
 
 use super::Outbox;
+use crate::dump::Observed;
 use crate::netlink::{self, Interface};
 use crate::run::Exit;
 use crate::track::file::{self, FileTrackers};
@@ -70,7 +71,7 @@ impl VirtualRouters {
     fn track(&mut self, trackers: Trackers) {
         self.scripts.update(trackers.scripts);
         self.files.update(trackers.files);
-        self.processes.update(trackers.processes);
+        self.processes.update(trackers.processes, trackers.process_events);
     }
 
     pub(super) fn tracker_changed(&self, tracker: TrackerName, status: TrackerStatus) {
@@ -88,6 +89,11 @@ impl VirtualRouters {
 
     pub(super) fn views(&self) -> impl Future<Output = Views> + use<> {
         self.thread.views()
+    }
+
+    /// What the trackers have counted so far.
+    pub(super) fn observed(&self) -> Observed {
+        Observed { scripts: self.scripts.standings(), processes: self.processes.counts() }
     }
 
     pub(super) fn answers(&self) -> impl Future<Output = bool> + use<> {

@@ -72,6 +72,16 @@ impl ScriptJudge {
         self.up
     }
 
+    /// keepalived's measure of how far from a change it is: below `rise` it is down, `rise + fall - 1` is up without a
+    /// failure since; `None` before the first run.
+    #[must_use]
+    pub fn result(&self) -> Option<u32> {
+        self.up.map(|up| match up {
+            true => (self.rise + self.fall - 1).saturating_sub(self.contrary),
+            false => self.contrary,
+        })
+    }
+
     /// Judges a run. The first one counts at once, later ones need `rise` successes or `fall` failures in a row.
     pub fn judge(&mut self, run: &Run) -> Verdict {
         let other_status = match run {
@@ -111,6 +121,19 @@ mod tests {
     fn changes(rise: u32, fall: u32, runs: &[Run]) -> Vec<Option<bool>> {
         let mut judge = ScriptJudge::new(rise, fall);
         runs.iter().map(|run| judge.judge(run).change).collect()
+    }
+
+    #[test]
+    fn the_result_tells_how_far_a_change_is() {
+        let mut judge = ScriptJudge::new(2, 3);
+        assert_eq!(judge.result(), None);
+        let mut after = |run: Run| {
+            judge.judge(&run);
+            judge.result()
+        };
+        let runs = [OK, Run::TimedOut, Run::TimedOut, OK, Run::TimedOut, Run::TimedOut, Run::TimedOut, OK, OK];
+        let expected = [4, 3, 2, 4, 3, 2, 0, 1, 4].map(Some);
+        assert_eq!(runs.map(&mut after), expected);
     }
 
     #[test]

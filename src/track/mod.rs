@@ -8,12 +8,14 @@ mod watch;
 pub use judge::{Run, ScriptJudge, Verdict};
 
 use crate::notify::command::{Command, Outcome, ScriptPolicy};
+use crate::users::Account;
 use file::FileTracker;
 use process::ProcessTracker;
 use standfast_checkers::script;
-use standfast_parser::model::Config;
+use standfast_parser::model::{Config, ReceiveBuffer};
 use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -35,6 +37,8 @@ pub struct Trackers {
     pub files: Vec<FileTracker>,
     /// Processes.
     pub processes: Vec<ProcessTracker>,
+    /// Buffer of the socket that hears of processes.
+    pub process_events: ReceiveBuffer,
 }
 
 /// A script that is watched.
@@ -103,9 +107,21 @@ pub struct ScriptTrackers {
     watched: BTreeMap<String, Watched>,
 }
 
+/// Where a script stands, for dumps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScriptStanding {
+    /// See [`ScriptJudge::result`]; `None` before the first run has ended.
+    pub result: Option<u32>,
+    /// Whether it runs at this moment.
+    pub running: bool,
+    /// Who runs it.
+    pub account: Account,
+}
+
 struct Watched {
     tracker: ScriptTracker,
     judge: Arc<Mutex<ScriptJudge>>,
+    running: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
@@ -157,6 +173,17 @@ impl ScriptTrackers {
         self.watched.iter().map(|(name, watched)| (name.clone(), state(watched))).collect()
     }
 
+    /// Where every script stands, by name.
+    #[must_use]
+    pub fn standings(&self) -> BTreeMap<String, ScriptStanding> {
+        let standing = |watched: &Watched| ScriptStanding {
+            result: lock(&watched.judge).result(),
+            running: watched.running.load(Ordering::Relaxed),
+            account: watched.tracker.command.account,
+        };
+        self.watched.iter().map(|(name, watched)| (name.clone(), standing(watched))).collect()
+    }
+
     fn watch(&self, tracker: ScriptTracker, before: Option<&Watched>) -> Watched {
         let mut judge =
             before.map_or_else(|| ScriptJudge::new(tracker.rise, tracker.fall), |old| lock(&old.judge).clone());
@@ -165,8 +192,10 @@ impl ScriptTrackers {
             (self.report)(&tracker.name, false);
         }
         let judge = Arc::new(Mutex::new(judge));
-        let task = tokio::spawn(run(tracker.clone(), Arc::clone(&judge), Arc::clone(&self.report)));
-        Watched { tracker, judge, task }
+        let running = Arc::<AtomicBool>::default();
+        let (told, flag) = (Arc::clone(&judge), Arc::clone(&running));
+        let task = tokio::spawn(run(tracker.clone(), told, flag, Arc::clone(&self.report)));
+        Watched { tracker, judge, running, task }
     }
 }
 
@@ -174,14 +203,17 @@ fn lock(judge: &Mutex<ScriptJudge>) -> std::sync::MutexGuard<'_, ScriptJudge> {
     judge.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn run(tracker: ScriptTracker, judge: Arc<Mutex<ScriptJudge>>, report: Report) {
+async fn run(tracker: ScriptTracker, judge: Arc<Mutex<ScriptJudge>>, running: Arc<AtomicBool>, report: Report) {
     let command = tracker.command.for_checkers().with_timeout(tracker.timeout);
     let mut ticks = interval(tracker.interval.max(Duration::from_millis(1)));
     // A run that outlasts its interval skips the ticks it covers, as keepalived does.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        let run = match script::run(&command).await {
+        running.store(true, Ordering::Relaxed);
+        let outcome = script::run(&command).await;
+        running.store(false, Ordering::Relaxed);
+        let run = match outcome {
             Ok(script::Outcome::Exited(status)) => Run::Exited(status),
             Ok(script::Outcome::Signaled(signal)) => Run::Signaled(signal),
             Ok(script::Outcome::TimedOut) => Run::TimedOut,

@@ -11,7 +11,7 @@ fn tracker(text: &str) -> ScriptTracker {
     let argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), text.to_owned()];
     ScriptTracker {
         name: "chk".into(),
-        command: Command { argv, account: Account::own(), text: text.to_owned() },
+        command: Command { argv, account: Account::own(), groups: Vec::new(), text: text.to_owned() },
         interval: Duration::from_millis(50),
         timeout: Duration::from_secs(10),
         rise: 1,

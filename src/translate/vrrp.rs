@@ -5,8 +5,8 @@ use crate::netlink::{AddressSpec, Belongings, FirewallOptions, Pace, PaceGroup, 
 use crate::vrrp::{Delay, Priority, RouterSetup, Scheduling, VrrpSetup};
 use nix::sched::CpuSet;
 use standfast_parser::model::{
-    self, AuthHmac, Config, Garp, Globals, HmacMode, HmacSecret, InitialState, SyncGroup, TrackedInterface,
-    TrackedScript, TrackedWeight, UnicastPeer, VrrpInstance,
+    self, AuthHmac, Config, Garp, Globals, HmacMode, HmacSecret, InitialState, ProcessSettings, SyncGroup,
+    TrackedInterface, TrackedScript, TrackedWeight, UnicastPeer, VrrpInstance,
 };
 use standfast_vrrp::{
     AnnounceConfig, AntiReplay, Authentication, Authenticator, AuthenticatorMode, Family, GroupConfig, HmacKey, Link,
@@ -94,13 +94,27 @@ fn statics(config: &Config) -> Belongings {
 }
 
 fn scheduling(globals: &Globals) -> Scheduling {
-    let priority = match (globals.vrrp_process.rt_priority, globals.vrrp_process.priority) {
+    part_scheduling(&globals.vrrp_process).unwrap_or_default()
+}
+
+/// How the BFD thread runs: as `bfd_*` say, else just behind VRRP.
+#[must_use]
+pub fn bfd_scheduling(globals: &Globals) -> Scheduling {
+    part_scheduling(&globals.bfd_process).unwrap_or_else(|| scheduling(globals).below())
+}
+
+/// `None` where nothing is said.
+fn part_scheduling(settings: &ProcessSettings) -> Option<Scheduling> {
+    let ProcessSettings { rt_priority, priority, no_swap, ref cpu_affinity, .. } = *settings;
+    if rt_priority.is_none() && priority.is_none() && !no_swap && cpu_affinity.is_empty() {
+        return None;
+    }
+    let priority = match (rt_priority, priority) {
         (Some(priority), _) => Priority::Realtime(priority),
         (None, Some(nice)) => Priority::Nice(nice),
         (None, None) => Priority::Automatic,
     };
-    let affinity = affinity(&globals.vrrp_process.cpu_affinity);
-    Scheduling { priority, affinity, lock_memory: globals.vrrp_process.no_swap }
+    Some(Scheduling { priority, affinity: affinity(cpu_affinity), lock_memory: no_swap })
 }
 
 /// Numbers that no machine has are left out.

@@ -1,7 +1,7 @@
 //! What the VRRP thread tells the supervisor, and what it answers.
 
 use crate::netlink::Interface;
-use standfast_vrrp::{GroupView, Link, RouterView, State, TransitionReason};
+use standfast_vrrp::{Family, GroupView, Link, RouterView, State, TransitionReason};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -72,6 +72,27 @@ pub struct Views {
     pub groups: Vec<GroupView>,
     /// Interfaces in use by link: name, and what the kernel says if it exists.
     pub links: Vec<(Link, String, Option<Arc<Interface>>)>,
+    /// Every interface of the network namespace, by kernel index.
+    pub interfaces: Vec<Arc<Interface>>,
+    /// What adverts come and go through.
+    pub sockets: Vec<SocketView>,
+}
+
+/// A socket, and whose adverts it carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketView {
+    /// File descriptor; `None` while its interface is missing.
+    pub descriptor: Option<i32>,
+    /// Interface; `Link(0)` is any.
+    pub link: Link,
+    /// Family of the adverts.
+    pub family: Family,
+    /// IP protocol: 112, or 51 where they carry an authentication header.
+    pub protocol: u8,
+    /// For unicast, the source of what is sent, once there is one.
+    pub unicast: Option<Option<IpAddr>>,
+    /// Names and VRIDs of the instances.
+    pub routers: Vec<(String, u8)>,
 }
 
 impl Views {

@@ -18,7 +18,7 @@ mod thread;
 
 pub use crate::scheduling::{Priority, Scheduling};
 pub use capability::MissingCapability;
-pub use event::{Views, VrrpEvent};
+pub use event::{SocketView, Views, VrrpEvent};
 pub use rehearsal::{Part, Performance, Rehearsal, Standing};
 pub use setup::{MissingInterface, RouterSetup, VrrpSetup};
 pub use slots::Delay;

@@ -193,7 +193,13 @@ impl<'a> Shell<'a> {
     pub(super) fn views(&self) -> Views {
         let link = |(link, slot): (Link, &Slot)| (link, slot.name.clone(), slot.interface.clone());
         let links = self.slots.iter().map(link).collect();
-        Views { routers: self.node.views(), groups: self.node.group_views(), links }
+        Views {
+            routers: self.node.views(),
+            groups: self.node.group_views(),
+            links,
+            interfaces: self.world.interfaces.values().cloned().collect(),
+            sockets: self.sockets.views(&self.slots),
+        }
     }
 
     /// Resigns and removes the addresses, unless they are to be kept.
@@ -308,13 +314,23 @@ impl<'a> Shell<'a> {
             | Effect::UpdateAddresses { router }
             | Effect::Announce { router, .. }
             | Effect::AnnounceExtra { router } => self.command_netlink(router, &effect),
-            Effect::Report(report) => log(&report),
+            Effect::Report(report) => self.log(&report),
             Effect::UnknownVrid { link, vrid, .. } => {
                 let name = self.slots.get(link).map_or("any", |slot| slot.name.as_str());
                 tracing::info!(target: "vrrp", "Unknown VRID({vrid}) received on interface({name}). ignoring...");
             }
             effect => self.tell_supervisor(effect),
         }
+    }
+
+    /// With what keepalived says of other things that come and go together with the addresses.
+    fn log(&self, report: &Report) {
+        let entry = self.entries.values().find(|entry| entry.name == report.subject);
+        let (before, after) = entry.map(|entry| entry.besides.lines(&report.kind)).unwrap_or_default();
+        let name = &report.subject;
+        before.iter().for_each(|line| tracing::debug!(target: "vrrp", "({name}) {line}"));
+        log(report);
+        after.iter().for_each(|line| tracing::debug!(target: "vrrp", "({name}) {line}"));
     }
 
     fn send(&self, router: RouterId, link: Link, advert: &Outgoing<'_>) {

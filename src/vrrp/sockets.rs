@@ -1,5 +1,6 @@
 //! The sockets that the configured routers need, opened and closed as interfaces come and go.
 
+use super::event::SocketView;
 use super::slots::Slots;
 use super::socket::{AdvertSocket, Outgoing, Place};
 use crate::poller::{FIRST_SOCKET, Poller};
@@ -27,8 +28,8 @@ struct Open {
 #[derive(Default)]
 pub(super) struct Sockets {
     wanted: BTreeMap<Key, BTreeSet<IpAddr>>,
-    /// What each socket serves: a multicast group, or the source of unicast adverts.
-    served: BTreeSet<(Key, Served)>,
+    /// What each socket serves, a multicast group or the source of unicast adverts, and which routers.
+    served: BTreeMap<(Key, Served), Vec<(String, u8)>>,
     open: BTreeMap<Key, Open>,
     tokens: BTreeMap<u64, Key>,
     next: u64,
@@ -42,12 +43,13 @@ impl Sockets {
         for router in config.routers.iter().flat_map(RouterConfig::halves) {
             let key = (router.link, router.family, protocol(router));
             let groups = self.wanted.entry(key).or_default();
-            if router.unicast_peers.is_empty() {
+            let served = if router.unicast_peers.is_empty() {
                 groups.insert(router.multicast_group);
-                self.served.insert((key, Served::Multicast(router.multicast_group)));
+                Served::Multicast(router.multicast_group)
             } else {
-                self.served.insert((key, Served::Unicast(router.source)));
-            }
+                Served::Unicast(router.source)
+            };
+            self.served.entry((key, served)).or_default().push((router.name.clone(), router.vrid));
         }
     }
 
@@ -64,7 +66,22 @@ impl Sockets {
             let (family, protocol) = (key.1, key.2);
             format!("ifindex({index:3}), family({family}), proto({protocol}), fd({fd},{fd}) {kind}, address({address})")
         };
-        self.served.iter().map(line).collect()
+        self.served.keys().map(line).collect()
+    }
+
+    pub(super) fn views(&self, slots: &Slots) -> Vec<SocketView> {
+        let view = |((key, served), routers): (&(Key, Served), &Vec<(String, u8)>)| SocketView {
+            descriptor: self.open.get(key).map(|open| open.socket.as_fd().as_raw_fd()),
+            link: key.0,
+            family: key.1,
+            protocol: key.2,
+            unicast: match served {
+                Served::Multicast(_) => None,
+                Served::Unicast(source) => Some(source.or_else(|| slots.get(key.0)?.told_source(key.1))),
+            },
+            routers: routers.clone(),
+        };
+        self.served.iter().map(view).collect()
     }
 
     /// As [`Sockets::want`], and what was wanted before stays wanted.

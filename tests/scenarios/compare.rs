@@ -26,7 +26,6 @@ const PRIVATE: &[&str] = &[
     "Stopping",
     "Stopped",
     "Reload",
-    "SECURITY",
     "probably isn't what you want",
     "thread timer expired",
     "eventfd",
@@ -62,6 +61,8 @@ const RECURRING: &[&str] = &[
     "Sending gratuitous",
     "Sending unsolicited",
     "send advert error",
+    "Remote SMTP server",
+    "SMTP alert",
     "Error 100",
     "Network is down",
     "expect idle",
@@ -211,8 +212,12 @@ fn without_time(line: &str) -> String {
     line.split_once(" 20").and_then(|(_, rest)| rest.split_once(": ")).map_or(line, |(_, text)| text).to_owned()
 }
 
-/// `fd(12,13)` as `fd(N,N)`, and the suffix of an interface's random address.
+/// `fd(12,13)` as `fd(N,N)`, `process(7)` as `process(N)`, and the suffix of an interface's random address.
 fn without_numbers_of_files(line: &str) -> String {
+    if let Some((before, rest)) = line.split_once("for process(") {
+        let after = rest.split_once(')').map_or("", |(_, after)| after);
+        return format!("{before}for process(N){after}");
+    }
     let Some((before, rest)) = line.split_once("fd(") else { return without_random_address(line) };
     let after = rest.split_once(')').map_or("", |(_, after)| after);
     format!("{before}fd(N,N){after}")

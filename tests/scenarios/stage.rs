@@ -1,10 +1,12 @@
 //! Plays a scenario on a network: three directors `d1`, `d2`, `d3` (10.77.0.1 to .3) and a client `c` (.100) on a switch.
 //!
-//! Steps: a number waits so many seconds; `start H`, `stop H` (SIGTERM, exit code noted), `kill H` (SIGKILL, all its
-//! processes), `hup H`, `conf H NAME` (another configuration), `unconf H` (none), `ip H ...`, `cut H`, `mend H` (the switch's
-//! port), `inject H ...` (see [`crate::inject`]), `write H FILE TEXT`, `exits H CODE` (makes `chk.sh` end so), `rm H FILE`,
-//! `read H FIFO` (into FIFO.log), `vips`, `show H FILE` (its lines, sorted), `lines H FILE` (in order, by their second
-//! word: an instance or group).
+//! Steps: a number waits so many seconds; `start H OPTIONS`, `stop H` (SIGTERM, exit code noted), `kill H` (SIGKILL, all its
+//! processes), `run H` (a daemon with the same files beside it or alone, until it ends; exit code noted), `hup H`, `signal H NAME`,
+//! `conf H NAME` (another configuration), `unconf H` (none), `ip H ...`, `cut H`, `mend H` (the switch's port), `inject H ...`
+//! (see [`crate::inject`]), `ping H ADDRESS`, `mail H` (a server there), `mails H` (what it got), `vips`, and steps with files,
+//! see [`files`].
+
+mod files;
 
 use crate::compare::Record;
 use crate::inject;
@@ -12,10 +14,11 @@ use crate::script::Scenario;
 use crate::wire::Capture;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use standfast_labkit::servers::{Mail, MailSink};
 use standfast_labkit::{Host, Lab, Process, Switch};
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -67,6 +70,7 @@ struct Stage<'a> {
     hosts: BTreeMap<&'static str, (Host, String)>,
     running: BTreeMap<String, Process>,
     helpers: Vec<Process>,
+    sinks: BTreeMap<String, MailSink>,
     record: Record,
 }
 
@@ -95,6 +99,7 @@ impl<'a> Stage<'a> {
             hosts: hosts.into_iter().collect(),
             running: BTreeMap::new(),
             helpers: Vec::new(),
+            sinks: BTreeMap::new(),
             record: Record::default(),
         };
         for host in ["d1", "d2", "d3"] {
@@ -116,31 +121,22 @@ impl<'a> Stage<'a> {
         let (verb, host, rest) = (words.next().unwrap(), words.next().unwrap_or(""), words.next().unwrap_or(""));
         match verb {
             "vips" => self.note_addresses(),
-            "start" => self.start(host),
+            "start" => self.start(host, rest),
             "stop" => self.stop(host),
             "kill" => self.kill(host),
+            "run" => self.run(host),
             "hup" => self.running[host].signal(Signal::SIGHUP).unwrap(),
+            "signal" => self.running[host].signal(rest.parse().unwrap()).unwrap(),
             "conf" => self.configure(host, rest),
             "unconf" => std::fs::remove_file(self.file(host, "keepalived.conf")).unwrap(),
             "cut" => self.set_port(host, 0),
             "mend" => self.set_port(host, 3),
             "ip" => self.hosts[host].0.ip(rest).unwrap(),
             "inject" => inject::inject(&self.hosts[host].0, rest),
+            "ping" => self.ping(host, rest),
+            "mail" => self.open_mail(host),
+            "mails" => self.note_mails(host),
             _ => self.step_with_file(verb, host, rest),
-        }
-    }
-
-    fn step_with_file(&mut self, verb: &str, host: &str, rest: &str) {
-        match verb {
-            "exits" => self.exits(host, rest),
-            "write" => {
-                let (file, text) = rest.split_once(' ').unwrap_or((rest, ""));
-                std::fs::write(self.file(host, file), format!("{text}\n")).unwrap();
-            }
-            "rm" => std::fs::remove_file(self.file(host, rest)).unwrap(),
-            "read" => self.read_fifo(host, rest),
-            "show" | "lines" => self.note_file(host, rest, verb == "show"),
-            _ => panic!("no such step: {verb} {host} {rest}"),
         }
     }
 
@@ -158,27 +154,45 @@ impl<'a> Stage<'a> {
         std::fs::write(self.file(host, "keepalived.conf"), text).unwrap();
     }
 
-    fn exits(&self, host: &str, code: &str) {
-        let action = if code.starts_with(char::is_numeric) { format!("exit {code}") } else { code.to_owned() };
-        write_script(&self.file(host, "chk.sh"), &action);
+    fn start(&mut self, host: &str, options: &str) {
+        let process = self.hosts[host].0.start_command(self.daemon(host).args(options.split_whitespace())).unwrap();
+        self.note_log(host);
+        self.running.insert(host.to_owned(), process);
     }
 
-    /// `tell.sh` notes its arguments in `told`.
-    fn tells(&self, host: &str) {
-        let told = self.file(host, "told");
-        write_script(&self.file(host, "tell.sh"), &format!("echo \"$*\" >> {}", told.display()));
-    }
-
-    fn start(&mut self, host: &str) {
-        let at = &self.hosts[host].0;
-        let mut command = at.command(self.cast.program(host));
+    fn daemon(&self, host: &str) -> Command {
+        let mut command = self.hosts[host].0.command(self.cast.program(host));
+        command.env("TMPDIR", self.directory(host));
         command.args(["-n", "-l", "-D", "-P", "-f"]).arg(self.file(host, "keepalived.conf"));
         for (option, file) in [("-p", "pid"), ("-r", "vrrp.pid"), ("-c", "checkers.pid"), ("-b", "bfd.pid")] {
             command.arg(option).arg(self.file(host, file));
         }
-        let process = at.start_command(&mut command).unwrap();
-        self.note_log(host);
-        self.running.insert(host.to_owned(), process);
+        command
+    }
+
+    /// Its log is not compared: all but its end is about reading the configuration.
+    fn run(&mut self, host: &str) {
+        let mut process = self.hosts[host].0.start_command(&mut self.daemon(host)).unwrap();
+        let ended = process.wait(PATIENCE).and_then(|status| status.code());
+        self.record.note(format!("a run on {host} ends with {ended:?}"));
+    }
+
+    fn ping(&mut self, host: &str, address: &str) {
+        let answer = self.hosts[host].0.run("ping", ["-c", "1", "-W", "1", address]);
+        let answered = answer.is_ok_and(|answer| answer.status.success());
+        self.record.note(format!("{address} answers {host}: {answered}"));
+    }
+
+    fn open_mail(&mut self, host: &str) {
+        let sink = MailSink::start(&self.hosts[host].0, "0.0.0.0:25").unwrap();
+        self.sinks.insert(host.to_owned(), sink);
+    }
+
+    /// Mails come over several connections: they have no order.
+    fn note_mails(&mut self, host: &str) {
+        let mut mails: Vec<String> = self.sinks[host].mails().iter().map(described).collect();
+        mails.sort();
+        mails.into_iter().for_each(|mail| self.record.note(mail));
     }
 
     fn stop(&mut self, host: &str) {
@@ -230,24 +244,6 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn note_file(&mut self, host: &str, name: &str, sorted: bool) {
-        let text = std::fs::read_to_string(self.file(host, name)).unwrap_or_default();
-        let mut lines: Vec<&str> = text.lines().collect();
-        if sorted {
-            lines.sort_unstable();
-        } else {
-            lines.sort_by_key(|line| line.split(' ').nth(1));
-        }
-        self.record.note(format!("{host} {name}: {lines:?}"));
-    }
-
-    fn read_fifo(&mut self, host: &str, name: &str) {
-        let (fifo, log) = (self.file(host, name), self.file(host, &format!("{name}.log")));
-        // Open for writing as well, it never ends when the daemon opens it anew.
-        let text = format!("exec cat <> {} > {}", fifo.display(), log.display());
-        self.helpers.push(self.hosts[host].0.start("sh", ["-c", &text]).unwrap());
-    }
-
     fn set_port(&self, host: &str, state: u8) {
         let port = &self.hosts[host].1;
         self.switch.host().run_checked("bridge", &format!("link set dev {port} state {state}")).unwrap();
@@ -265,9 +261,9 @@ fn plug(lab: &Lab, switch: &Switch, name: &str, last: u8) -> (Host, String) {
     (host, port)
 }
 
-fn write_script(path: &Path, action: &str) {
-    let aside = path.with_extension("aside");
-    std::fs::write(&aside, format!("#!/bin/sh\n{action}\n")).unwrap();
-    std::fs::set_permissions(&aside, std::fs::Permissions::from_mode(0o755)).unwrap();
-    std::fs::rename(aside, path).unwrap();
+/// All of a mail but its date.
+fn described(mail: &Mail) -> String {
+    let Mail { greeting, sender, recipients, text } = mail;
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("Date: ")).collect();
+    format!("mail by {greeting} from {sender} to {recipients:?}: {lines:?}")
 }

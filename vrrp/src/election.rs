@@ -138,10 +138,11 @@ impl Node {
         follow: impl Fn(&mut Router, TransitionReason, &mut Turn<'_>),
     ) {
         let Some(name) = self.group_name_of(leader) else { return };
-        let others =
-            self.others(leader).into_iter().filter(|id| self.is_running(*id) && self.state(*id) != Some(state));
+        let all = self.others(leader);
+        let lonely = all.is_empty();
+        let others = all.into_iter().filter(|id| self.is_running(*id) && self.state(*id) != Some(state));
         let others: Vec<RouterId> = others.collect();
-        if !others.is_empty() {
+        if lonely || !others.is_empty() {
             self.report(Arc::clone(&name), ReportKind::GroupSync(state));
         }
         for id in others {

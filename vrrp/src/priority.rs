@@ -155,6 +155,14 @@ impl Priority {
         self.first(Ballot::Pending)
     }
 
+    /// Another router owns the addresses, too: goes on as the best of the others.
+    pub fn disown(&mut self) {
+        if self.base == OWNER {
+            self.base = OWNER - 1;
+            self.count();
+        }
+    }
+
     fn first(&self, ballot: Ballot) -> Option<&TrackerName> {
         self.votes.iter().find(|vote| vote.ballot() == ballot).map(|vote| &vote.tracker)
     }

@@ -67,6 +67,8 @@ pub enum ReportKind {
         /// Whether it is up.
         up: bool,
     },
+    /// Two routers say that the addresses are their own; this one gives way.
+    TwoOwners,
     /// No advert came in time.
     AdvertTimeout,
     /// Addresses are put on.
@@ -173,7 +175,7 @@ impl Report {
             | ReportKind::SentPriorityZero
             | ReportKind::PriorityZeroAsBackup
             | ReportKind::PriorityZeroAsMaster => Level::Detail,
-            ReportKind::SplitBrain { .. } => Level::Warning,
+            ReportKind::SplitBrain { .. } | ReportKind::TwoOwners => Level::Warning,
             ReportKind::Rejected(_) | ReportKind::OwnerIgnores(_) | ReportKind::TimerLate(_) => Level::Notice,
             _ => Level::Info,
         }
@@ -224,6 +226,10 @@ impl fmt::Display for ReportKind {
             Self::NoPeers => f.write_str("Cannot use unicast without any peers - going to fault state"),
             Self::OwnerIgnores(from) => write!(f, "Dropping packet(s) from {from} since we are address owner"),
             Self::BfdChanged { session, up } => write!(f, "tracked BFD session {session}: up {up}"),
+            Self::TwoOwners => f.write_str(
+                "CONFIGURATION ERROR: local instance and a remote instance are both configured as address owner, please fix - \
+                 reducing local priority",
+            ),
             Self::AdvertTimeout => f.write_str("Receive advertisement timeout"),
             Self::SettingAddresses => f.write_str("setting VIPs."),
             Self::RemovingAddresses => f.write_str("removing VIPs."),

@@ -497,6 +497,24 @@ fn counters_begin_at_zero_again() {
 }
 
 #[test]
+fn of_two_owners_the_lesser_address_gives_way() {
+    let mut config = vi("VI_1", 51, 255);
+    config.starts_as_master = true;
+    let mut lab = Lab::new(node_of(vec![config.clone()]));
+    lab.run_to(100).take();
+    lab.hear(&config, "10.77.0.9", 255);
+    let lines = lab.take();
+    assert!(
+        lines.iter().any(|line| line.contains("CONFIGURATION ERROR") && line.contains("reducing local priority")),
+        "{lines:?}"
+    );
+    assert_eq!((lab.view().state, lab.view().effective_priority), (State::Backup, 254));
+    lab.hear(&config, "10.77.0.9", 0);
+    lab.run_to(1_000);
+    assert_eq!((lab.view().state, lab.view().effective_priority), (State::Master, 254));
+}
+
+#[test]
 fn an_owner_may_listen_to_nobody() {
     let mut config = vi("VI_1", 51, 255);
     config.starts_as_master = true;

@@ -34,6 +34,8 @@ pub struct Command {
     pub uid: Option<u32>,
     /// Group to run as; `None` keeps the daemon's. Supplementary groups are dropped when the user changes.
     pub gid: Option<u32>,
+    /// Supplementary groups to run with, when the user is changed.
+    pub groups: Vec<u32>,
     /// Limit of the running time; `None` waits for ever.
     pub timeout: Option<Duration>,
 }
@@ -41,7 +43,7 @@ pub struct Command {
 impl Command {
     /// A program without arguments, identity change or limit. The program is executed by this path; there is no search in PATH.
     pub fn new(program: impl Into<String>) -> Self {
-        Self { argv: vec![program.into()], uid: None, gid: None, timeout: None }
+        Self { argv: vec![program.into()], uid: None, gid: None, groups: Vec::new(), timeout: None }
     }
 
     /// Appends arguments.
@@ -63,6 +65,13 @@ impl Command {
     pub fn with_identity(mut self, uid: Option<u32>, gid: Option<u32>) -> Self {
         self.uid = uid;
         self.gid = gid;
+        self
+    }
+
+    /// Sets the supplementary groups. They count only together with [`Command::with_identity`].
+    #[must_use]
+    pub fn with_groups(mut self, groups: Vec<u32>) -> Self {
+        self.groups = groups;
         self
     }
 

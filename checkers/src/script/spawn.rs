@@ -71,16 +71,45 @@ fn fork(command: &Command, fate: Fate) -> io::Result<Child> {
     for variable in UNSAFE_VARIABLES {
         child.env_remove(variable);
     }
-    if let Some(gid) = command.gid {
-        child.gid(gid);
-    }
-    if let Some(uid) = command.uid {
-        child.uid(uid);
+    let identity = Identity { groups: command.groups.clone(), uid: command.uid, gid: command.gid };
+    if identity.groups.is_empty() {
+        if let Some(gid) = identity.gid {
+            child.gid(gid);
+        }
+        if let Some(uid) = identity.uid {
+            child.uid(uid);
+        }
     }
     let parent = std::process::id();
+    let prepare = move || {
+        identity.assume()?;
+        prepare(parent, fate)
+    };
     // SAFETY: `prepare` makes system calls only; it neither allocates nor takes a lock, so it may run between fork and exec.
-    unsafe { child.pre_exec(move || prepare(parent, fate)) };
+    unsafe { child.pre_exec(prepare) };
     child.spawn()
+}
+
+/// Who a program becomes.
+struct Identity {
+    groups: Vec<u32>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+}
+
+impl Identity {
+    /// With supplementary groups, which the standard library cannot set: groups first, while there is the right to.
+    fn assume(&self) -> io::Result<()> {
+        let (Some(uid), false) = (self.uid, self.groups.is_empty()) else { return Ok(()) };
+        let gid = self.gid.unwrap_or(u32::MAX);
+        // SAFETY: the list lives through the call; -1 leaves the group as it is.
+        let done = unsafe {
+            libc::setgroups(self.groups.len(), self.groups.as_ptr()) == 0
+                && libc::setregid(gid, gid) == 0
+                && libc::setreuid(uid, uid) == 0
+        };
+        if done { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
 }
 
 /// Runs in the child after user and group have changed (a change would clear the death signal).

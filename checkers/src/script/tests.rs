@@ -135,3 +135,19 @@ fn programs_are_found_in_path_and_checked() {
     assert!(matches!(find_program("/tmp", search, 0, 0), Err(ProgramError::NotAFile(_))));
     assert!(matches!(find_program("", search, 0, 0), Err(ProgramError::Empty)));
 }
+
+#[tokio::test]
+async fn supplementary_groups_are_those_that_were_named() {
+    if !nix::unistd::geteuid().is_root()
+        || !fs::read_to_string("/proc/self/setgroups").is_ok_and(|may| may.trim() == "allow")
+    {
+        eprintln!("skipped: only root may change groups");
+        return;
+    }
+    let groups = |groups: Vec<u32>, wanted: &str| {
+        let text = format!("test \"$(id -u) $(id -G)\" = \"{wanted}\"");
+        shell(&text).with_identity(Some(65_534), Some(65_534)).with_groups(groups)
+    };
+    assert_eq!(run(&groups(vec![65_534, 7, 9], "65534 65534 7 9")).await.unwrap(), Outcome::Exited(0));
+    assert_eq!(run(&groups(Vec::new(), "65534 65534")).await.unwrap(), Outcome::Exited(0));
+}

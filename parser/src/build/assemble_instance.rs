@@ -20,7 +20,7 @@ impl Builder<'_> {
         let garp = self.garp_of(&draft, strict);
         let network = draft.network;
         let mut notify = draft.notify;
-        notify.priority_changes = draft.notify_priority_changes.unwrap_or(self.drafts.notify_priority_changes);
+        notify.priority_changes = draft.notify_priority_changes.unwrap_or(globals.notify_priority_changes);
         VrrpInstance {
             name: name.to_owned(),
             virtual_router_id,
@@ -71,7 +71,7 @@ impl Builder<'_> {
             accept: draft.accept.unwrap_or(!strict),
             strict,
             skip_check_adv_addr: draft.skip_check_adv_addr.unwrap_or(globals.vrrp_skip_check_adv_addr),
-            down_timer_adverts: draft.down_timer_adverts.or(self.drafts.down_timer_adverts).unwrap_or(3),
+            down_timer_adverts: draft.down_timer_adverts.or(globals.down_timer_adverts).unwrap_or(3),
             notify,
             smtp_alert: draft.smtp_alert.or(globals.smtp_alert_vrrp).or(globals.smtp_alert).unwrap_or(false),
             track_files: draft.track_files,

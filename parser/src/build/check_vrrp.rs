@@ -314,7 +314,9 @@ impl Builder<'_> {
         self.weigh_members();
         let mut seen = std::collections::HashMap::new();
         let mut found = Vec::new();
-        for instance in self.config.instances.iter().filter(|i| i.interface.is_some()) {
+        // Unicast instances tell each other's adverts apart by their peers.
+        let multicast = |i: &&VrrpInstance| i.interface.is_some() && i.unicast_peers.is_empty();
+        for instance in self.config.instances.iter().filter(multicast) {
             let key = (instance.interface.clone(), instance.family, instance.virtual_router_id);
             if let Some((other, span)) = seen.insert(key, (&instance.name, instance.span)) {
                 let interface = instance.interface.as_deref().unwrap_or("");
@@ -322,9 +324,8 @@ impl Builder<'_> {
                     "{other} and {} both use virtual_router_id {} on {interface}",
                     instance.name, instance.virtual_router_id
                 );
-                found.push(
-                    Diagnostic::error("duplicate-router-id", text).at(instance.span).related(span, "the other one"),
-                );
+                let diagnostic = Diagnostic::fatal("duplicate-router-id", text).weighing(Weight::Counts);
+                found.push(diagnostic.at(instance.span).related(span, "the other one"));
             }
         }
         found.into_iter().for_each(|d| self.report(d));

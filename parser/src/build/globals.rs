@@ -19,8 +19,6 @@ pub(crate) struct GlobalDrafts {
     pub(crate) lower_prio_repeat: Option<u32>,
     pub(super) script_timeouts: [Option<Duration>; 2],
     fifo_scripts: [Option<crate::model::Script>; 3],
-    pub(crate) notify_priority_changes: bool,
-    pub(crate) down_timer_adverts: Option<u8>,
 }
 
 impl<'t> Builder<'t> {
@@ -148,8 +146,8 @@ impl<'t> Builder<'t> {
             }
             "vrrp_check_unicast_src" => globals.vrrp_check_unicast_src = true,
             "vrrp_mcast_group4" | "vrrp_mcast_group6" => self.multicast_group(item),
-            "vrrp_notify_priority_changes" => self.drafts.notify_priority_changes = item.switch(),
-            "vrrp_down_timer_adverts" => self.drafts.down_timer_adverts = item.byte(),
+            "vrrp_notify_priority_changes" => globals.notify_priority_changes = item.switch(),
+            "vrrp_down_timer_adverts" => globals.down_timer_adverts = item.byte(),
             _ => return false,
         }
         true

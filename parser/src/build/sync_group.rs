@@ -23,7 +23,7 @@ impl<'t> Builder<'t> {
         let mut group = SyncGroup {
             name: name.to_owned(),
             members: Vec::new(),
-            notify: Notify { priority_changes: self.drafts.notify_priority_changes, ..Notify::default() },
+            notify: Notify { priority_changes: self.config.globals.notify_priority_changes, ..Notify::default() },
             smtp_alert: globals.smtp_alert_vrrp.or(globals.smtp_alert).unwrap_or(false),
             global_tracking: false,
             track_interfaces: Vec::new(),

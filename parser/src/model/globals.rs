@@ -69,6 +69,10 @@ pub struct Globals {
     pub vmac_addr_prefix: Option<String>,
     /// `vrrp_startup_delay`.
     pub vrrp_startup_delay: Duration,
+    /// `vrrp_notify_priority_changes`: default of the instances' and groups' `notify_priority_changes`.
+    pub notify_priority_changes: bool,
+    /// `vrrp_down_timer_adverts`: default of the instances' `down_timer_adverts`.
+    pub down_timer_adverts: Option<u8>,
     /// `vrrp_check_unicast_src`: default of the instances' `check_unicast_src`.
     pub vrrp_check_unicast_src: bool,
     /// `process_name`, up to 15 bytes.
@@ -184,6 +188,8 @@ impl Default for Globals {
             vmac_prefix: None,
             vmac_addr_prefix: None,
             vrrp_startup_delay: Duration::ZERO,
+            notify_priority_changes: false,
+            down_timer_adverts: None,
             vrrp_check_unicast_src: false,
             process_name: None,
             vrrp_process: ProcessSettings::default(),

@@ -70,6 +70,10 @@ impl Printer {
         self.text("vmac_prefix", globals.vmac_prefix.as_deref());
         self.text("vmac_addr_prefix", globals.vmac_addr_prefix.as_deref());
         self.extra_garp("vrrp_garp_extra_if", globals.extra_garp);
+        if globals.notify_priority_changes {
+            self.switch("vrrp_notify_priority_changes", true);
+        }
+        self.optional("vrrp_down_timer_adverts", globals.down_timer_adverts);
         self.flag("vrrp_check_unicast_src", globals.vrrp_check_unicast_src);
         if !globals.vrrp_startup_delay.is_zero() {
             self.seconds("vrrp_startup_delay", globals.vrrp_startup_delay);

@@ -13,7 +13,7 @@ keywords! { GLOBAL_DEFS_OWN {
     k("lvs_process_name", Word, "NAME", "-", "deprecated synonym of checker_process_name", 3).deprecated("checker_process_name").never("one process does everything; its threads have names of their own");
     k("bfd_process_name", Word, "NAME(<=15)", "parent name", "bfd child process name", 3).never("one process does everything; its threads have names of their own");
     k("use_symlink_paths", Switch, "[BOOL]", "off", "keep symlinks in script paths", 3).since_2_3();
-    k("set_supplementary_groups", Switch, "[BOOL]", "off", "give scripts their user's supplementary groups", 3).since_2_3().accepted();
+    k("set_supplementary_groups", Switch, "[BOOL]", "off", "give scripts their user's supplementary groups", 3).since_2_3();
     k("router_id", Word, "STR", "local host name", "identity used in mail subjects; only first word used", 1).mild();
     k("notification_email_from", Word, "ADDR", "user@hostname", "From: of alerts; extra words reported and ignored", 1).mild();
     k("smtp_server", Words, "HOST_OR_IP [PORT]", "none (no mail), port 25", "SMTP relay; name is resolved at config time", 1);
@@ -89,12 +89,12 @@ keywords! { GLOBAL_DEFS_OWN {
     k("checker_cpu_affinity", Words, "CPU...", "none", "cpu set", 3).accepted().mild();
     k("checker_rlimit_rttime", integer(1, 4294967295), "USECS", "10000", "RLIMIT_RTTIME", 3).accepted();
     k("checker_rlimit_rtime", integer(1, 4294967295), "USECS", "-", "deprecated misspelling", 3).deprecated("").accepted();
-    k("bfd_priority", integer(-20, 19), "-20..19", "0", "nice value", 3).accepted().mild();
-    k("bfd_no_swap", Flag, "-", "off", "mlock", 3).accepted();
-    k("bfd_rt_priority", integer(1, 99), "1..99", "0", "SCHED_RR priority", 3).accepted().mild();
-    k("bfd_cpu_affinity", Words, "CPU...", "none", "cpu set", 3).accepted().mild();
-    k("bfd_rlimit_rttime", integer(1, 4294967295), "USECS", "10000", "RLIMIT_RTTIME", 3).accepted();
-    k("bfd_rlimit_rtime", integer(1, 4294967295), "USECS", "-", "deprecated misspelling", 3).deprecated("").accepted();
+    k("bfd_priority", integer(-20, 19), "-20..19", "0", "nice value", 3).mild();
+    k("bfd_no_swap", Flag, "-", "off", "mlock", 3);
+    k("bfd_rt_priority", integer(1, 99), "1..99", "0", "SCHED_RR priority", 3).mild();
+    k("bfd_cpu_affinity", Words, "CPU...", "none", "cpu set", 3).mild();
+    k("bfd_rlimit_rttime", integer(1, 4294967295), "USECS", "10000", "RLIMIT_RTTIME", 3).never("the limit would hold for the whole process and end it");
+    k("bfd_rlimit_rtime", integer(1, 4294967295), "USECS", "-", "deprecated misspelling", 3).deprecated("").never("the limit would hold for the whole process and end it");
     k("snmp_socket", Word, "SOCKET", "unix:/var/agentx/master", "agentx socket", 3).never("there is no SNMP agent here; read the JSON dump or the metrics").mild();
     k("enable_traps", Flag, "-", "off", "SNMP traps", 2).never("there is no SNMP agent here; read the JSON dump or the metrics");
     k("enable_snmp_vrrp", Flag, "-", "off", "KEEPALIVED-MIB vrrp part", 2).never("there is no SNMP agent here; read the JSON dump or the metrics");
@@ -114,8 +114,8 @@ keywords! { GLOBAL_DEFS_OWN {
     k("vrrp_netlink_cmd_rcv_bufs_force", Switch, "[BOOL]", "off", "SO_RCVBUFFORCE", 2).never("the buffers have room for a megabyte, and what is lost nevertheless is read again");
     k("vrrp_netlink_monitor_rcv_bufs", integer(0, 4294967295), "BYTES", "system", "netlink socket buffer", 2).never("the buffers have room for a megabyte, and what is lost nevertheless is read again").mild();
     k("vrrp_netlink_monitor_rcv_bufs_force", Switch, "[BOOL]", "off", "SO_RCVBUFFORCE", 2).never("the buffers have room for a megabyte, and what is lost nevertheless is read again");
-    k("process_monitor_rcv_bufs", integer(0, 4294967295), "BYTES", "system", "proc connector buffer", 3).accepted().mild();
-    k("process_monitor_rcv_bufs_force", Switch, "[BOOL]", "off", "SO_RCVBUFFORCE", 3).accepted();
+    k("process_monitor_rcv_bufs", integer(0, 4294967295), "BYTES", "system", "proc connector buffer", 3).mild();
+    k("process_monitor_rcv_bufs_force", Switch, "[BOOL]", "off", "SO_RCVBUFFORCE", 3);
     k("lvs_netlink_cmd_rcv_bufs", integer(0, 4294967295), "BYTES", "system", "netlink socket buffer", 3).accepted().mild();
     k("lvs_netlink_cmd_rcv_bufs_force", Switch, "[BOOL]", "off", "SO_RCVBUFFORCE", 3).accepted();
     k("lvs_netlink_monitor_rcv_bufs", integer(0, 4294967295), "BYTES", "system", "netlink socket buffer", 3).accepted().mild();
@@ -125,27 +125,27 @@ keywords! { GLOBAL_DEFS_OWN {
     k("vrrp_rx_bufs_policy", Word, "MTU / ADVERT / BYTES", "system", "vrrp rx socket buffer policy (case-insensitive words)", 3).never("the sockets have room for 256 KB of adverts").mild();
     k("vrrp_rx_bufs_multiplier", integer(1, 4294967295), "N>=1", "3", "multiplier", 3).never("the sockets have room for 256 KB of adverts").mild();
     k("vrrp_startup_delay", seconds(1000, 4294967295), "TIMER", "0", "delay vrrp start after daemon start", 3);
-    k("vrrp_delay_after_boot", seconds(0, 4294967295), "TIMER", "0", "delay vrrp start relative to system boot", 3).since_2_3().accepted();
+    k("vrrp_delay_after_boot", seconds(0, 4294967295), "TIMER", "0", "delay vrrp start relative to system boot", 3).since_2_3();
     k("log_unknown_vrids", Flag, "-", "off", "log adverts with unconfigured VRID", 3);
     k("vrrp_owner_ignore_adverts", Switch, "[BOOL]", "off", "address owner ignores adverts", 3).since_2_3();
     k("vmac_prefix", Word, "STR", "vrrp", "generated macvlan name prefix", 3);
     k("vmac_addr_prefix", Word, "STR", "= vmac_prefix", "generated VIP macvlan name prefix", 3);
-    k("umask", Word, "NUM or IRUSR etc bits joined by bar", "0177", "file mode mask", 2).accepted();
+    k("umask", Word, "NUM or IRUSR etc bits joined by bar", "0177", "file mode mask", 2);
     k("random_seed", integer(0, 4294967295), "UINT", "time", "seed for ${_RANDOM}", 3).accepted();
     k("reload_check_config", OptionalWord, "[LOG_FILE]", "off (/dev/null)", "validate config in a child before reload", 3);
-    k("reload_time_file", Word, "PATH", "none", "file holding the time for a scheduled reload", 2).accepted().mild();
-    k("reload_repeat", Flag, "-", "off", "do not delete reload_time_file", 2).accepted();
-    k("reload_file", OptionalWord, "[PATH]", "off (/run/keepalived.reload)", "exists while config is being read", 3).accepted();
+    k("reload_time_file", Word, "PATH", "none", "file holding the time for a scheduled reload", 2).mild();
+    k("reload_repeat", Flag, "-", "off", "do not delete reload_time_file", 2);
+    k("reload_file", OptionalWord, "[PATH]", "off (/run/keepalived.reload)", "exists while config is being read", 3);
     k("include_check", OptionalWords, "[[+-]readable/match/wildcard_match/brace_match ...]", "off", "make include problems errors (the code wants the word \"read\", the manual says \"readable\")", 3).accepted();
     k("config_save_dir", Word, "DIR", "none", "debug: save config copies", 3).never("no copies of the configuration are made");
     k("tmp_config_directory", Word, "DIR", "memfd", "where the consolidated config copy is kept", 3).never("no copy of the configuration is made").mild();
-    k("data_use_instance", Switch, "[BOOL]", "off", "put instance/netns in dump file names", 3).accepted();
-    k("json_version", integer(1, 2), "1..2", "1", "layout of the JSON dump", 3).since_2_3().accepted();
+    k("data_use_instance", Switch, "[BOOL]", "off", "put instance/netns in dump file names", 3);
+    k("json_version", integer(1, 2), "1..2", "1", "layout of the JSON dump", 3).since_2_3();
     k("iproute_usr_dir", Word, "PATH", "configure", "rt_tables dir", 3).since_2_3().never("names are looked up in /etc/iproute2 and /usr/share/iproute2");
     k("iproute_etc_dir", Word, "PATH", "configure", "rt_tables dir", 3).since_2_3().never("names are looked up in /etc/iproute2 and /usr/share/iproute2");
-    k("state_dump_file", Word, "PATH", "/tmp/keepalived.data", "SIGUSR1 file (; manual calls it state_file_location)", 3).since_2_3().accepted();
-    k("stats_dump_file", Word, "PATH", "/tmp/keepalived.stats", "SIGUSR2 file (; manual: stats_file_location)", 3).since_2_3().accepted();
-    k("json_dump_file", Word, "PATH", "/tmp/keepalived.json", "SIGJSON file (; manual: json_file_location)", 3).since_2_3().accepted();
+    k("state_dump_file", Word, "PATH", "/tmp/keepalived.data", "SIGUSR1 file (; manual calls it state_file_location)", 3).since_2_3();
+    k("stats_dump_file", Word, "PATH", "/tmp/keepalived.stats", "SIGUSR2 file (; manual: stats_file_location)", 3).since_2_3();
+    k("json_dump_file", Word, "PATH", "/tmp/keepalived.json", "SIGJSON file (; manual: json_file_location)", 3).since_2_3();
 } }
 
 /// `/global_defs`.

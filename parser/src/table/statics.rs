@@ -86,7 +86,7 @@ keywords! { BFD_INSTANCE_OWN {
     k("ttl", integer(1, 255), "1..255", "255", "IPv4", 2);
     k("hoplimit", integer(1, 255), "1..255", "64", "IPv6", 2);
     k("max_hops", integer(-1, 255), "-1..255", "0", "allowed TTL drop", 2);
-    k("multihop", Switch, "[BOOL]", "off", "port 4784", 3).since_2_3().accepted();
+    k("multihop", Switch, "[BOOL]", "off", "port 4784", 3).since_2_3();
     k("weight", Words, "-253..253 [reverse]", "0", "default weight for track_bfd", 2);
     k("vrrp", Flag, "-", "both", "send events only to vrrp", 2);
     k("checker", Flag, "-", "both", "send events only to checker", 3);

@@ -56,7 +56,7 @@ keywords! { VRRP_INSTANCE_OWN {
     k("advert_int", seconds(10000, 255000000), "DEC 0.01..255", "1", "advert interval; v2 rounds to integer seconds, v3 to 10 ms (max 40.95)", 1);
     k("virtual_ipaddress", Entries, "{ values }", "should have one", "VIPs, one per line", 1);
     k("virtual_ipaddress_excluded", Entries, "{ values }", "none", "VIPs not in adverts", 2);
-    k("no_virtual_ipaddress", Flag, "-", "off", "no VIPs on purpose", 3).since_2_3().accepted();
+    k("no_virtual_ipaddress", Flag, "-", "off", "no VIPs on purpose", 3).since_2_3();
     k("promote_secondaries", Flag, "-", "off", "sysctl on the interface", 2);
     k("linkbeat_use_polling", Flag, "-", "off", "deprecated here", 3).deprecated("").never("the kernel reports the state of every link; nothing is polled");
     k("v3_checksum_as_v2", Switch, "[BOOL]", "global", "", 3).since_2_3();

@@ -2,8 +2,10 @@
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, NetlinkAddr, bind, recvfrom, send};
+use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce};
+use nix::sys::socket::{MsgFlags, NetlinkAddr, bind, recvfrom, send, setsockopt};
 use socket2::{Domain, Protocol, Socket, Type};
+use standfast_parser::model::ReceiveBuffer;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -57,12 +59,13 @@ pub(super) struct Connector {
 impl Connector {
     /// # Errors
     /// When the kernel does not give events to this process.
-    pub(super) fn open() -> io::Result<Self> {
+    pub(super) fn open(buffer: ReceiveBuffer) -> io::Result<Self> {
         let kind = Type::DGRAM.cloexec().nonblocking();
         let socket = Socket::new(Domain::from(libc::AF_NETLINK), kind, Some(Protocol::from(NETLINK_CONNECTOR)))?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, PROC))?;
         // A smaller buffer only loses events sooner, which is noticed.
-        let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
+        let size = buffer.size.and_then(|size| usize::try_from(size).ok()).unwrap_or(BUFFER_BYTES);
+        let _ = if buffer.force { setsockopt(&socket, RcvBufForce, &size) } else { setsockopt(&socket, RcvBuf, &size) };
         send(socket.as_raw_fd(), &listen_request(), MsgFlags::empty())?;
         let connector = Self { socket };
         connector.await_answer()?;

@@ -12,9 +12,10 @@ use super::watch::{GLANCE, Wanted, Watch};
 use connector::{Change, Connector};
 use pattern::{Pattern, Process};
 use quorum::Quorum;
-use standfast_parser::model::{Config, ParamMatch};
+use standfast_parser::model::{Config, ParamMatch, ReceiveBuffer};
 use standfast_vrrp::{TrackerName, TrackerStatus};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
@@ -66,22 +67,34 @@ pub fn prepare(config: &Config) -> Vec<ProcessTracker> {
 pub struct ProcessTrackers {
     report: TrackerReport,
     trackers: Vec<ProcessTracker>,
+    buffer: ReceiveBuffer,
+    counts: Counts,
     watch: Option<Watch>,
 }
+
+/// How many processes of each name run, as seen last.
+type Counts = Arc<Mutex<BTreeMap<String, u32>>>;
 
 impl ProcessTrackers {
     /// Watches nothing yet.
     #[must_use]
     pub fn new(report: TrackerReport) -> Self {
-        Self { report, trackers: Vec::new(), watch: None }
+        Self { report, trackers: Vec::new(), buffer: ReceiveBuffer::default(), counts: Counts::default(), watch: None }
     }
 
     /// Watches these processes. The first verdict of each comes at once, without its delays.
-    pub fn update(&mut self, trackers: Vec<ProcessTracker>) {
-        if trackers != self.trackers {
-            self.trackers = trackers;
+    /// `buffer` is that of the socket which hears of processes.
+    pub fn update(&mut self, trackers: Vec<ProcessTracker>, buffer: ReceiveBuffer) {
+        if trackers != self.trackers || buffer != self.buffer {
+            (self.trackers, self.buffer) = (trackers, buffer);
             self.start();
         }
+    }
+
+    /// How many processes of each tracker run.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<String, u32> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Starts again what has ended; true when there was any.
@@ -95,18 +108,21 @@ impl ProcessTrackers {
 
     fn start(&mut self) {
         self.watch = None;
+        // A thread that is about to end keeps the old ones.
+        self.counts = Counts::default();
         if self.trackers.is_empty() {
             return;
         }
-        let (trackers, report) = (self.trackers.clone(), self.report.clone());
-        self.watch = Some(Watch::start("processes", move |wanted| follow(&trackers, &report, wanted)));
+        let (trackers, report, counts) = (self.trackers.clone(), self.report.clone(), Arc::clone(&self.counts));
+        let buffer = self.buffer;
+        let watch = move |wanted: &Wanted| follow(Census::new(&trackers, counts), buffer, &report, wanted);
+        self.watch = Some(Watch::start("processes", watch));
     }
 }
 
-fn follow(trackers: &[ProcessTracker], report: &TrackerReport, wanted: &Wanted) {
+fn follow(mut census: Census, buffer: ReceiveBuffer, report: &TrackerReport, wanted: &Wanted) {
     // Events first: what happens during the first look at all processes waits in the socket.
-    let mut connector = connect();
-    let mut census = Census::new(trackers);
+    let mut connector = connect(buffer);
     census.take_all();
     let mut looked = Instant::now();
     while !wanted.is_over() {
@@ -131,8 +147,8 @@ fn follow(trackers: &[ProcessTracker], report: &TrackerReport, wanted: &Wanted) 
     }
 }
 
-fn connect() -> Option<Connector> {
-    Connector::open().map_err(|error| say_that_proc_is_read(&error)).ok()
+fn connect(buffer: ReceiveBuffer) -> Option<Connector> {
+    Connector::open(buffer).map_err(|error| say_that_proc_is_read(&error)).ok()
 }
 
 fn say_that_proc_is_read(error: &std::io::Error) {
@@ -142,6 +158,7 @@ fn say_that_proc_is_read(error: &std::io::Error) {
 /// Which process counts for which tracker.
 struct Census {
     counters: Vec<Counter>,
+    counts: Counts,
 }
 
 struct Counter {
@@ -152,14 +169,14 @@ struct Counter {
 }
 
 impl Census {
-    fn new(trackers: &[ProcessTracker]) -> Self {
+    fn new(trackers: &[ProcessTracker], counts: Counts) -> Self {
         let counter = |tracker: &ProcessTracker| Counter {
             name: tracker.name.clone(),
             pattern: Pattern::new(tracker),
             pids: BTreeSet::new(),
             quorum: Quorum::new(tracker),
         };
-        Self { counters: trackers.iter().map(counter).collect() }
+        Self { counters: trackers.iter().map(counter).collect(), counts }
     }
 
     fn take_all(&mut self) {
@@ -185,6 +202,7 @@ impl Census {
         let now = Instant::now();
         for counter in &mut self.counters {
             let count = u32::try_from(counter.pids.len()).unwrap_or(u32::MAX);
+            note(&self.counts, &counter.name, count);
             let known = counter.quorum.is_known();
             let Some(enough) = counter.quorum.judge(count, now) else { continue };
             if known {
@@ -203,6 +221,14 @@ impl Census {
     }
 }
 
+fn note(counts: &Counts, name: &str, count: u32) {
+    let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+    match counts.get_mut(name) {
+        Some(known) => *known = count,
+        None => drop(counts.insert(name.to_owned(), count)),
+    }
+}
+
 fn pids() -> impl Iterator<Item = u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
@@ -213,7 +239,6 @@ mod tests {
     use super::*;
     use std::path::{Path, PathBuf};
     use std::process::{Child, Command};
-    use std::sync::Arc;
     use std::sync::mpsc::channel;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -262,12 +287,13 @@ mod tests {
             let _ = sender.send((tracker.to_string(), status));
         }));
         let next = || reports.recv_timeout(PATIENCE).map(|(name, status)| format!("{name} {status:?}")).unwrap();
-        trackers.update(vec![by_name, by_words]);
+        trackers.update(vec![by_name, by_words], ReceiveBuffer { size: Some(1 << 16), force: false });
         assert_eq!([next(), next()], ["process name Down", "process words Down"]);
         let first = Running::start(&program);
         assert_eq!(next(), "process words Up");
         let second = Running::start(&program);
         assert_eq!(next(), "process name Up");
+        assert_eq!(trackers.counts(), BTreeMap::from([("name".to_owned(), 2), ("words".to_owned(), 2)]));
         drop(first);
         assert_eq!(next(), "process name Down");
         drop(second);

@@ -151,6 +151,8 @@ pub fn http_get(host: &Host, target: SocketAddr, path: &str, limit: Duration) ->
 /// One mail as it came in.
 #[derive(Debug, Clone, Default)]
 pub struct Mail {
+    /// The name after `HELO` or `EHLO`.
+    pub greeting: String,
     /// `MAIL FROM`, without brackets and parameters.
     pub sender: String,
     /// Every `RCPT TO`.
@@ -222,7 +224,8 @@ fn converse(stream: &TcpStream, keep: &Mutex<Vec<Mail>>) -> io::Result<()> {
         match (in_data, line.as_str()) {
             (true, ".") => {
                 in_data = false;
-                keep.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut mail));
+                let next = Mail { greeting: mail.greeting.clone(), ..Mail::default() };
+                keep.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::replace(&mut mail, next));
                 answer.write_all(b"250 kept\r\n")?;
             }
             (true, text) => mail.text.extend([text, "\n"]),
@@ -238,7 +241,9 @@ fn converse(stream: &TcpStream, keep: &Mutex<Vec<Mail>>) -> io::Result<()> {
 fn reply(command: &str, mail: &mut Mail) -> &'static str {
     let address = || command.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
     let upper = command.to_ascii_uppercase();
-    if upper.starts_with("MAIL FROM") {
+    if upper.starts_with("HELO ") || upper.starts_with("EHLO ") {
+        mail.greeting = command.split_whitespace().nth(1).unwrap_or_default().to_owned();
+    } else if upper.starts_with("MAIL FROM") {
         mail.sender = address();
     } else if upper.starts_with("RCPT TO") {
         mail.recipients.push(address());

@@ -29,8 +29,12 @@ const REFUSED_BY_V2: [&str; 3] = ["authtype 1", "authtype 7", "adv 3"];
 
 /// Each advert a second after the other.
 fn heard(more: &str, adverts: &[&str]) -> String {
-    let injected: Vec<String> = adverts.iter().map(|advert| format!("inject c {more} prio 90 {advert}; 1.2")).collect();
-    format!("start d1; 5; {}; vips; stop d1", injected.join("; "))
+    format!("start d1; 5; {}; vips; stop d1", injected(more, adverts))
+}
+
+fn injected(more: &str, adverts: &[&str]) -> String {
+    let steps: Vec<String> = adverts.iter().map(|advert| format!("inject c {more} prio 90 {advert}; 1.2")).collect();
+    steps.join("; ")
 }
 
 fn addresses(first: &str, second: &str, rest: &str) -> Scenario {
@@ -50,6 +54,8 @@ const STRANGERS: &str = "inject c prio 200; 1; inject c prio 200 unicast 10.77.0
 scenarios! {
     inject_v2_refused: Scenario::new(alone(""), heard("", &[REFUSED.as_slice(), &REFUSED_BY_V2].concat()));
     inject_v3_refused: Scenario::new(alone("version 3"), heard("ver 3", &[REFUSED.as_slice(), &["authtype 1", "adv 3"]].concat()));
+    inject_refused_by_a_backup: Scenario::new(pair(""),
+        format!("start d1; start d2; 5; {}; vips; stop d1; stop d2", injected("", &[REFUSED.as_slice(), &REFUSED_BY_V2].concat())));
     inject_elections: Scenario::new(pair(""),
         "start d1; start d2; 5; inject c prio 90; 1.2; inject c prio 150; 1; inject c prio 150 src 10.77.0.0; 1; \
          inject c prio 255; 1; inject c prio 0; 2; inject c prio 200; 1; vips; stop d1; stop d2");

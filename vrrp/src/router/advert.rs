@@ -224,7 +224,12 @@ impl Router {
                 return Wish::GroupAnnounce;
             }
         };
-        self.report(report, turn);
+        if priority == OWNER && ours == OWNER {
+            self.report(ReportKind::TwoOwners, turn);
+            self.priority.disown();
+        } else {
+            self.report(report, turn);
+        }
         if self.config.higher_prio_send_advert {
             self.advertise(ours, turn);
         }
