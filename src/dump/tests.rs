@@ -105,10 +105,10 @@ fn the_data_file_has_keepalived_s_lines() {
         "   Number of interface and track script faults = 0",
         "   Virtual IP (1):",
         "     10.9.9.9/24 dev eth0 scope global label eth0:1",
-        "   Generic state transition script = '/run/n.sh' 'A'",
     ] {
         assert!(data.lines().any(|found| found == line), "{line} is missing in:\n{data}");
     }
+    assert!(data.contains("   Generic state transition script = '/run/n.sh' 'A', uid:gid "), "{data}");
 }
 
 #[test]

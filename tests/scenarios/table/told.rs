@@ -6,11 +6,9 @@ use crate::script::{Scenario, alone, file, instance, vi_1};
 const OF_THE_END: &[&str] = &["Stopping"];
 
 fn mailed(instance: &str) -> Vec<(&'static str, String)> {
-    let globals = format!(
-        "notification_email {{\n root@lab.example\n }}\n notification_email_from ka@lab.example\n \
-         smtp_server 10.77.0.100\n smtp_helo_name my.helo.example"
-    );
-    vec![("d1", file(&globals, "", instance)), ("d2", file("", "", &vi_1(200, "")))]
+    let globals = "notification_email {\n root@lab.example\n }\n notification_email_from ka@lab.example\n \
+         smtp_server 10.77.0.100\n smtp_helo_name my.helo.example";
+    vec![("d1", file(globals, "", instance)), ("d2", file("", "", &vi_1(200, "")))]
 }
 
 /// The mail is named; after a while the kernel knows that nobody is there.
