@@ -33,3 +33,4 @@ pub mod track;
 pub mod translate;
 pub mod users;
 pub mod vrrp;
+pub mod web;

@@ -19,7 +19,7 @@ mod spec;
 pub use judge::JudgeSettings;
 pub use pattern::{BodyPattern, PatternError, PatternSettings};
 pub use probe::http::{IdentityError, TlsIdentity};
-pub use runner::{Runner, RunnerOptions, Statistics};
+pub use runner::{Runner, RunnerOptions, Statistics, Tally};
 pub use spec::{
     CheckEvent, CheckerId, CheckerSpec, ConnectSpec, DnsSpec, GrpcSpec, HttpExtras, HttpProtocol, HttpSpec, HttpUrl,
     MiscSpec, ProbeSpec, SmtpSpec, UdpReply, UdpSpec,

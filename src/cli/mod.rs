@@ -10,6 +10,8 @@ mod table;
 pub use help::{VERSION, help};
 
 use crate::logging::Facility;
+use standfast_parser::model::{WEB_PORT, socket_address};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use table::{Meaning, OPTIONS, Row, Value};
 pub use table::{Row as OptionRow, Value as OptionValue};
@@ -104,6 +106,8 @@ pub struct Options {
     pub ignore_sigint: bool,
     /// `--json`.
     pub json: bool,
+    /// `--web-address`; it goes before the configuration's.
+    pub web_address: Option<SocketAddr>,
     /// Long names of options that were accepted and have no effect here.
     pub without_effect: Vec<&'static str>,
 }
@@ -258,6 +262,7 @@ impl State {
             Meaning::Json => options.json = true,
             Meaning::PrintConfig => self.print = true,
             Meaning::Replay => self.replay = path(),
+            Meaning::WebAddress => options.web_address = Some(web_address(name, value)?),
             Meaning::Version => self.first(Command::Version),
             Meaning::Help => self.first(Command::Help),
             Meaning::ReleaseVips | Meaning::FlushLogFile => {}
@@ -330,6 +335,11 @@ fn umask(name: String, value: Option<String>) -> Result<u32, Error> {
         text.parse()
     };
     number.ok().filter(|mask| *mask <= 0o777).ok_or(Error::BadValue(name, text, "a file creation mask (0 to 0777)"))
+}
+
+fn web_address(name: String, value: Option<String>) -> Result<SocketAddr, Error> {
+    let text = value.unwrap_or_default();
+    socket_address(&text, WEB_PORT).ok_or(Error::BadValue(name, text, "an address with or without a port"))
 }
 
 fn signal_number(name: String, value: Option<String>) -> Result<i32, Error> {

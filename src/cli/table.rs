@@ -77,6 +77,8 @@ pub enum Meaning {
     PrintConfig,
     /// `--replay`: judge the packets of a capture.
     Replay,
+    /// `--web-address`: where metrics and the status page are served.
+    WebAddress,
     /// `-v`: version.
     Version,
     /// `-h`: help.
@@ -236,6 +238,12 @@ pub const OPTIONS: &[Row] = &[
         Value::Required("FILE"),
         Meaning::Replay,
         "Print what forwarding would do with each packet of a pcap file",
+    ),
+    long(
+        "web-address",
+        Value::Required("ADDRESS[:PORT]"),
+        Meaning::WebAddress,
+        "Serve metrics, health and a status page there (port 9650),\nin place of web_address in the configuration",
     ),
     row('v', "version", Value::None, Meaning::Version, "Print the version"),
     row('h', "help", Value::None, Meaning::Help, "Print this text"),

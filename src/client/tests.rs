@@ -53,6 +53,7 @@ fn instance() -> Instance {
             change(65_000, "MASTER", "BACKUP", "advert from 10.0.0.2 with higher priority 100"),
         ],
         statistics: Statistics::default(),
+        announcements: Some(6),
     }
 }
 
@@ -69,6 +70,7 @@ fn server(name: &str, alive: bool, weight: Option<u32>) -> Server {
             up: alive,
             since_at_ms: Some(NOW - 61_000),
             reason: reason.to_owned(),
+            attempts: None,
         }],
         active: 2,
         inactive: 1,
@@ -108,6 +110,9 @@ fn picture() -> Status {
         sessions: Vec::new(),
         services: vec![service],
         engine: None,
+        reloads: Default::default(),
+        notifications: Default::default(),
+        sync: None,
     }
 }
 

@@ -177,8 +177,7 @@ impl Keeper {
                     Some(Order::Traffic(counts)) => self.take_traffic(&counts),
                     Some(Order::Bfd(name, up)) => self.farm.set_bfd(&name, up, Instant::now()),
                     Some(Order::Obey(order, answer)) => drop(answer.send(self.obey(&order))),
-                    // A caller that no longer wants the answer has dropped its end.
-                    Some(Order::Reports(answer)) => drop(answer.send(self.farm.reports())),
+                    Some(Order::Reports(answer)) => self.report(answer),
                     Some(Order::Rehearse(answer)) => drop(answer.send(self.farm.clone())),
                     Some(Order::Stop) | None => break,
                 },
@@ -231,6 +230,20 @@ impl Keeper {
         let done = self.farm.obey(order, Instant::now());
         self.govern();
         done
+    }
+
+    /// The pools' part at once; what the runner adds is awaited by a task of its own.
+    fn report(&self, answer: oneshot::Sender<Vec<ServiceReport>>) {
+        let (mut reports, tallies) = (self.farm.reports(), self.runner.tallies());
+        tokio::spawn(async move {
+            let tallies = tallies.await;
+            let servers = reports.iter_mut().flat_map(|report| &mut report.servers);
+            for check in servers.flat_map(|server| &mut server.checks) {
+                check.tally = tallies.get(&check.checker).copied();
+            }
+            // A caller that no longer wants the answer has dropped its end.
+            drop(answer.send(reports));
+        });
     }
 
     /// Suspends and resumes checkers as their addresses went and came, and as they are told to.

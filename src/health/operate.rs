@@ -50,6 +50,8 @@ impl Service {
             kind,
             up: self.pool.is_up(*id).unwrap_or(false),
             verdict: self.verdicts.get(id).cloned(),
+            checker: *id,
+            tally: None,
         };
         member.checkers.iter().map(report).collect()
     }

@@ -1,7 +1,7 @@
 //! Pools as those see them who ask.
 
 use super::facts::Source;
-use standfast_checkers::CheckEvent;
+use standfast_checkers::{CheckEvent, CheckerId, Tally};
 use standfast_ipvs::{DestinationConfig, ServiceId};
 use std::time::Instant;
 
@@ -60,6 +60,10 @@ pub struct CheckReport {
     pub up: bool,
     /// Its latest verdict.
     pub verdict: Option<Verdict>,
+    /// The checker.
+    pub checker: CheckerId,
+    /// What it has done; `None` for one that makes no attempts of its own, and where the pools are asked alone.
+    pub tally: Option<Tally>,
 }
 
 /// What a check said last.

@@ -74,6 +74,7 @@ pub struct Announcer {
     pace: Pace,
     queues: BTreeMap<(String, bool), Queue>,
     not_before: BTreeMap<Clock, Instant>,
+    sent: BTreeMap<Arc<str>, u64>,
 }
 
 impl Announcer {
@@ -105,8 +106,14 @@ impl Announcer {
         self.queues.retain(|_, queue| !queue.blocks.is_empty());
     }
 
-    /// Hands at most a turn of due packets to `send` (interface, address); returns when to call again.
-    pub fn run(&mut self, now: Instant, mut send: impl FnMut(&str, IpAddr)) -> Option<Instant> {
+    /// Packets sent for each router since the start.
+    #[must_use]
+    pub fn sent(&self) -> &BTreeMap<Arc<str>, u64> {
+        &self.sent
+    }
+
+    /// Hands at most a turn of due packets to `send` (interface, address; whether it went out); returns when to call again.
+    pub fn run(&mut self, now: Instant, mut send: impl FnMut(&str, IpAddr) -> bool) -> Option<Instant> {
         if self.queues.is_empty() {
             return None;
         }
@@ -117,9 +124,9 @@ impl Announcer {
             let (pause, clock) = self.pace.pause(interface, *is_v4);
             while left > 0
                 && !self.not_before.contains_key(&clock)
-                && let Some(address) = queue.next()
+                && let Some((owner, address)) = queue.next()
             {
-                send(interface, address);
+                *self.sent.entry(owner).or_default() += u64::from(send(interface, address));
                 left -= 1;
                 if !pause.is_zero() {
                     self.not_before.insert(clock.clone(), now + pause);
@@ -136,9 +143,9 @@ impl Announcer {
 }
 
 impl Queue {
-    fn next(&mut self) -> Option<IpAddr> {
+    fn next(&mut self) -> Option<(Arc<str>, IpAddr)> {
         let block = self.blocks.front_mut()?;
-        let address = block.addresses.get(block.position).copied();
+        let address = block.addresses.get(block.position).map(|address| (Arc::clone(&block.owner), *address));
         block.position += 1;
         if block.position >= block.addresses.len() {
             block.position = 0;
@@ -161,9 +168,12 @@ mod tests {
 
     fn run(announcer: &mut Announcer, now: Instant) -> (Vec<u8>, Option<Instant>) {
         let mut sent = Vec::new();
-        let next = announcer.run(now, |_, address| match address {
-            IpAddr::V4(address) => sent.push(address.octets()[3]),
-            IpAddr::V6(address) => sent.push(address.octets()[15]),
+        let next = announcer.run(now, |_, address| {
+            sent.push(match address {
+                IpAddr::V4(address) => address.octets()[3],
+                IpAddr::V6(address) => address.octets()[15],
+            });
+            address != IpAddr::from([10, 0, 0, 66])
         });
         (sent, next)
     }
@@ -210,6 +220,17 @@ mod tests {
         let now = Instant::now();
         assert_eq!(run(&mut announcer, now), (vec![1, 3], Some(now + pause)));
         assert_eq!(run(&mut announcer, now + pause), (vec![2], None));
+    }
+
+    #[test]
+    fn what_went_out_is_counted_by_router() {
+        let mut announcer = Announcer::default();
+        announcer.enqueue(&"VI_1".into(), &specs(&[1, 66]), 2);
+        announcer.enqueue(&"VI_2".into(), &specs(&[3]), 1);
+        run(&mut announcer, Instant::now());
+        announcer.cancel("VI_1");
+        let sent: Vec<_> = announcer.sent().iter().map(|(owner, count)| (&**owner, *count)).collect();
+        assert_eq!(sent, [("VI_1", 2), ("VI_2", 1)]);
     }
 
     #[test]

@@ -5,14 +5,17 @@ use super::packet::PacketSocket;
 use standfast_vrrp::neighbour;
 use std::net::IpAddr;
 
-/// Announces `address` on `interface`; failures are logged, as keepalived does.
-pub(super) fn send(packets: &nix::Result<PacketSocket>, table: &Table, interface: &str, address: IpAddr) {
-    if let Err(error) = try_send(packets, table.by_name(interface).map(AsRef::as_ref), address) {
-        let (kind, code, text) = (kind(address), error as i32, error.desc());
-        tracing::warn!(target: "vrrp", "Error {code} ({text}) sending {kind} on {interface} for {address}");
-    } else {
-        tracing::debug!(target: "vrrp", "Sending {} on {interface} for {address}", kind(address));
+/// Announces `address` on `interface`; failures are logged, as keepalived does. Whether it went out.
+pub(super) fn send(packets: &nix::Result<PacketSocket>, table: &Table, interface: &str, address: IpAddr) -> bool {
+    let sent = try_send(packets, table.by_name(interface).map(AsRef::as_ref), address);
+    match sent {
+        Ok(()) => tracing::debug!(target: "vrrp", "Sending {} on {interface} for {address}", kind(address)),
+        Err(error) => {
+            let (kind, code, text) = (kind(address), error as i32, error.desc());
+            tracing::warn!(target: "vrrp", "Error {code} ({text}) sending {kind} on {interface} for {address}");
+        }
     }
+    sent.is_ok()
 }
 
 fn try_send(packets: &nix::Result<PacketSocket>, interface: Option<&Interface>, address: IpAddr) -> nix::Result<()> {

@@ -35,6 +35,7 @@ pub use vmac::{VmacKind, VmacSpec};
 
 use crate::poller::Bell;
 use crate::scheduling::Scheduling;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,6 +43,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// What a subscriber is told; calls come from the netlink thread and must not wait.
 #[derive(Debug, Clone)]
@@ -109,6 +111,7 @@ enum Command {
         belongings: Arc<Belongings>,
         rounds: u32,
     },
+    Announced(oneshot::Sender<BTreeMap<Arc<str>, u64>>),
     Barrier(SyncSender<()>),
     #[cfg(test)]
     Panic,
@@ -258,6 +261,13 @@ impl Handle {
     /// Announces the addresses of a router with `rounds` packets each.
     pub fn announce(&self, owner: &Arc<str>, belongings: &Arc<Belongings>, rounds: u32) {
         self.give(Command::Announce { owner: Arc::clone(owner), belongings: Arc::clone(belongings), rounds });
+    }
+
+    /// Gratuitous ARPs and unsolicited neighbour advertisements sent since the start, by router; `None` when the thread has ended.
+    pub fn announced(&self) -> impl Future<Output = Option<BTreeMap<Arc<str>, u64>>> + use<> {
+        let (reply, answer) = oneshot::channel();
+        self.give(Command::Announced(reply));
+        async { answer.await.ok() }
     }
 
     /// Waits until every earlier command was carried out; false when that takes longer than `bound`.

@@ -155,6 +155,7 @@ impl<'a> Worker<'a> {
                 self.clear(&Owner::Router(owner), &belongings);
             }
             Command::Announce { owner, belongings, rounds } => self.announce(&owner, &belongings.addresses, rounds),
+            Command::Announced(reply) => drop(reply.send(self.announcer.sent().clone())),
             Command::Barrier(reply) => drop(reply.try_send(())),
             #[cfg(test)]
             Command::Panic => std::panic::panic_any("asked to"),

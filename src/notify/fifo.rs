@@ -43,9 +43,10 @@ impl Fifo {
         &self.path
     }
 
-    /// Writes a record in one piece, or drops it when the reader has fallen behind by the kernel's buffer.
-    pub fn write(&mut self, record: &str) {
-        match self.file.write(record.as_bytes()) {
+    /// Writes a record in one piece, or drops it when the reader has fallen behind by the kernel's buffer. Whether it was written.
+    pub fn write(&mut self, record: &str) -> bool {
+        let written = self.file.write(record.as_bytes());
+        match &written {
             Ok(_) if self.lost > 0 => {
                 warn!("notify FIFO {}: its reader is back, {} record(s) were lost", self.path.display(), self.lost);
                 self.lost = 0;
@@ -58,6 +59,7 @@ impl Fifo {
                 self.lost += 1;
             }
         }
+        written.is_ok()
     }
 }
 
@@ -120,7 +122,9 @@ mod tests {
         let path = directory.path().join("fifo");
         let mut fifo = Fifo::open(&path, Account::own()).unwrap();
         let record = "0123456789012345678901234567890123456789\n";
-        (0..10_000).for_each(|_| fifo.write(record));
+        for _ in 0..10_000 {
+            fifo.write(record);
+        }
         assert!(fifo.lost > 0);
         let mut text = vec![0; 1 << 20];
         let mut reader = reader(&path);

@@ -3,8 +3,10 @@
 //! Scripts start in the order of the calls and run side by side, as keepalived's do: one that hangs holds back nobody. A script
 //! gets SIGTERM when the daemon dies, but for those that tell of its end: `notify_stop` is there to be run to its end.
 
+use super::tally::{Counters, count};
 use standfast_checkers::script::{self, Command};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::Child;
 use tokio_util::task::TaskTracker;
@@ -18,18 +20,30 @@ const LIMIT: usize = 512;
 pub struct Launcher {
     running: TaskTracker,
     detached: bool,
+    counters: Arc<Counters>,
 }
 
 impl Launcher {
+    /// One that counts what becomes of its scripts.
+    #[must_use]
+    pub fn counting(counters: Arc<Counters>) -> Self {
+        Self { counters, ..Self::default() }
+    }
+
     /// Starts a command with more arguments behind its own. What goes wrong is logged.
     pub fn launch(&self, command: &Command, more: &[&str]) {
         if self.running.len() >= LIMIT {
+            count(&self.counters.scripts_failed);
             warn!("{LIMIT} notify scripts are still running - not starting `{}`", command.program());
             return;
         }
         let command = command.clone().with_arguments(more.iter().copied());
         let started = script::launch(&command, self.detached);
-        self.running.spawn(finish(started, command.program().to_owned()));
+        let (program, counters) = (command.program().to_owned(), Arc::clone(&self.counters));
+        self.running.spawn(async move {
+            let succeeded = finish(started, program).await;
+            count(if succeeded { &counters.scripts_ended } else { &counters.scripts_failed });
+        });
     }
 
     /// Scripts that start from here on may outlive the daemon.
@@ -46,16 +60,21 @@ impl Launcher {
     }
 }
 
-async fn finish(started: impl Future<Output = io::Result<Child>>, program: String) {
+/// Waits for the script's end and logs what went wrong; true when nothing did.
+async fn finish(started: impl Future<Output = io::Result<Child>>, program: String) -> bool {
     let ended = match started.await {
         Ok(mut child) => child.wait().await,
-        Err(error) => return warn!("Cannot run notify script `{program}`: {error}"),
+        Err(error) => {
+            warn!("Cannot run notify script `{program}`: {error}");
+            return false;
+        }
     };
-    match ended {
+    match &ended {
         Ok(status) if status.success() => {}
         Ok(status) => debug!("notify script `{program}`: {status}"),
         Err(error) => warn!("notify script `{program}`: {error}"),
     }
+    ended.is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]
@@ -94,10 +113,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_start_is_only_logged() {
-        let launcher = Launcher::default();
+    async fn what_cannot_start_or_fails_is_only_logged_and_counted() {
+        let counters = Arc::<Counters>::default();
+        let launcher = Launcher::counting(Arc::clone(&counters));
+        launcher.launch(&shell("exit 3"), &[]);
+        launcher.launch(&shell("exit 0"), &[]);
         launcher.launch(&Command::new("/no/such"), &[]);
         launcher.launch(&Command::new(""), &[]);
-        assert!(launcher.settle(Duration::from_secs(1)).await);
+        assert!(launcher.settle(Duration::from_secs(20)).await);
+        let tally = counters.tally();
+        assert_eq!((tally.scripts_ended, tally.scripts_failed), (1, 3));
     }
 }

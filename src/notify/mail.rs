@@ -1,5 +1,6 @@
 //! Mails: composed as keepalived composes them, sent by tasks that nobody waits for.
 
+use super::tally::{Counters, count};
 use lettre::address::Envelope;
 use lettre::message::header::{Date, Header, HeaderName, HeaderValue, Headers, Subject};
 use lettre::message::{Mailbox, Mailboxes, header};
@@ -213,28 +214,32 @@ pub struct Postman {
     queue: mpsc::Sender<(Arc<Settings>, Mail)>,
     office: tokio::task::JoinHandle<()>,
     dropped: Arc<AtomicU64>,
+    counters: Arc<Counters>,
 }
 
 impl Default for Postman {
     fn default() -> Self {
-        Self::new()
+        Self::new(Arc::default())
     }
 }
 
 impl Postman {
-    /// Starts its task on the current runtime.
+    /// Starts its task on the current runtime; what becomes of the mails is counted.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(counters: Arc<Counters>) -> Self {
         let (queue, receiver) = mpsc::channel(QUEUE);
         let dropped = Arc::<AtomicU64>::default();
-        Self { queue, office: tokio::spawn(office(receiver, Arc::clone(&dropped))), dropped }
+        let office = tokio::spawn(office(receiver, Arc::clone(&dropped), Arc::clone(&counters)));
+        Self { queue, office, dropped, counters }
     }
 
     /// Queues a mail, or drops it when the mail server is so slow that the queue is full.
     pub fn send(&self, settings: &Arc<Settings>, mail: Mail) {
-        if self.queue.try_send((Arc::clone(settings), mail)).is_err()
-            && self.dropped.fetch_add(1, Ordering::Relaxed) == 0
-        {
+        if self.queue.try_send((Arc::clone(settings), mail)).is_ok() {
+            return;
+        }
+        count(&self.counters.mails_failed);
+        if self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
             warn!("{QUEUE} mails wait for the mail server - further ones are dropped");
         }
     }
@@ -249,17 +254,19 @@ impl Postman {
     }
 }
 
-async fn office(mut queue: mpsc::Receiver<(Arc<Settings>, Mail)>, dropped: Arc<AtomicU64>) {
-    let counters = Arc::new(Semaphore::new(PARALLEL));
+async fn office(mut queue: mpsc::Receiver<(Arc<Settings>, Mail)>, dropped: Arc<AtomicU64>, counters: Arc<Counters>) {
+    let desks = Arc::new(Semaphore::new(PARALLEL));
     let conversations = TaskTracker::new();
     while let Some((settings, mail)) = queue.recv().await {
-        let Ok(permit) = Arc::clone(&counters).acquire_owned().await else { break };
+        let Ok(permit) = Arc::clone(&desks).acquire_owned().await else { break };
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
             warn!("{lost} mail(s) were dropped while the mail server was slow");
         }
+        let counters = Arc::clone(&counters);
         conversations.spawn(async move {
-            deliver(&settings, &mail).await;
+            let taken = deliver(&settings, &mail).await;
+            count(if taken { &counters.mails_sent } else { &counters.mails_failed });
             drop(permit);
         });
     }
@@ -267,19 +274,21 @@ async fn office(mut queue: mpsc::Receiver<(Arc<Settings>, Mail)>, dropped: Arc<A
     conversations.wait().await;
 }
 
-async fn deliver(settings: &Settings, mail: &Mail) {
+/// Whether the mail server took it.
+async fn deliver(settings: &Settings, mail: &Mail) -> bool {
     let SmtpServer { host, port } = &settings.server;
     match settings.send(mail).await {
         Ok(()) => {
             info!("Remote SMTP server [{host}]:{port} connected.");
             info!("SMTP alert successfully sent.");
-            return;
+            return true;
         }
         Err(Failure::Unreachable) => warn!("Timeout opening connection to remote SMTP server [{host}]:{port}."),
         Err(Failure::Silent) => warn!("Timeout reading data from remote SMTP server [{host}]:{port}."),
         Err(Failure::Told(reason)) => warn!("SMTP connection ERROR to [{host}]:{port}: {reason}"),
     }
     warn!("The mail `{}` was not sent", mail.subject);
+    false
 }
 
 #[cfg(test)]

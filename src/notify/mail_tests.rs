@@ -56,7 +56,7 @@ async fn conversation(stream: TcpStream) -> Vec<String> {
 async fn the_dialogue_names_each_recipient_by_address_alone() {
     let sink = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = Arc::new(settings(&globals(sink.local_addr().unwrap().port())));
-    let postman = Postman::new();
+    let postman = Postman::default();
     postman.send(&settings, mail());
     let (stream, _) = tokio::time::timeout(PATIENCE, sink.accept()).await.unwrap().unwrap();
     let mut said = tokio::time::timeout(PATIENCE, conversation(stream)).await.unwrap();
@@ -92,7 +92,7 @@ async fn mails_that_wait_at_the_end_are_sent() {
             conversation(stream).await;
         }
     });
-    let postman = Postman::new();
+    let postman = Postman::default();
     (0..10).for_each(|_| postman.send(&settings, mail()));
     assert!(postman.finish(PATIENCE).await);
     tokio::time::timeout(PATIENCE, server).await.unwrap().unwrap();
@@ -112,7 +112,7 @@ async fn a_server_that_hangs_or_refuses_ends_in_a_reason() {
 async fn a_hanging_server_neither_blocks_nor_outlives_the_end() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = Arc::new(settings(&globals(silent.local_addr().unwrap().port())));
-    let postman = Postman::new();
+    let postman = Postman::default();
     (0..QUEUE * 2).for_each(|_| postman.send(&settings, mail()));
     assert!(postman.dropped.load(Ordering::Relaxed) > 0);
     assert!(!postman.finish(Duration::from_millis(20)).await);

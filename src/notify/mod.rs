@@ -8,8 +8,10 @@ pub mod launcher;
 pub mod mail;
 
 mod book;
+mod tally;
 
 pub use book::Book;
+pub use tally::{Counters, Tally};
 
 use book::Scripts;
 use fifo::Fifo;
@@ -157,24 +159,33 @@ pub struct Notifier {
     global_fifo: Option<Fifo>,
     vrrp_fifo: Option<Fifo>,
     lvs_fifo: Option<Fifo>,
+    counters: Arc<Counters>,
 }
 
 impl Notifier {
     /// A notifier for a configuration. `book` holds its checked scripts, `host` is the name of this machine.
     #[must_use]
     pub fn new(config: &Config, book: Book, host: &str) -> Self {
+        let counters = Arc::<Counters>::default();
         let mut notifier = Self {
             book: Book::default(),
-            launcher: Launcher::default(),
-            postman: Postman::new(),
+            launcher: Launcher::counting(Arc::clone(&counters)),
+            postman: Postman::new(Arc::clone(&counters)),
             mail: None,
             mailed: HashMap::new(),
             global_fifo: None,
             vrrp_fifo: None,
             lvs_fifo: None,
+            counters,
         };
         notifier.reconfigure(config, book, host);
         notifier
+    }
+
+    /// What became of scripts, mails and records so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.counters.tally()
     }
 
     /// Goes on with another configuration. FIFOs whose path stays are kept open.
@@ -292,7 +303,9 @@ impl Notifier {
             Audience::Lvs => &mut self.lvs_fifo,
         };
         for fifo in [self.global_fifo.as_mut(), own.as_mut()].into_iter().flatten() {
-            fifo.write(record);
+            if !fifo.write(record) {
+                tally::count(&self.counters.records_lost);
+            }
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::journal::milliseconds;
 use super::model::{
-    Change, Check, Engine, Group, Instance, Master, Note, Rival, Server, Service, Session, Statistics, Status, Timer,
-    Traffic, Vote,
+    Attempts, Change, Check, Engine, Group, Instance, Master, Note, Notifications, Reloads, Rival, Server, Service,
+    Session, Statistics, Status, SyncDaemons, Timer, Traffic, Vote,
 };
 use crate::dataplane::{ServiceSnapshot, Snapshot};
 use crate::health::{CheckReport, ServerReport, ServiceReport};
@@ -15,8 +15,9 @@ use standfast_parser::model::{Config, VirtualAddress};
 use standfast_vrrp::bfd::SessionView;
 use standfast_vrrp::priority::Ballot;
 use standfast_vrrp::{Family, RouterView};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 /// What a picture is made of.
@@ -42,6 +43,14 @@ pub struct Sources<'a> {
     pub reports: &'a [ServiceReport],
     /// The engine.
     pub engine: Option<&'a Snapshot>,
+    /// Announcements by router; `None` when they are not known.
+    pub announced: Option<&'a BTreeMap<Arc<str>, u64>>,
+    /// Reloads.
+    pub reloads: Reloads,
+    /// Scripts, mails, FIFO records.
+    pub notifications: Notifications,
+    /// The sync daemons.
+    pub sync: Option<SyncDaemons>,
     /// The present on both clocks.
     pub now: (Instant, SystemTime),
 }
@@ -74,6 +83,9 @@ pub fn picture(sources: &Sources<'_>) -> Status {
         sessions: sources.sessions.iter().map(|view| session(sources, view)).collect(),
         services: planned.into_iter().chain(by_hand(sources)).collect(),
         engine: sources.engine.map(engine),
+        reloads: sources.reloads,
+        notifications: sources.notifications,
+        sync: sources.sync.clone(),
     }
 }
 
@@ -105,6 +117,7 @@ fn instance(sources: &Sources<'_>, router: &RouterView) -> Instance {
         wants_master: router.wants_master,
         history: router.history.iter().map(|change| transition(sources, change)).collect(),
         statistics: statistics(&router.statistics),
+        announcements: sources.announced.map(|sent| sent.get(&router.name).copied().unwrap_or(0)),
     }
 }
 
@@ -255,6 +268,11 @@ fn check(sources: &Sources<'_>, report: &CheckReport) -> Check {
         up: report.up,
         since_at_ms: report.verdict.as_ref().map(|verdict| sources.at_ms(verdict.at)),
         reason: report.verdict.as_ref().map(|verdict| verdict.reason.clone()).unwrap_or_default(),
+        attempts: report.tally.map(|tally| Attempts {
+            ended: tally.attempts,
+            failed: tally.failures,
+            latest_us: tally.latest.map(|took| whole(took.as_micros())),
+        }),
     }
 }
 

@@ -7,8 +7,8 @@ mod model;
 pub use build::{Sources, picture};
 pub use journal::{EntryKind, Journal, JournalEntry, KEPT, milliseconds};
 pub use model::{
-    Change, Check, Engine, Group, Instance, Master, Note, Remembered, Rival, Server, Service, Session, Statistics,
-    Status, Timer, Traffic, Vote,
+    Attempts, Change, Check, Engine, Group, Instance, Master, Note, Notifications, Reloads, Remembered, Rival, Server,
+    Service, Session, Statistics, Status, SyncDaemons, Timer, Traffic, Vote,
 };
 
 use standfast_vrrp::TrackerStatus;

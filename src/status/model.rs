@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
+pub use crate::notify::Tally as Notifications;
+
 /// Everything at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -35,6 +37,45 @@ pub struct Status {
     pub services: Vec<Service>,
     /// The forwarding engine, if it runs.
     pub engine: Option<Engine>,
+    /// Reloads since the start.
+    #[serde(default)]
+    pub reloads: Reloads,
+    /// What became of scripts, mails and FIFO records since the start.
+    #[serde(default)]
+    pub notifications: Notifications,
+    /// The sync daemons, once there was one.
+    #[serde(default)]
+    pub sync: Option<SyncDaemons>,
+}
+
+/// Reloads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloads {
+    /// Those that were applied.
+    pub applied: u64,
+    /// Those that left everything as it was, because the file had faults.
+    pub refused: u64,
+}
+
+/// The sync daemons.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncDaemons {
+    /// A daemon sends.
+    pub sends: bool,
+    /// A daemon receives.
+    pub receives: bool,
+    /// Datagrams sent.
+    pub sent: u64,
+    /// Connections told in them.
+    pub entries_sent: u64,
+    /// Connections that could not be told.
+    pub unsent: u64,
+    /// Datagrams received.
+    pub received: u64,
+    /// Datagrams received and not used, by reason.
+    pub refused: Vec<(String, u64)>,
+    /// Connections that were told of, by what became of them.
+    pub adopted: Vec<(String, u64)>,
 }
 
 /// A VRRP instance.
@@ -88,6 +129,9 @@ pub struct Instance {
     pub history: Vec<Change>,
     /// Counters, named as in keepalived's JSON file.
     pub statistics: Statistics,
+    /// Gratuitous ARPs and unsolicited neighbour advertisements sent; none where the kernel kept the answer waiting.
+    #[serde(default)]
+    pub announcements: Option<u64>,
 }
 
 /// A tracker's vote.
@@ -291,6 +335,20 @@ pub struct Check {
     pub since_at_ms: Option<u64>,
     /// Why it is down; empty when it is up.
     pub reason: String,
+    /// What it has done; none for one that only follows a file or a BFD session.
+    #[serde(default)]
+    pub attempts: Option<Attempts>,
+}
+
+/// What a check has done since it runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempts {
+    /// Attempts that have ended.
+    pub ended: u64,
+    /// Of these, those that failed.
+    pub failed: u64,
+    /// How long the latest one took, microseconds; none before the first.
+    pub latest_us: Option<u64>,
 }
 
 /// What the engine remembers of a client.

@@ -19,6 +19,7 @@ mod sessions;
 mod sync;
 mod traffic;
 mod virtual_routers;
+mod web;
 
 use crate::cli::Options;
 use crate::config::Loaded;
@@ -29,7 +30,7 @@ use crate::notify::Notifier;
 use crate::pidfile::PidFile;
 use crate::run::Exit;
 use crate::signals::{Request, Signals};
-use crate::status::Journal;
+use crate::status::{Journal, Reloads};
 use crate::track::Trackers;
 use crate::translate;
 use crate::vrrp::{VrrpEvent, VrrpSetup};
@@ -142,6 +143,8 @@ struct Supervisor<'a> {
     configured: SystemTime,
     /// The file that it was read from.
     file: PathBuf,
+    reloads: Reloads,
+    web: web::Web,
     inbox: Inbox,
     outbox: Outbox,
     pid_files: PidFiles,
@@ -210,6 +213,8 @@ impl<'a> Supervisor<'a> {
             started: SystemTime::now(),
             configured: SystemTime::now(),
             file: options.config_path(),
+            reloads: Reloads::default(),
+            web: web::Web::default(),
             inbox,
             outbox,
             pid_files,
@@ -250,6 +255,7 @@ impl<'a> Supervisor<'a> {
             Some((tracker, status)) = self.inbox.trackers.recv() => self.tracker_event(tracker, status),
             Some(event) = self.inbox.health.recv() => self.health_event(event),
             call = self.calls.next() => self.answer(call).await,
+            question = self.web.next() => self.tell_web(question),
             () = self.appointment.due() => {
                 self.appointment.keep(SystemTime::now());
                 self.reload().await;
@@ -293,6 +299,7 @@ impl<'a> Supervisor<'a> {
             None => self.start_services(plan),
         }
         self.load_sync();
+        self.load_web();
         Ok(())
     }
 

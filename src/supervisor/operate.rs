@@ -19,6 +19,9 @@ const MOST_EVENTS: usize = 500;
 /// Longest time that a client may wait for an event: it must be shorter than the client's and the server's patience.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// How long the picture waits for the number of announcements.
+const KERNEL_PATIENCE: Duration = Duration::from_millis(250);
+
 /// What becomes of a call.
 type Outcome = Result<Answer, Failure>;
 
@@ -120,6 +123,8 @@ impl Supervisor<'_> {
         let path = self.file.display().to_string();
         let host = self.machine.host.clone();
         let (started, configured, latest_event) = (self.started, self.configured, self.journal.latest());
+        let announced = self.routers.as_ref().map(VirtualRouters::announced);
+        let (reloads, notifications, sync) = (self.reloads, self.notifier.tally(), self.sync.picture());
         async move {
             let views = match views {
                 Some(views) => views.await,
@@ -135,6 +140,11 @@ impl Supervisor<'_> {
                 Some(engine) => engine.snapshot().await.ok(),
                 None => None,
             };
+            // The kernel holds that thread up at times; the rest of the picture does not wait for it.
+            let announced = match announced {
+                Some(asked) => tokio::time::timeout(KERNEL_PATIENCE, asked).await.ok().flatten(),
+                None => None,
+            };
             picture(&Sources {
                 config: &config,
                 path: &path,
@@ -146,6 +156,10 @@ impl Supervisor<'_> {
                 sessions: &sessions,
                 reports: &reports,
                 engine: snapshot.as_ref(),
+                announced: announced.as_ref(),
+                reloads,
+                notifications,
+                sync,
                 now: (Instant::now(), SystemTime::now()),
             })
         }

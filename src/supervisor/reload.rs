@@ -203,6 +203,7 @@ impl Supervisor<'_> {
         self.faults = faults;
         self.file = options.config_path();
         self.notifier.reconfigure(&prepared.config, prepared.book.clone(), &self.machine.host);
+        self.reloads.applied += 1;
         match self.apply(prepared) {
             Ok(()) => {
                 info!("Reload complete");
@@ -215,7 +216,8 @@ impl Supervisor<'_> {
         }
     }
 
-    fn refuse(&self, refusal: &Refusal) {
+    fn refuse(&mut self, refusal: &Refusal) {
+        self.reloads.refused += 1;
         error!("{refusal}; what runs goes on unchanged");
         self.note_daemon(match refusal {
             Refusal::Faults => "reload refused: the file has faults, see the log".to_owned(),

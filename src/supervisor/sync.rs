@@ -3,7 +3,8 @@
 use super::Supervisor;
 use crate::control::{Answer, Failure, Request};
 use crate::ipvsadm::{DaemonSettings, Role};
-use crate::sync::{Daemons, Error, Settings};
+use crate::status::SyncDaemons;
+use crate::sync::{Daemons, Error, Settings, Tally};
 use crate::vrrp::VrrpEvent;
 use standfast_parser::model::{Config, SyncDaemon};
 use standfast_vrrp::State;
@@ -141,6 +142,28 @@ impl Supervisor<'_> {
 }
 
 impl Sync {
+    /// For those who ask how it goes; `None` while there was no daemon.
+    pub(super) fn picture(&self) -> Option<SyncDaemons> {
+        let (sends, receives) = (self.daemons.settings(Role::Master), self.daemons.settings(Role::Backup));
+        let tally = self.daemons.tally();
+        if sends.is_none() && receives.is_none() && tally == Tally::default() {
+            return None;
+        }
+        let owned = |pairs: Vec<(&str, u64)>| pairs.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+        let mut refused = vec![("foreign network", tally.foreign), ("not taken in time", tally.crowded)];
+        refused.extend(tally.rejected);
+        Some(SyncDaemons {
+            sends: sends.is_some(),
+            receives: receives.is_some(),
+            sent: tally.sent,
+            entries_sent: tally.entries_sent,
+            unsent: tally.unsent,
+            received: tally.received,
+            refused: owned(refused),
+            adopted: owned(tally.adopted),
+        })
+    }
+
     /// Ends both daemons and says what they did.
     pub(super) fn stop_all(&mut self) {
         let stopped = [Role::Master, Role::Backup].map(|role| self.daemons.stop(role).is_ok());

@@ -9,6 +9,7 @@ use crate::track::process::ProcessTrackers;
 use crate::track::{ScriptTrackers, TrackerReport, Trackers};
 use crate::vrrp::{self, Rehearsal, StartError, Views, VrrpSetup};
 use standfast_vrrp::{TrackerName, TrackerStatus};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,6 +95,11 @@ impl VirtualRouters {
     /// What the trackers have counted so far.
     pub(super) fn observed(&self) -> Observed {
         Observed { scripts: self.scripts.standings(), processes: self.processes.counts() }
+    }
+
+    /// Announcements sent, by instance.
+    pub(super) fn announced(&self) -> impl Future<Output = Option<BTreeMap<Arc<str>, u64>>> + use<> {
+        self.netlink.announced()
     }
 
     pub(super) fn answers(&self) -> impl Future<Output = bool> + use<> {

@@ -3,16 +3,19 @@
 mod pace;
 mod schedule;
 mod statistics;
+mod tally;
 
 pub use statistics::Statistics;
+pub use tally::Tally;
 
 use crate::spec::{CheckEvent, CheckerId, CheckerSpec};
 use nix::sys::resource::{Resource, getrlimit};
 use schedule::Schedule;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// More attempts at once need more memory than they are worth.
@@ -49,6 +52,7 @@ pub struct Runner {
 enum Order {
     Update(Vec<CheckerSpec>, BTreeSet<CheckerId>),
     Enable(CheckerId, bool),
+    Tallies(oneshot::Sender<HashMap<CheckerId, Tally>>),
     Stop,
 }
 
@@ -84,6 +88,13 @@ impl Runner {
     /// Counters of attempts and of their lateness.
     pub fn statistics(&self) -> Arc<Statistics> {
         self.statistics.clone()
+    }
+
+    /// What every checker has done; empty when the runner has ended.
+    pub fn tallies(&self) -> impl Future<Output = HashMap<CheckerId, Tally>> + use<> {
+        let (answer, tallies) = oneshot::channel();
+        self.order(Order::Tallies(answer));
+        async { tallies.await.unwrap_or_default() }
     }
 
     /// Ends all checkers; programs under way are killed.

@@ -1,8 +1,8 @@
 use super::pace::Pace;
-use super::{Order, RunnerOptions, Statistics};
+use super::{Order, RunnerOptions, Statistics, Tally};
 use crate::judge::{Attempt, Judge, Judgement};
 use crate::probe;
-use crate::spec::{CheckEvent, CheckerId, CheckerSpec};
+use crate::spec::{CheckEvent, CheckerId, CheckerSpec, ProbeSpec};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::pin;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ struct Checker {
     generation: u64,
     enabled: bool,
     state: State,
+    tally: Tally,
 }
 
 enum State {
@@ -84,6 +85,8 @@ impl Schedule {
                 order = orders.recv() => match order {
                     Some(Order::Update(specs, suspended)) => self.update(specs, &suspended),
                     Some(Order::Enable(id, enabled)) => self.enable(id, enabled),
+                    // Who asked may have gone.
+                    Some(Order::Tallies(answer)) => drop(answer.send(self.tallies())),
                     Some(Order::Stop) | None => break,
                 },
                 Some(ended) = self.running.join_next() => self.take_ended(ended),
@@ -158,8 +161,8 @@ impl Schedule {
         self.send(CheckEvent::Log { id, text });
         let at = judge.first_attempt(now, self.throw());
         self.generation += 1;
-        let checker =
-            Checker { spec: spec.into(), judge, generation: self.generation, enabled, state: State::Waiting(at) };
+        let (generation, state) = (self.generation, State::Waiting(at));
+        let checker = Checker { spec: spec.into(), judge, generation, enabled, state, tally: Tally::default() };
         self.checkers.insert(id, checker);
         self.due.insert((at, id));
     }
@@ -247,6 +250,8 @@ impl Schedule {
         let Some(checker) = self.checkers.get_mut(&id).filter(|checker| checker.generation == report.generation) else {
             return;
         };
+        let dynamic = matches!(&checker.spec.probe, ProbeSpec::Misc(program) if program.dynamic);
+        checker.tally.count(&report.attempt, report.finished.saturating_duration_since(report.started), dynamic);
         // Delays count from when the attempt was due, so that the alarm's small lateness does not add up over retries.
         let early = report.lateness.min(FORGIVEN);
         let Judgement { next, events } =
@@ -256,6 +261,10 @@ impl Schedule {
         for event in events {
             self.send(event.about(id));
         }
+    }
+
+    fn tallies(&self) -> HashMap<CheckerId, Tally> {
+        self.checkers.iter().map(|(id, checker)| (*id, checker.tally)).collect()
     }
 
     /// An attempt that panicked is a fault of this program, not of the server: the checker goes on with its next attempt.

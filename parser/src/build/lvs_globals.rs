@@ -4,7 +4,7 @@ use super::item::Argument;
 use super::words::{Read, Words};
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{ClientTls, FlushOnStop, SyncDaemon};
+use crate::model::{ClientTls, FlushOnStop, SyncDaemon, WEB_PORT, socket_address};
 use crate::table;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -24,6 +24,7 @@ impl<'t> Builder<'t> {
             "lvs_flush_on_stop" | "lvs_flush_onstop" => self.flush_on_stop(item),
             "lvs_sync_daemon" => self.sync_daemon(item),
             "rs_init_notifies" => globals.rs_init_notifies = item.switch(),
+            "web_address" => self.web_address(item),
             "lvs_busy_poll" => globals.lvs_busy_poll = microseconds(item).unwrap_or(globals.lvs_busy_poll),
             "no_checker_emails" => globals.no_checker_emails = item.switch(),
             _ => return self.nftables_keyword(item),
@@ -48,6 +49,16 @@ impl<'t> Builder<'t> {
             _ => return false,
         }
         true
+    }
+
+    fn web_address(&mut self, item: &Item<'t>) {
+        let Some(text) = item.word() else { return };
+        self.config.globals.web_address = socket_address(text, WEB_PORT);
+        if self.config.globals.web_address.is_none() {
+            let found = Diagnostic::error("invalid-address", format!("`{text}` is no address with a port"));
+            let help = format!("write 127.0.0.1:{WEB_PORT}, [::1]:{WEB_PORT} or an address alone; nothing is served");
+            self.report(found.at(item.argument_span()).help(help));
+        }
     }
 
     fn flush_on_stop(&mut self, item: &Item<'t>) {

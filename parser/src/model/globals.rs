@@ -4,7 +4,11 @@ use super::{
     AutoPriority, DumpFiles, ExtraGarp, FlushOnStop, Garp, LifeScript, Nftables, ProcessSettings, ReceiveBuffers,
     Reloads, RxBufferPolicy, Script, ScriptUser, Statement, SyncDaemon,
 };
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+/// Where metrics are served unless a port is named.
+pub const WEB_PORT: u16 = 9650;
 
 /// `global_defs`.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,6 +137,8 @@ pub struct Globals {
     pub lvs_timeouts: LvsTimeouts,
     /// `lvs_busy_poll`: how long the forwarding thread looks for packets before it sleeps.
     pub lvs_busy_poll: Duration,
+    /// `web_address`: where metrics and the status page are served; nowhere when absent.
+    pub web_address: Option<SocketAddr>,
     /// `child_wait_time`, default 5 s.
     pub child_wait_time: Duration,
     /// `net_namespace NAME`.
@@ -220,6 +226,7 @@ impl Default for Globals {
             net_namespace_ipvs: None,
             lvs_timeouts: LvsTimeouts::default(),
             lvs_busy_poll: Duration::ZERO,
+            web_address: None,
             child_wait_time: Duration::from_secs(5),
             net_namespace: None,
             instance: None,
@@ -263,4 +270,27 @@ pub struct Fifo {
     pub user: Option<ScriptUser>,
     /// `*_fifo_script`.
     pub script: Option<Script>,
+}
+
+/// `10.0.0.1:80`, `[fd00::1]:80`, or an address alone with `port`; `None` for anything else and for port 0.
+#[must_use]
+pub fn socket_address(text: &str, port: u16) -> Option<SocketAddr> {
+    let bare = || text.parse().map(|address: IpAddr| SocketAddr::new(address, port));
+    text.parse().or_else(|_| bare()).ok().filter(|address: &SocketAddr| address.port() != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_may_be_left_out() {
+        let told = |text: &str| socket_address(text, 9).map(|address| address.to_string());
+        assert_eq!(told("127.0.0.1").as_deref(), Some("127.0.0.1:9"));
+        assert_eq!(told("::1").as_deref(), Some("[::1]:9"));
+        assert_eq!(told("[fd00::1]:80").as_deref(), Some("[fd00::1]:80"));
+        for bad in ["", "localhost:80", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:65536", ":80", "10.0.0.1 80"] {
+            assert_eq!(told(bad), None, "{bad}");
+        }
+    }
 }

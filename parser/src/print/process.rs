@@ -85,6 +85,7 @@ impl Printer {
         if !globals.lvs_busy_poll.is_zero() {
             self.value("lvs_busy_poll", globals.lvs_busy_poll.as_micros());
         }
+        self.optional("web_address", globals.web_address);
         self.switch("rs_init_notifies", globals.rs_init_notifies);
         self.switch("no_checker_emails", globals.no_checker_emails);
         let nftables = &globals.nftables;

@@ -6,6 +6,7 @@ use super::{Keyword, k, keywords};
 
 keywords! { GLOBAL_EXTRAS {
     k("lvs_busy_poll", integer(0, 100_000), "MICROSECONDS", "0", "the forwarding thread looks for packets this long before it sleeps; costs a processor", 3).ours();
+    k("web_address", Word, "ADDRESS[:PORT]", "off", "serves metrics, health and a status page there, on port 9650 unless another is named", 3).ours();
 } }
 
 keywords! { EASING {
