@@ -1,7 +1,9 @@
 //! Holds one thread of a process where it is.
 
+use crate::common::SOON;
 use nix::sys::ptrace;
 use nix::unistd::Pid;
+use standfast_labkit::eventually;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
@@ -35,14 +37,20 @@ impl Drop for Held {
     }
 }
 
-/// The thread of a process that has this name.
+/// The thread of a process that has this name, as soon as it has given itself the name.
 #[track_caller]
 pub fn thread_of(process: u32, name: &str) -> Pid {
+    let mut found = None;
+    eventually(SOON, name, || {
+        found = threads(process).into_iter().find(|thread| {
+            std::fs::read_to_string(format!("/proc/{process}/task/{thread}/comm")).is_ok_and(|comm| comm.trim() == name)
+        });
+        found.is_some()
+    });
+    Pid::from_raw(found.unwrap())
+}
+
+fn threads(process: u32) -> Vec<i32> {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
-    let named = |number: &String| {
-        std::fs::read_to_string(format!("/proc/{process}/task/{number}/comm")).is_ok_and(|comm| comm.trim() == name)
-    };
-    let mut numbers = tasks.map(|task| task.unwrap().file_name().into_string().unwrap());
-    let number = numbers.find(named).unwrap_or_else(|| panic!("no thread {name}"));
-    Pid::from_raw(number.parse().unwrap())
+    tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
