@@ -17,8 +17,16 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::{error, info};
+
+/// How long a reload waits for the parts to say how they stand; nothing else is done meanwhile.
+const SCENE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a plan waits for them, shorter than its client does.
+const LOOK_PATIENCE: Duration = Duration::from_secs(20);
+
+const BUSY: &str = "Forwarding is too busy to tell what the file costs, and it is not applied (SIGHUP does not ask)";
+const UNTOLD: &str = "What the file changes cannot be told, and it is not applied (SIGHUP does not ask)";
 
 /// A configuration that may follow the one that runs.
 struct Candidate {
@@ -125,13 +133,13 @@ impl Supervisor<'_> {
     }
 
     async fn reload_with(&mut self, candidate: Candidate, options: &Options, loaded: &Loaded, gently: bool) -> Outlook {
-        let scene = self.scene().await;
         let findings = plan::findings(loaded, Some(&candidate.prepared));
+        let Ok(scene) = tokio::time::timeout(SCENE_PATIENCE, self.scene()).await else {
+            return self.refuse_unforeseen(BUSY, options, loaded);
+        };
         let foreseen = tokio::task::spawn_blocking(move || (foresee(scene, &candidate), candidate)).await;
         let Ok((outlook, candidate)) = foreseen else {
-            let refusal = Refusal::Because("What the file changes cannot be told, and it is not applied".to_owned());
-            self.refuse(&refusal);
-            return refused(&refusal, options, loaded);
+            return self.refuse_unforeseen(UNTOLD, options, loaded);
         };
         let outlook = Outlook { configuration: path_of(options), findings, ..outlook };
         if gently && !outlook.losses.is_empty() {
@@ -148,7 +156,8 @@ impl Supervisor<'_> {
     pub(super) fn plan(&self, file: Option<String>) -> impl Future<Output = Result<Answer, Failure>> + Send + use<> {
         let (options, running, scene) = (self.options_for(file), self.running(), self.scene());
         async move {
-            let scene = scene.await;
+            let busy = |_| Failure::new("forwarding is too busy to tell what connections there are");
+            let scene = tokio::time::timeout(LOOK_PATIENCE, scene).await.map_err(busy)?;
             let look = tokio::task::spawn_blocking(move || look(&running, &options, scene)).await;
             let outlook = look.map_err(|_| Failure::new("what the file changes cannot be told; see the log"))?;
             Ok(Answer::Plan(Box::new(outlook)))
@@ -207,13 +216,24 @@ impl Supervisor<'_> {
         match self.apply(prepared) {
             Ok(()) => {
                 info!("Reload complete");
-                self.note_daemon("reloaded");
+                let is_own = self.file == self.options.config_path();
+                self.note_daemon(if is_own {
+                    "reloaded".to_owned()
+                } else {
+                    format!("reloaded from {}", self.file.display())
+                });
             }
             Err(_) => error!("A part of the configuration could not be started, see above"),
         }
         if self.config.globals.fifo_states_on_reload {
             self.record_states().await;
         }
+    }
+
+    fn refuse_unforeseen(&mut self, reason: &str, options: &Options, loaded: &Loaded) -> Outlook {
+        let refusal = Refusal::Because(reason.to_owned());
+        self.refuse(&refusal);
+        refused(&refusal, options, loaded)
     }
 
     fn refuse(&mut self, refusal: &Refusal) {
