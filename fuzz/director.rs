@@ -3,7 +3,7 @@
 use standfast_ipvs::{
     ClientTold, DestinationConfig, Director, Forwarding, Frame, FullNat, HopId, IcmpError, Ingress, Options,
     Persistence, PersistenceEngine, Protocol, SchedulerFlags, SchedulerKind, ServiceConfig, ServiceId, ServiceKey,
-    Tunnel, TunnelKind, Verdict,
+    Tunnel, TunnelChecksum, TunnelKind, Verdict,
 };
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -14,7 +14,11 @@ const FORWARDING: [Forwarding; 5] = [
     Forwarding::Nat,
     Forwarding::Dr,
     Forwarding::FullNat,
-    Forwarding::Tunnel(Tunnel { kind: TunnelKind::Gue { port: 6080 }, checksum: true, clamp_mss: true }),
+    Forwarding::Tunnel(Tunnel {
+        kind: TunnelKind::Gue { port: 6080 },
+        checksum: TunnelChecksum::Full,
+        clamp_mss: true,
+    }),
     Forwarding::Local,
 ];
 

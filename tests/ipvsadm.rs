@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         a_restored_table_stops_where_ipvsadm_s_does,
         strangers_at_the_socket_are_borne,
         without_a_daemon_it_says_so,
+        a_kernel_without_ipvs_is_told_in_a_sentence,
+        auto_forwards_with_or_without_the_kernels_ipvs,
     ])
 }
 
@@ -319,4 +321,34 @@ fn without_a_daemon_it_says_so() {
     let refused = ipvsadm(&daemon, "-Ln");
     assert_eq!(refused.code(), 255);
     assert!(refused.output.contains("cannot reach the daemon") && refused.output.contains("is it running?"));
+}
+
+const NONE: &str = "this kernel has no IPVS (module ip_vs)";
+
+/// The daemon with its service by this backend, and whether the kernel has IPVS.
+fn by_backend(name: &str, backend: &str) -> (Site, Daemon, bool) {
+    let site = Site::nat(name, 1);
+    let config = format!("global_defs {{\n lvs_backend {backend}\n}}\n{}", site.service("rr", "", ""));
+    let daemon = site.start(&config);
+    daemon.await_log("Startup complete", SOON);
+    let kernels = daemon.log().contains("Forwarding by the kernel's IPVS");
+    assert!(kernels != daemon.log().contains(NONE), "{}", daemon.log());
+    (site, daemon, kernels)
+}
+
+fn a_kernel_without_ipvs_is_told_in_a_sentence() {
+    let (_site, mut daemon, kernels) = by_backend("adm-kernel", "kernel");
+    if kernels {
+        return await_table(&daemon, &["TCP  10.7.0.100:80 rr"]);
+    }
+    assert!(daemon.log().contains(&format!("Nothing will be forwarded: {NONE}; lvs_backend embedded needs none")));
+    assert_eq!(shown(&daemon, "-Ln").lines().count(), 3, "an empty table");
+    assert_eq!(ipvsadm(&daemon, "-A -t 10.7.0.100:81 -s rr").output, "No such service\n");
+    daemon.signal(Signal::SIGTERM);
+    daemon.await_log("Stopped Standfast", SOON);
+}
+
+fn auto_forwards_with_or_without_the_kernels_ipvs() {
+    let (_site, daemon, _) = by_backend("adm-auto", "auto");
+    await_table(&daemon, &["TCP  10.7.0.100:80 rr", "  -> 10.8.0.21:80                 Masq    1      0          0"]);
 }

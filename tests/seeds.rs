@@ -8,7 +8,7 @@ mod tunnel;
 
 use common::site::NOTICED;
 use common::{Daemon, ELECTION, SOON, await_no_address};
-use standfast_ipvs::{Tunnel, TunnelKind};
+use standfast_ipvs::Tunnel;
 use standfast_labkit::harness::{self, Test};
 use standfast_labkit::servers::{Behaviour, WebServer, http_get};
 use standfast_labkit::{Host, Lab, Switch, eventually, tests, wait_until};
@@ -377,7 +377,7 @@ fn the_tunnel_example_reaches_other_networks() {
         site.client.ip(&format!("addr add {network}.250/24 dev eth1")).unwrap();
         server.ip(&format!("route add default via {network}.250")).unwrap();
         server.ip("addr add 192.0.2.100/32 dev lo").unwrap();
-        tunnel::end(&server, Tunnel { kind: TunnelKind::Ipip, checksum: false, clamp_mss: false }, false, false);
+        tunnel::end(&server, Tunnel::default(), false, false);
         servers.push((WebServer::start(&server, "0.0.0.0:80", Behaviour::Text(name.to_owned())).unwrap(), server));
     }
     let _daemon = site.start(0, &example("tun-director1.conf"));

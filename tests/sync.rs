@@ -6,17 +6,21 @@ mod common;
 
 use common::{Daemon, ELECTION, SOON, plugged};
 use nix::sys::signal::Signal;
+use standfast_ipvs::sync::{Extension, Message, Seal, Stamp};
 use standfast_labkit::{Host, Lab, eventually, harness, tests};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn main() -> ExitCode {
     harness::main(tests![
         connections_survive_their_director,
+        signed_connections_survive_it_too,
         ipvsadm_starts_lists_and_stops_daemons,
         a_stranger_in_the_group_changes_nothing,
+        with_a_key_only_signed_and_fresh_datagrams_count,
+        a_flood_gets_its_share,
     ])
 }
 
@@ -40,7 +44,7 @@ struct Site {
 }
 
 impl Site {
-    fn new(name: &str) -> Site {
+    fn new(name: &str, globals: &str) -> Site {
         let lab = Lab::new(name).unwrap();
         let (front, back) = (lab.switch("front").unwrap(), lab.switch("back").unwrap());
         let client = plugged(&lab, &front, "client", "10.7.0.1/24").0;
@@ -49,7 +53,7 @@ impl Site {
             back.plug(&host, "eth1").unwrap();
             host.ip(&format!("addr add 10.8.0.1{number}/24 dev eth1")).unwrap();
             host.sysctl("net.ipv4.ip_forward", "1").unwrap();
-            Daemon::start(&lab, &host, &configuration(200 - 50 * number))
+            Daemon::start(&lab, &host, &configuration(200 - 50 * number, globals))
         });
         let server = lab.host("server").unwrap();
         back.plug(&server, "eth0").unwrap();
@@ -68,7 +72,7 @@ impl Site {
     }
 }
 
-fn configuration(priority: u32) -> String {
+fn configuration(priority: u32, globals: &str) -> String {
     let instance = |name: &str, interface: &str, number: u8, address: &str| {
         format!(
             "vrrp_instance {name} {{\n state BACKUP\n interface {interface}\n virtual_router_id {number}\n \
@@ -76,7 +80,7 @@ fn configuration(priority: u32) -> String {
         )
     };
     format!(
-        "global_defs {{\n router_id r{priority}\n vrrp_version 3\n lvs_sync_daemon eth1 VI_1\n}}\n\
+        "global_defs {{\n router_id r{priority}\n vrrp_version 3\n lvs_sync_daemon eth1 VI_1\n{globals}}}\n\
          vrrp_sync_group G {{\n group {{\n VI_1\n VI_2\n }}\n}}\n{}{}\
          virtual_server {VIP} 80 {{\n delay_loop 1\n lb_algo rr\n lb_kind NAT\n protocol TCP\n real_server 10.8.0.21 80 {{\n }}\n}}\n",
         instance("VI_1", "eth0", 51, VIP),
@@ -119,7 +123,16 @@ fn echo(stream: &mut TcpStream, byte: u8) {
 }
 
 fn connections_survive_their_director() {
-    let mut site = Site::new("sync-failover");
+    survive(Site::new("sync-failover", ""));
+}
+
+const KEY: &str = "a key of thirty-two octets, or more";
+
+fn signed_connections_survive_it_too() {
+    survive(Site::new("sync-signed", &format!(" lvs_sync_key \"{KEY}\"\n lvs_sync_ports 2\n")));
+}
+
+fn survive(mut site: Site) {
     site.directors[0].await_log("(VI_1) Entering MASTER STATE", ELECTION);
     let daemons = |daemon: &Daemon| ipvsadm(daemon, "-l --daemon").0;
     let rest = "sync daemon (mcast=eth1, syncid=51, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)";
@@ -135,32 +148,41 @@ fn connections_survive_their_director() {
     });
     let before = ipvsadm(&site.directors[1], "-Ln").0;
     assert!(before.contains("10.8.0.21:80                 Masq    1      2          0"), "{before}");
+    // A host that has died resets nobody's connections; one whose daemon alone has died would.
+    site.directors[0].host.ip("link set eth0 down").unwrap();
     site.directors[0].process().kill();
     stream.read_exact(&mut vec![0; 64 << 10]).unwrap();
     echo(&mut talk, 77);
     site.directors[1].await_log("Started the master sync daemon", SOON);
     // The first one returns and takes over again: whoever said nothing meanwhile has been told of, too.
+    site.directors[0].host.ip("link set eth0 up").unwrap();
     site.directors[0].launch();
     site.directors[0].await_log("All connections of the other director have come", ELECTION);
     site.directors[0].await_log("(VI_1) Entering MASTER STATE", ELECTION);
+    let log = site.directors[0].log();
+    let [come, master] = ["All connections of the other", "(VI_1) Entering MASTER STATE"].map(|line| log.rfind(line));
+    assert!(come < master, "it waits for the connections: {log}");
     echo(&mut talk, 78);
     stream.read_exact(&mut vec![0; 64 << 10]).unwrap();
     site.directors[0].await_log("Started the master sync daemon", SOON);
 }
 
-fn lonely(name: &str) -> (Lab, Host, Daemon) {
+fn lonely(name: &str, globals: &str) -> (Lab, Host, Daemon) {
     let lab = Lab::new(name).unwrap();
     let switch = lab.switch("lan").unwrap();
     let stranger = plugged(&lab, &switch, "stranger", "10.7.0.2/24").0;
     let host = plugged(&lab, &switch, "director", "10.7.0.11/24").0;
-    let config = "virtual_server 10.0.0.100 80 {\n lb_algo rr\n lb_kind NAT\n protocol TCP\n real_server 10.1.0.50 8080 {\n }\n}\n";
-    let daemon = Daemon::start(&lab, &host, config);
+    let config = format!(
+        "global_defs {{\n{globals}}}\nvirtual_server 10.0.0.100 80 {{\n lb_algo rr\n lb_kind NAT\n protocol TCP\n \
+         real_server 10.1.0.50 8080 {{\n }}\n}}\n"
+    );
+    let daemon = Daemon::start(&lab, &host, &config);
     daemon.await_log("Startup complete", SOON);
     (lab, stranger, daemon)
 }
 
 fn ipvsadm_starts_lists_and_stops_daemons() {
-    let (_lab, _, daemon) = lonely("sync-adm");
+    let (_lab, _, daemon) = lonely("sync-adm", "");
     let asked = |arguments: &str| ipvsadm(&daemon, arguments);
     let refused = |text: &str| (text.to_owned(), 255);
     assert_eq!(asked("-l --daemon"), (String::new(), 0));
@@ -191,7 +213,7 @@ fn bytes_of(hex: &str) -> Vec<u8> {
 }
 
 fn a_stranger_in_the_group_changes_nothing() {
-    let (_lab, stranger, mut daemon) = lonely("sync-strange");
+    let (_lab, stranger, mut daemon) = lonely("sync-strange", "");
     assert_eq!(ipvsadm(&daemon, "--start-daemon backup --mcast-interface eth0 --syncid 7").1, 0);
     stranger.ip("addr add 192.0.2.7/24 dev eth0").unwrap();
     let from = |address: &str| {
@@ -222,4 +244,87 @@ fn a_stranger_in_the_group_changes_nothing() {
     daemon.await_log("Sync daemons stopped: ", SOON);
     let log = daemon.log();
     assert!(log.contains("10 received (1 from foreign networks") && log.contains("1 entries unsupported"), "{log}");
+}
+
+/// What `standfast status` says of the daemons.
+fn figures(daemon: &Daemon) -> String {
+    let mut command = daemon.host.command(common::program().0);
+    command.arg("status").env("STANDFAST_SOCKET", daemon.directory.join("parent.sock"));
+    let finished = daemon.host.start_command(&mut command).unwrap().finish(SOON).unwrap();
+    finished.output.lines().find(|line| line.starts_with("Sync: ")).unwrap_or_default().to_owned()
+}
+
+/// A socket of the neighbour that speaks to the group.
+fn speaker(stranger: &Host) -> UdpSocket {
+    stranger.ip("route add 224.0.0.0/4 dev eth0").unwrap();
+    let socket = stranger.enter(|| UdpSocket::bind("10.7.0.2:0")).unwrap().unwrap();
+    socket.connect(("224.0.0.81", 8848)).unwrap();
+    socket
+}
+
+/// The number that the receiving daemon has drawn, from what it says each second.
+fn number_heard(stranger: &Host) -> u64 {
+    let socket = stranger.enter(|| UdpSocket::bind("0.0.0.0:8848")).unwrap().unwrap();
+    socket.join_multicast_v4(&Ipv4Addr::new(224, 0, 0, 81), &Ipv4Addr::new(10, 7, 0, 2)).unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    let mut buffer = [0; 2000];
+    let length = socket.recv(&mut buffer).unwrap();
+    let datagram = &buffer[..length];
+    let message = Message::parse(datagram).unwrap();
+    Seal::new(KEY.as_bytes()).unwrap().open(datagram, &message).unwrap();
+    match Extension::parse(message.extension) {
+        Some(Extension::Hello { daemon, .. }) => daemon,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn with_a_key_only_signed_and_fresh_datagrams_count() {
+    let (_lab, stranger, daemon) = lonely("sync-key", &format!(" lvs_sync_key \"{KEY}\"\n"));
+    assert_eq!(ipvsadm(&daemon, "--start-daemon backup --mcast-interface eth0 --syncid 7").1, 0);
+    let (near, number) = (speaker(&stranger), number_heard(&stranger));
+    let sealed = |port: u16, key: &str, session, sequence, hearer| {
+        let mut datagram = bytes_of(GOOD);
+        datagram[18..20].copy_from_slice(&port.to_be_bytes());
+        let stamp = Stamp { session, sequence, hearers: [hearer, 0, 0, 0] };
+        Seal::new(key.as_bytes()).unwrap().close(&mut datagram, &stamp);
+        datagram
+    };
+    let genuine = sealed(1001, KEY, 5, 1, number);
+    near.send(&bytes_of(GOOD)).unwrap();
+    near.send(&sealed(1002, "another key that has many octets...", 5, 2, number)).unwrap();
+    near.send(&sealed(1003, KEY, 5, 3, number ^ 1)).unwrap();
+    near.send(&genuine).unwrap();
+    near.send(&genuine).unwrap();
+    near.send(&sealed(1004, KEY, 5, 4, number)).unwrap();
+    eventually(SOON, "the last one", || ipvsadm(&daemon, "-Lnc").0.contains("10.0.0.50:1004"));
+    let connections = ipvsadm(&daemon, "-Lnc").0;
+    assert!(connections.contains("10.0.0.50:1001") && connections.lines().count() == 4, "{connections}");
+    let shown = figures(&daemon);
+    for part in ["Sync: receives;", "1 not signed", "1 wrongly signed", "1 signed for another daemon", "1 a replay"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+fn a_flood_gets_its_share() {
+    let (_lab, stranger, daemon) = lonely("sync-flood", "");
+    assert_eq!(ipvsadm(&daemon, "--start-daemon backup --mcast-interface eth0 --syncid 7").1, 0);
+    let (near, start) = (speaker(&stranger), Instant::now());
+    let mut bad = bytes_of(GOOD);
+    bad[5] = 9;
+    for _ in 0..100_000 {
+        // What the link does not take is none that the daemon sees.
+        let _ = near.send(&bad);
+    }
+    let good = bytes_of(GOOD);
+    eventually(ELECTION, "a good one after the flood", || {
+        near.send(&good).unwrap();
+        ipvsadm(&daemon, "-Lnc").0.contains("10.0.0.50:1000")
+    });
+    let shown = figures(&daemon);
+    let received: u64 =
+        shown.split(" entries, ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse().unwrap();
+    // 250 in a slot of 10 ms, and the slots that began before and end after.
+    let most = (start.elapsed().as_millis() as u64 / 10 + 2) * 250;
+    assert!(received > 1000 && received <= most, "{received} received, at most {most}: {shown}");
+    assert!(shown.contains("of an unknown version"), "{shown}");
 }

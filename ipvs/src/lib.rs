@@ -28,7 +28,7 @@ mod verdict;
 pub use connection::{ConnectionView, State, Timeouts};
 pub use director::{Claims, Director, Options, Settings};
 pub use forward::mss::clamp_mss;
-pub use forward::tunnel::{Tunnel, TunnelHeaders, TunnelKind};
+pub use forward::tunnel::{Tunnel, TunnelChecksum, TunnelHeaders, TunnelKind};
 pub use packet::icmp::IcmpError;
 pub use packet::{Frame, Ingress, ReplyBuffer};
 pub use persistence::{Persistence, PersistenceEngine};

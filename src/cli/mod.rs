@@ -10,7 +10,7 @@ mod table;
 pub use help::{VERSION, help};
 
 use crate::logging::Facility;
-use standfast_parser::model::{WEB_PORT, socket_address};
+use standfast_parser::model::{LvsBackend, WEB_PORT, socket_address};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use table::{Meaning, OPTIONS, Row, Value};
@@ -88,6 +88,10 @@ pub struct Options {
     pub umask: Option<u32>,
     /// `-V`.
     pub keep_addresses: bool,
+    /// `-I`.
+    pub keep_services: bool,
+    /// `--lvs-backend`.
+    pub backend: Option<LvsBackend>,
     /// `-R`.
     pub dont_respawn: bool,
     /// `-d`.
@@ -245,6 +249,8 @@ impl State {
             Meaning::NoSyslog => options.no_syslog = true,
             Meaning::Umask => options.umask = Some(umask(name, value)?),
             Meaning::DontReleaseVrrp => options.keep_addresses = true,
+            Meaning::DontReleaseIpvs => options.keep_services = true,
+            Meaning::LvsBackend => options.backend = Some(backend(name, value)?),
             Meaning::DontRespawn => options.dont_respawn = true,
             Meaning::DontFork => options.foreground = true,
             Meaning::DumpConf => options.dump_config = true,
@@ -270,7 +276,6 @@ impl State {
             Meaning::All
             | Meaning::BfdPidFile
             | Meaning::AddressMonitoring
-            | Meaning::DontReleaseIpvs
             | Meaning::Snmp
             | Meaning::SnmpAgentSocket => options.without_effect.push(row.long),
         }
@@ -317,6 +322,11 @@ fn find_long(name: &str) -> Result<&'static Row, Error> {
             Err(Error::Ambiguous(format!("--{name}"), names.join(" ")))
         }
     }
+}
+
+fn backend(name: String, value: Option<String>) -> Result<LvsBackend, Error> {
+    let text = value.unwrap_or_default();
+    LvsBackend::of(&text).ok_or(Error::BadValue(name, text, "embedded, kernel or auto"))
 }
 
 fn facility(name: String, value: Option<String>) -> Result<Facility, Error> {

@@ -33,6 +33,8 @@ pub enum Meaning {
     DontReleaseVrrp,
     /// `-I`: keep virtual services at stop.
     DontReleaseIpvs,
+    /// `--lvs-backend`: who forwards.
+    LvsBackend,
     /// `-R`: do not restart a part that died.
     DontRespawn,
     /// `-n`: stay in the foreground.
@@ -158,7 +160,13 @@ pub const OPTIONS: &[Row] = &[
         "dont-release-ipvs",
         Value::None,
         Meaning::DontReleaseIpvs,
-        "Leave virtual services in place at stop\n(accepted: they live and end with the daemon)",
+        "Leave virtual services in place at stop, where the kernel's\nIPVS forwards (those of the embedded engine end with it)",
+    ),
+    long(
+        "lvs-backend",
+        Value::Required("embedded|kernel|auto"),
+        Meaning::LvsBackend,
+        "Who forwards, whatever the file says: this daemon, the\nkernel's IPVS, or the kernel's where it has one",
     ),
     row('R', "dont-respawn", Value::None, Meaning::DontRespawn, "Stop the daemon when one of its parts dies"),
     row('n', "dont-fork", Value::None, Meaning::DontFork, "Stay in the foreground"),

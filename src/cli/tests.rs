@@ -39,7 +39,17 @@ fn flags_without_values() {
     let options = run("-X -V -I -R -d -n -G -m -e --ignore-sigint");
     assert!(options.keep_addresses && options.dont_respawn && options.dump_config);
     assert!(options.no_syslog && options.core_dump && options.require_all_files && options.ignore_sigint);
-    assert_eq!(options.without_effect, ["dont-release-ipvs"]);
+    assert!(options.keep_services);
+    assert_eq!(options.without_effect, [] as [&str; 0]);
+}
+
+#[test]
+fn the_backend_is_one_of_three() {
+    assert_eq!(run("").backend, None);
+    for backend in LvsBackend::ALL {
+        assert_eq!(run(&format!("--lvs-backend={}", backend.word())).backend, Some(backend));
+    }
+    assert!(matches!(parsed("--lvs-backend none"), Err(Error::BadValue(..))));
 }
 
 #[test]

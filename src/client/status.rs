@@ -1,7 +1,7 @@
 //! The picture on a terminal.
 
 use super::time::{ago, ahead, length};
-use crate::status::{Instance, Server, Service, Session, Status};
+use crate::status::{Instance, Server, Service, Session, Status, SyncDaemons};
 use std::fmt::Write as _;
 
 /// The whole picture.
@@ -41,6 +41,38 @@ pub(super) fn text(status: &Status) -> String {
         }
         text.push('\n');
     }
+    if let Some(sync) = &status.sync {
+        text.push_str(&sync_line(sync));
+    }
+    if status.forwarder.as_deref() == Some("kernel") {
+        text.push_str("\nForwarding: the kernel's IPVS\n");
+    }
+    text
+}
+
+/// `Sync: sends; 9 datagrams sent with 40 entries, 3 received, entries: 2 created, 1 datagrams refused: 1 a replay`.
+fn sync_line(sync: &SyncDaemons) -> String {
+    let roles = match (sync.sends, sync.receives) {
+        (true, true) => "sends and receives",
+        (true, false) => "sends",
+        (false, true) => "receives",
+        (false, false) => "no daemon",
+    };
+    let (sent, entries, received) = (sync.sent, sync.entries_sent, sync.received);
+    let mut text = format!("\nSync: {roles}; {sent} datagrams sent with {entries} entries, {received} received");
+    let listed = |counts: &[(String, u64)]| {
+        let counted = counts.iter().filter(|(_, count)| *count > 0);
+        counted.map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
+    };
+    let (adopted, refused) = (listed(&sync.adopted), listed(&sync.refused));
+    if !adopted.is_empty() {
+        let _ = write!(text, ", entries: {adopted}");
+    }
+    if !refused.is_empty() {
+        let total: u64 = sync.refused.iter().map(|(_, count)| count).sum();
+        let _ = write!(text, ", {total} datagrams refused: {refused}");
+    }
+    text.push('\n');
     text
 }
 

@@ -109,6 +109,7 @@ fn picture() -> Status {
         groups: Vec::new(),
         sessions: Vec::new(),
         services: vec![service],
+        forwarder: Some("embedded".to_owned()),
         engine: None,
         reloads: Default::default(),
         notifications: Default::default(),

@@ -9,7 +9,7 @@ use standfast_checkers::pool::{PoolChecker, PoolConfig, ServerConfig, ServerId};
 use standfast_checkers::script::Command;
 use standfast_checkers::{CheckerId, CheckerSpec, ProbeSpec, TlsIdentity};
 use standfast_ipvs::{DestinationConfig, ServiceConfig, ServiceId};
-use standfast_parser::model::{CheckerKind, Config, PassiveHealth, Protocol, RealServer, VirtualServer};
+use standfast_parser::model::{CheckerKind, Config, Family, PassiveHealth, Protocol, RealServer, VirtualServer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub struct PlannedService {
     pub pool: PoolConfig,
     /// What the pool's servers are besides.
     pub members: BTreeMap<ServerId, Member>,
+    /// `ip_family`, for marks whose servers are all at ends of tunnels: whether it is IPv6.
+    pub ipv6: Option<bool>,
     /// The sorry server's destination.
     pub sorry: Option<DestinationConfig>,
     /// `quorum_up`.
@@ -180,6 +182,7 @@ impl Planner<'_, '_> {
             watched: group::watched(service, group),
             pool: checkers::pool(service, transport, self.config.globals.rs_init_notifies),
             members: BTreeMap::new(),
+            ipv6: service.family.map(|family| family == Family::V6),
             sorry: service.sorry_server.as_ref().map(|sorry| engine::sorry(service, sorry)),
             quorum_up: self.command(service.quorum_up.as_deref()),
             quorum_down: self.command(service.quorum_down.as_deref()),

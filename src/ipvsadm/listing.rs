@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::option::Opt;
 use super::{
-    Connection, Counts, Daemon, Entry, Method, Names, Protocol, Role, SchedulerFlag, ServerEntry, Service, Table,
-    Target, TimeoutSeconds,
+    Connection, Counts, Daemon, Entry, Method, Names, Protocol, SchedulerFlag, ServerEntry, Service, Table, Target,
+    TimeoutSeconds,
 };
 
 /// How services are shown.
@@ -281,10 +281,7 @@ fn short(value: u64, exact: bool) -> String {
 }
 
 fn daemon(daemon: &Daemon) -> String {
-    let role = match daemon.role {
-        Role::Master => "master",
-        Role::Backup => "backup",
-    };
+    let role = daemon.role.word();
     let Daemon { interface, syncid, maxlen, group, port, ttl, .. } = daemon;
     format!(
         "{role} sync daemon (mcast={interface}, syncid={syncid}, maxlen={maxlen}, group={group}, port={port}, ttl={ttl})\n"

@@ -1,9 +1,11 @@
-//! ipvsadm's language: its command line, its table listings, its messages and exit codes, over the embedded engine.
+//! ipvsadm's language: its command line, its table listings, its messages and exit codes, over the embedded engine or the
+//! kernel's IPVS.
 //!
 //! Everything here is text in and text out: [`parse`] makes a [`Command`] of arguments, [`Listing`] and [`save`] make
 //! text of a [`Table`]. Names of hosts and ports come from a [`Names`]. Source: ipvsadm(8) and what ipvsadm 1.31 prints.
 
 mod address;
+pub(crate) mod convert;
 mod line;
 mod listing;
 mod model;

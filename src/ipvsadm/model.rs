@@ -207,6 +207,17 @@ pub enum Role {
     Backup,
 }
 
+impl Role {
+    /// As `--start-daemon` has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Master => "master",
+            Role::Backup => "backup",
+        }
+    }
+}
+
 /// `--start-daemon`: what is absent is the daemon's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonSettings {

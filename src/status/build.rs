@@ -51,6 +51,8 @@ pub struct Sources<'a> {
     pub notifications: Notifications,
     /// The sync daemons.
     pub sync: Option<SyncDaemons>,
+    /// Who forwards, by the word of `lvs_backend`.
+    pub forwarder: Option<&'static str>,
     /// The present on both clocks.
     pub now: (Instant, SystemTime),
 }
@@ -82,7 +84,8 @@ pub fn picture(sources: &Sources<'_>) -> Status {
         groups: groups(sources.views),
         sessions: sources.sessions.iter().map(|view| session(sources, view)).collect(),
         services: planned.into_iter().chain(by_hand(sources)).collect(),
-        engine: sources.engine.map(engine),
+        forwarder: sources.forwarder.map(ToOwned::to_owned),
+        engine: sources.engine.filter(|_| sources.forwarder != Some("kernel")).map(engine),
         reloads: sources.reloads,
         notifications: sources.notifications,
         sync: sources.sync.clone(),

@@ -35,7 +35,10 @@ pub struct Status {
     pub sessions: Vec<Session>,
     /// Virtual servers in file order, then those that were made by hand.
     pub services: Vec<Service>,
-    /// The forwarding engine, if it runs.
+    /// Who forwards: `embedded` or `kernel`; nobody without virtual servers.
+    #[serde(default)]
+    pub forwarder: Option<String>,
+    /// The embedded engine, if it runs.
     pub engine: Option<Engine>,
     /// Reloads since the start.
     #[serde(default)]

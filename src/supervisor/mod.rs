@@ -24,6 +24,7 @@ mod web;
 use crate::cli::Options;
 use crate::config::Loaded;
 use crate::configuration;
+use crate::forwarder::Choice;
 use crate::health::{HealthEvent, Plan};
 use crate::machine::{Machine, Prepared};
 use crate::notify::Notifier;
@@ -38,7 +39,7 @@ use appointment::Appointment;
 use calls::Calls;
 use events::Translator;
 use futures::FutureExt as _;
-use services::Services;
+use services::{Leaves, Services};
 use sessions::Sessions;
 use standfast_parser::model::Config;
 use standfast_vrrp::{TrackerName, TrackerStatus};
@@ -294,9 +295,9 @@ impl<'a> Supervisor<'a> {
             None => self.routers = Some(self.start_routers(setup, trackers)?),
         }
         match &mut self.services {
-            Some(services) => services.load(plan, &self.config),
+            Some(services) => services.load(plan, &self.config, self.options.backend),
             None if plan.services.is_empty() => {}
-            None => self.start_services(plan),
+            None => self.start_services(plan, Choice::of(&self.config, self.options.backend)),
         }
         self.load_sync();
         self.load_web();
@@ -308,8 +309,8 @@ impl<'a> Supervisor<'a> {
         VirtualRouters::start(setup, trackers, &self.pid_files.memory, &self.outbox)
     }
 
-    fn start_services(&mut self, plan: Plan) {
-        let services = Services::start(plan, &self.config, &self.outbox);
+    fn start_services(&mut self, plan: Plan, choice: Choice) {
+        let services = Services::start(plan, &self.config, choice, &self.outbox);
         for (session, up) in self.sessions.of_checkers(&self.config) {
             services.health().set_bfd(&session, up);
         }
@@ -377,6 +378,7 @@ impl<'a> Supervisor<'a> {
         if ready::is_watched() {
             ready::tell_life(self.routers.as_ref().map(VirtualRouters::answers));
         }
+        self.watch_transfer();
         let mut died = self.routers.as_mut().is_some_and(VirtualRouters::revive_trackers)
             | self.services.as_mut().is_some_and(Services::revive_trackers);
         if self.routers.is_none() && !self.config.instances.is_empty() && self.restart_at <= Instant::now() {
@@ -390,10 +392,10 @@ impl<'a> Supervisor<'a> {
             error!("Health checking or forwarding has died - restarting both; connections are lost");
             self.note_daemon("health checking or forwarding died and is started again; connections are lost");
             if let Some(services) = self.services.take() {
-                services.stop(HEALTH_PATIENCE).await;
+                services.stop(HEALTH_PATIENCE, Leaves::Everything).await;
             }
             let plan = self.machine.prepare(Config::clone(&self.config)).plan;
-            self.start_services(plan);
+            self.start_services(plan, Choice { flush: false, ..Choice::of(&self.config, self.options.backend) });
             self.attach_sync();
         }
         self.unless_no_respawn(died)
@@ -416,8 +418,12 @@ impl<'a> Supervisor<'a> {
             warn!("BFD did not stop in time");
         }
         self.sync.stop_all();
+        let leaves = match self.options.keep_services {
+            true => Leaves::Everything,
+            false => Leaves::Nothing(self.config.globals.lvs_flush_on_stop),
+        };
         if let Some(services) = self.services.take() {
-            services.stop(HEALTH_PATIENCE).await;
+            services.stop(HEALTH_PATIENCE, leaves).await;
         }
         while let Ok(event) = self.inbox.health.try_recv() {
             self.health_event(event);

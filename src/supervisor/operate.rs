@@ -4,10 +4,13 @@ use super::services::Services;
 use super::virtual_routers::VirtualRouters;
 use super::{Next, Supervisor};
 use crate::control::{self, Answer, Failure, Incoming, Request, ServerName};
-use crate::dataplane::{self, ServiceSnapshot, Snapshot};
+use crate::dataplane::{ServiceSnapshot, Snapshot};
+use crate::forwarder::{Choice, Forwarder};
 use crate::health::{Health, Plan, ServerAction, ServerOrder};
+use crate::ipvsadm::Connection;
 use crate::status::{EntryKind, Remembered, Sources, Status, picture};
 use standfast_ipvs::{ConnectionView, ServiceId};
+use standfast_parser::model::LvsBackend;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
@@ -46,8 +49,13 @@ impl Supervisor<'_> {
 
     /// The services, started without any of the file's where there are none yet.
     pub(super) fn services_for_calls(&mut self) -> &Services {
-        let (config, outbox) = (&self.config, &self.outbox);
-        self.services.get_or_insert_with(|| Services::start(Plan::default(), config, outbox))
+        let (config, outbox, told) = (&self.config, &self.outbox, self.options.backend);
+        self.services.get_or_insert_with(|| Services::start(Plan::default(), config, Choice::of(config, told), outbox))
+    }
+
+    /// Whether the kernel's table is the one that is meant, whether the file has services or not.
+    pub(super) fn asks_for_kernel(&self) -> bool {
+        Choice::of(&self.config, self.options.backend).backend == LvsBackend::Kernel
     }
 
     fn work(&mut self, request: Request) -> futures::future::BoxFuture<'static, Outcome> {
@@ -63,7 +71,7 @@ impl Supervisor<'_> {
                 async move { Ok(Answer::Events(journal.wait_after(after, MOST_EVENTS, wait).await)) }.boxed()
             }
             Request::Client { client, port } => {
-                remembered(self.services.as_ref().and_then(Services::engine), client, port).boxed()
+                remembered(self.services.as_ref().and_then(Services::forwarder), client, port).boxed()
             }
             Request::Failover { instance, lasts_ms } => {
                 self.failover(instance, Duration::from_millis(lasts_ms)).boxed()
@@ -85,10 +93,10 @@ impl Supervisor<'_> {
     }
 
     fn table(&mut self, request: Request) -> impl Future<Output = Outcome> + use<> {
-        if request.makes_something() {
+        if request.makes_something() || self.asks_for_kernel() {
             self.services_for_calls();
         }
-        control::answer(request, self.services.as_ref().and_then(Services::engine))
+        control::answer(request, self.services.as_ref().and_then(Services::forwarder))
     }
 
     fn order(&self, name: ServerName, action: ServerAction) -> impl Future<Output = Outcome> + use<> {
@@ -118,7 +126,7 @@ impl Supervisor<'_> {
         let views = self.routers.as_ref().map(VirtualRouters::views);
         let sessions = self.sessions.views();
         let reports = self.services.as_ref().map(Services::health).map(Health::reports);
-        let engine = self.services.as_ref().and_then(Services::engine);
+        let forwarder = self.services.as_ref().and_then(Services::forwarder);
         let config = std::sync::Arc::clone(&self.config);
         let path = self.file.display().to_string();
         let host = self.machine.host.clone();
@@ -136,8 +144,8 @@ impl Supervisor<'_> {
                 None => Vec::new(),
             };
             // An engine that has died is told by the supervisor; here it is one without services.
-            let snapshot = match &engine {
-                Some(engine) => engine.snapshot().await.ok(),
+            let snapshot = match &forwarder {
+                Some(forwarder) => forwarder.snapshot().await,
                 None => None,
             };
             // The kernel holds that thread up at times; the rest of the picture does not wait for it.
@@ -160,6 +168,7 @@ impl Supervisor<'_> {
                 reloads,
                 notifications,
                 sync,
+                forwarder: forwarder.as_ref().map(Forwarder::name),
                 now: (Instant::now(), SystemTime::now()),
             })
         }
@@ -172,36 +181,49 @@ fn send(reply: oneshot::Sender<Outcome>, outcome: Outcome) {
     }
 }
 
-/// Looks through all connections, page by page, so that the engine is never held up.
-async fn remembered(engine: Option<dataplane::Handle>, client: IpAddr, port: Option<u16>) -> Outcome {
-    let mut found = Vec::new();
-    let mut skip = 0;
-    let Some(engine) = engine else { return Ok(Answer::Client(found)) };
-    let snapshot = engine.snapshot().await.map_err(|_| Failure::new("forwarding has stopped"))?;
+/// Looks through all connections, page by page, so that whoever forwards is never held up.
+async fn remembered(forwarder: Option<Forwarder>, client: IpAddr, port: Option<u16>) -> Outcome {
+    let Some(forwarder) = forwarder else { return Ok(Answer::Client(Vec::new())) };
+    let (mut found, mut skip) = (Vec::new(), 0);
+    let snapshot = forwarder.snapshot().await.ok_or_else(|| Failure::new("forwarding has stopped"))?;
     loop {
-        let page = engine.connections(skip).await.unwrap_or_default();
+        let page = page(&forwarder, skip).await;
         if page.is_empty() || found.len() >= MOST_REMEMBERED {
             break;
         }
         skip += page.len();
-        found.extend(page.iter().filter(|view| concerns(view, client, port, &snapshot)).map(remember));
+        found.extend(page.into_iter().filter(|(kept, marked)| concerns(kept, *marked, client, port, &snapshot)));
     }
     found.truncate(MOST_REMEMBERED);
-    Ok(Answer::Client(found))
+    Ok(Answer::Client(found.into_iter().map(|(kept, _)| kept).collect()))
 }
 
-fn concerns(view: &ConnectionView, client: IpAddr, port: Option<u16>, snapshot: &Snapshot) -> bool {
-    if view.template {
-        return masked(client, prefix_of(view, snapshot)) == view.client.ip();
+/// Connections from the `skip`th on, and whether each is the template of a firewall mark.
+async fn page(forwarder: &Forwarder, skip: usize) -> Vec<(Remembered, bool)> {
+    match forwarder {
+        Forwarder::Embedded(engine) => {
+            let views = engine.connections(skip).await.unwrap_or_default();
+            views.iter().map(|view| (remember(view), view.protocol == 0)).collect()
+        }
+        Forwarder::Kernel(kernel) => match kernel.call(Request::Connections { skip }).await {
+            Ok(Ok(Answer::Connections(page))) => page.iter().map(remember_kernels).collect(),
+            _ => Vec::new(),
+        },
     }
-    view.client.ip() == client && port.is_none_or(|port| view.client.port() == port)
+}
+
+fn concerns(kept: &Remembered, marked: bool, client: IpAddr, port: Option<u16>, snapshot: &Snapshot) -> bool {
+    if kept.template {
+        return masked(client, prefix_of(kept, marked, snapshot)) == kept.client.ip();
+    }
+    kept.client.ip() == client && port.is_none_or(|port| kept.client.port() == port)
 }
 
 /// How much of a client's address its service's templates keep.
-fn prefix_of(view: &ConnectionView, snapshot: &Snapshot) -> u8 {
+fn prefix_of(kept: &Remembered, marked: bool, snapshot: &Snapshot) -> u8 {
     let serves = |held: &&ServiceSnapshot| match held.service.config.id {
-        ServiceId::Address(key) => SocketAddr::new(key.address, key.port) == view.service,
-        ServiceId::Fwmark(_) => view.protocol == 0,
+        ServiceId::Address(key) => SocketAddr::new(key.address, key.port) == kept.service,
+        ServiceId::Fwmark(_) => marked,
     };
     let held = snapshot.services.iter().find(serves);
     held.and_then(|held| held.service.config.persistence).map_or(128, |persistence| persistence.prefix_len)
@@ -229,4 +251,17 @@ fn remember(view: &ConnectionView) -> Remembered {
         state: view.state.to_string(),
         expires_in_ms: u64::try_from(view.expires_in.as_millis()).unwrap_or(u64::MAX),
     }
+}
+
+/// The kernel's list names templates by their clients' port alone.
+fn remember_kernels(connection: &Connection) -> (Remembered, bool) {
+    let kept = Remembered {
+        client: connection.client,
+        service: connection.service,
+        server: connection.server,
+        template: connection.client.port() == 0,
+        state: connection.state.clone(),
+        expires_in_ms: connection.expires.saturating_mul(1000),
+    };
+    (kept, connection.protocol.is_none())
 }

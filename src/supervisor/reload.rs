@@ -187,7 +187,7 @@ impl Supervisor<'_> {
     fn scene(&self) -> impl Future<Output = Scene> + Send + use<> {
         let vrrp = self.routers.as_ref().map(VirtualRouters::rehearsal);
         let farm = self.services.as_ref().map(Services::health).map(Health::rehearsal);
-        let snapshot = self.services.as_ref().and_then(Services::engine).map(|engine| engine.snapshot());
+        let forwarder = self.services.as_ref().and_then(Services::forwarder);
         let (machine, config) = (self.machine.clone(), Arc::clone(&self.config));
         async move {
             let vrrp = match vrrp {
@@ -198,8 +198,8 @@ impl Supervisor<'_> {
                 Some(copy) => copy.await,
                 None => None,
             };
-            let snapshot = match snapshot {
-                Some(snapshot) => snapshot.await.ok(),
+            let snapshot = match &forwarder {
+                Some(forwarder) => forwarder.snapshot().await,
                 None => None,
             };
             Scene { before: machine.prepare(Config::clone(&config)), vrrp, farm, snapshot }

@@ -2,21 +2,22 @@
 
 use super::traffic::TrafficWatch;
 use super::{Outbox, addresses};
-use crate::dataplane::{self, Dataplane};
+use crate::forwarder::{Choice, Forwarder};
 use crate::health::{Health, Plan, Table, TableChange, World};
 use crate::netlink;
 use crate::track::TrackerReport;
 use crate::track::file::{self, FileTracker, FileTrackers};
-use standfast_ipvs::Timeouts;
-use standfast_parser::model::{Config, LvsTimeouts};
+use standfast_parser::model::{Config, FlushOnStop, LvsBackend};
 use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::{error, warn};
+use tracing::warn;
 
 pub(super) struct Services {
     health: Health,
-    engine: Option<dataplane::Handle>,
+    forwarder: Option<Forwarder>,
+    /// `lvs_backend` at the start.
+    backend: LvsBackend,
     /// Tells of addresses, from the first virtual server with `ha_suspend` on.
     netlink: Option<netlink::Handle>,
     /// There while a server is judged by its traffic.
@@ -26,19 +27,13 @@ pub(super) struct Services {
 }
 
 impl Services {
-    /// Starts the data plane and the checkers. Where the data plane cannot start, servers are still checked and told about.
-    pub(super) fn start(plan: Plan, config: &Config, outbox: &Outbox) -> Self {
-        let engine = match Dataplane::start(options(config)) {
-            Ok(engine) => Some(engine),
-            Err(problem) => {
-                error!(target: "healthcheck", "Nothing will be forwarded: {problem}");
-                None
-            }
-        };
-        let table: Box<dyn Table> = match &engine {
-            Some(engine) => Box::new(Engine(engine.clone())),
-            None => Box::new(NoTable),
-        };
+    /// Starts the forwarder and the checkers. Where nothing can forward, servers are still checked and told about.
+    pub(super) fn start(plan: Plan, config: &Config, choice: Choice, outbox: &Outbox) -> Self {
+        let forwarder = Forwarder::start(choice);
+        let table = forwarder.as_ref().map_or_else(|| Box::new(NoTable) as Box<dyn Table>, Forwarder::table);
+        if let Some(forwarder) = &forwarder {
+            forwarder.learn(&plan);
+        }
         let netlink = plan.watches_addresses().then(addresses::start).flatten();
         let present = netlink.as_ref().map(addresses::present).unwrap_or_default();
         let followed = file::prepare_checkers(config);
@@ -51,14 +46,22 @@ impl Services {
         if let Some(netlink) = &netlink {
             addresses::follow(netlink, health.address_line());
         }
-        let mut services = Self { health, engine, netlink, traffic: None, files, followed };
+        if let Some(forwarder) = &forwarder {
+            forwarder.set_timeouts(config.globals.lvs_timeouts);
+        }
+        let mut services = Self { health, forwarder, backend: choice.backend, netlink, traffic: None, files, followed };
         services.watch_traffic(watches_traffic);
-        services.set_timeouts(config.globals.lvs_timeouts);
         services
     }
 
-    pub(super) fn load(&mut self, plan: Plan, config: &Config) {
-        self.set_timeouts(config.globals.lvs_timeouts);
+    pub(super) fn load(&mut self, plan: Plan, config: &Config, told: Option<LvsBackend>) {
+        if Choice::of(config, told).backend != self.backend {
+            warn!(target: "healthcheck", "lvs_backend cannot be changed by a reload; it counts from the next start on");
+        }
+        if let Some(forwarder) = &self.forwarder {
+            forwarder.set_timeouts(config.globals.lvs_timeouts);
+            forwarder.learn(&plan);
+        }
         if self.netlink.is_none() && plan.watches_addresses() {
             self.netlink = addresses::start();
             if let Some(netlink) = &self.netlink {
@@ -76,7 +79,8 @@ impl Services {
     }
 
     fn watch_traffic(&mut self, wanted: bool) {
-        self.traffic = match (&self.engine, self.traffic.take()) {
+        let engine = self.forwarder.as_ref().and_then(Forwarder::embedded);
+        self.traffic = match (engine, self.traffic.take()) {
             (Some(engine), None) if wanted => Some(TrafficWatch::start(engine.clone(), self.health.traffic_line())),
             (_, running) => running.filter(|_| wanted),
         };
@@ -88,36 +92,43 @@ impl Services {
     }
 
     pub(super) fn are_alive(&self) -> bool {
-        self.health.is_alive() && self.engine.as_ref().is_none_or(dataplane::Handle::is_alive)
+        self.health.is_alive() && self.forwarder.as_ref().is_none_or(Forwarder::is_alive)
     }
 
-    /// The line to the data plane, if it runs.
-    pub(super) fn engine(&self) -> Option<dataplane::Handle> {
-        self.engine.clone()
+    /// The line to whoever forwards, if anybody does.
+    pub(super) fn forwarder(&self) -> Option<Forwarder> {
+        self.forwarder.clone()
     }
 
     pub(super) fn health(&self) -> &Health {
         &self.health
     }
 
-    /// Ends the checks, empties the table, ends the data plane.
-    pub(super) async fn stop(self, patience: Duration) {
+    /// Ends the checks, empties the table unless it is to be left, ends what forwards.
+    pub(super) async fn stop(self, patience: Duration, leaves: Leaves) {
+        if let Some(forwarder) = self.forwarder.as_ref().filter(|_| leaves == Leaves::Everything) {
+            forwarder.let_go();
+        }
         if tokio::time::timeout(patience, self.health.stop()).await.is_err() {
             warn!(target: "healthcheck", "Health checking did not stop in time");
         }
-        if let Some(engine) = self.engine {
-            let stopping = tokio::task::spawn_blocking(move || engine.stop());
+        if let Some(forwarder) = self.forwarder {
+            let flush = if let Leaves::Nothing(flush) = leaves { flush } else { FlushOnStop::No };
+            let stopping = tokio::task::spawn_blocking(move || forwarder.stop(flush));
             if tokio::time::timeout(patience, stopping).await.is_err() {
-                warn!(target: "healthcheck", "The data plane did not stop in time");
+                warn!(target: "healthcheck", "Forwarding did not stop in time");
             }
         }
     }
+}
 
-    fn set_timeouts(&self, timeouts: LvsTimeouts) {
-        if let Some(engine) = &self.engine {
-            carry_out(engine, vec![dataplane::Command::SetTimeouts(timeouts_of(timeouts))]);
-        }
-    }
+/// What of the table outlives the daemon where the kernel forwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaves {
+    /// Our services stay (`--dont-release-ipvs`).
+    Everything,
+    /// They go; the whole table goes if the file says so.
+    Nothing(FlushOnStop),
 }
 
 fn report_files(tell: impl Fn(&str, i32) + Send + Sync + 'static) -> TrackerReport {
@@ -128,58 +139,9 @@ fn report_files(tell: impl Fn(&str, i32) + Send + Sync + 'static) -> TrackerRepo
     })
 }
 
-fn timeouts_of(configured: LvsTimeouts) -> Timeouts {
-    let default = Timeouts::default();
-    Timeouts {
-        tcp: configured.tcp.unwrap_or(default.tcp),
-        tcp_fin: configured.tcpfin.unwrap_or(default.tcp_fin),
-        udp: configured.udp.unwrap_or(default.udp),
-    }
-}
-
-fn options(config: &Config) -> dataplane::Options {
-    dataplane::Options { busy_poll: config.globals.lvs_busy_poll, ..dataplane::Options::default() }
-}
-
-/// The embedded engine as the pools' table.
-struct Engine(dataplane::Handle);
-
-impl Table for Engine {
-    fn apply(&self, changes: Vec<TableChange>) {
-        carry_out(&self.0, changes.into_iter().map(command_of).collect());
-    }
-}
-
-/// Where the data plane could not start, pools go on for those who are told about them.
+/// Where nothing forwards, pools go on for those who are told about them.
 struct NoTable;
 
 impl Table for NoTable {
     fn apply(&self, _: Vec<TableChange>) {}
-}
-
-fn command_of(change: TableChange) -> dataplane::Command {
-    match change {
-        TableChange::AddService(service) => dataplane::Command::AddService(service),
-        TableChange::EditService(service) => dataplane::Command::EditService(service),
-        TableChange::RemoveService(service) => dataplane::Command::RemoveService(service),
-        TableChange::AddDestination(service, server) => dataplane::Command::AddDestination(service, server),
-        TableChange::EditDestination(service, server) => dataplane::Command::EditDestination(service, server),
-        TableChange::RemoveDestination(service, server) => {
-            dataplane::Command::RemoveDestination { service, address: server.ip(), port: server.port() }
-        }
-    }
-}
-
-/// Gives orders and logs the refusals when they come, without waiting for them.
-fn carry_out(engine: &dataplane::Handle, commands: Vec<dataplane::Command>) {
-    let answers = engine.apply(commands.clone());
-    tokio::spawn(async move {
-        // A sender that vanished is a data plane that was stopped.
-        let answers = answers.await.unwrap_or_default();
-        for (command, answer) in commands.iter().zip(answers) {
-            if let Err(problem) = answer {
-                error!(target: "healthcheck", "The forwarding table refuses {command:?}: {problem}");
-            }
-        }
-    });
 }

@@ -1,29 +1,68 @@
 //! The sync daemons, as `lvs_sync_daemon`, the state of its instance and ipvsadm want them.
 
 use super::Supervisor;
+use super::services::Services;
 use crate::control::{Answer, Failure, Request};
+use crate::forwarder::Forwarder;
 use crate::ipvsadm::{DaemonSettings, Role};
+use crate::kernel_ipvs;
 use crate::status::SyncDaemons;
-use crate::sync::{Daemons, Error, Settings, Tally};
+use crate::sync::{Daemons, Error, Key, Settings, Tally, Transfer, Tuning};
+use crate::translate::vrrp::octets;
 use crate::vrrp::VrrpEvent;
-use standfast_parser::model::{Config, SyncDaemon};
+use standfast_ipvs::sync::{SyncSettings, Version};
+use standfast_parser::model::{Config, SyncDaemon, SyncTuning};
 use standfast_vrrp::State;
+use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
+
+/// So long a director that is there takes at most to say that its connections come.
+const ANSWER: Duration = Duration::from_secs(3);
+/// All of them are awaited this long at most: a million take some seconds.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
 
 /// The daemons, and what the file says of them.
 #[derive(Debug, Default)]
 pub(super) struct Sync {
     daemons: Daemons,
+    /// Those of the kernel that the file has started.
+    kernels: Option<Kernels>,
     /// What the running configuration asks for.
     wanted: Option<Wanted>,
     /// The latest state of the instance that decides.
     state: Option<State>,
+    /// Since when that instance does not preempt, because the connections of the other director have not come.
+    held_since: Option<Instant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted {
     daemon: SyncDaemon,
     settings: DaemonSettings,
+    tuning: SyncTuning,
+}
+
+/// Sync daemons of the kernel's IPVS.
+#[derive(Debug)]
+struct Kernels {
+    line: kernel_ipvs::Handle,
+    roles: Vec<Role>,
+    syncid: u8,
+}
+
+impl Kernels {
+    /// Has those run that should.
+    fn follow(&mut self, wanted: &[Role], settings: &DaemonSettings) {
+        let Kernels { line, roles, syncid } = self;
+        roles.iter().filter(|role| !wanted.contains(role)).for_each(|role| line.stop_daemon(*role, *syncid));
+        let fresh = wanted.iter().filter(|role| !roles.contains(role));
+        fresh.for_each(|role| line.start_daemon(*role, settings.clone()));
+        *roles = wanted.to_vec();
+    }
+
+    fn stop(self) {
+        self.roles.iter().for_each(|role| self.line.stop_daemon(*role, self.syncid));
+    }
 }
 
 impl Wanted {
@@ -44,7 +83,7 @@ impl Wanted {
             port: daemon.port,
             ttl: daemon.ttl,
         };
-        Some(Wanted { daemon, settings })
+        Some(Wanted { daemon, settings, tuning: config.globals.sync_tuning.clone() })
     }
 
     /// Which daemons run: both where no instance decides.
@@ -90,38 +129,81 @@ impl Supervisor<'_> {
     fn follow_sync(&mut self) {
         let Some(wanted) = self.sync.wanted.clone() else { return };
         let roles = wanted.roles(self.sync.state);
+        if let Some(Forwarder::Kernel(line)) = self.services_for_calls().forwarder() {
+            let syncid = wanted.settings.syncid.unwrap_or(0);
+            let kernels = self.sync.kernels.get_or_insert_with(|| Kernels { line, roles: Vec::new(), syncid });
+            return kernels.follow(roles, &wanted.settings);
+        }
         for role in [Role::Master, Role::Backup] {
             if !roles.contains(&role) && self.sync.daemons.stop(role).is_ok() {
-                info!(target: "healthcheck", "Stopped the {} sync daemon", name(role));
+                info!(target: "healthcheck", "Stopped the {} sync daemon", role.word());
             }
         }
         for role in roles {
-            if self.sync.daemons.settings(*role).is_none()
-                && let Err(problem) = self.start_daemon(*role, &wanted.settings)
-            {
-                error!(target: "healthcheck", "The {} sync daemon does not start: {problem}", name(*role));
+            if self.sync.daemons.settings(*role).is_some() {
+                continue;
+            }
+            match self.start_daemon(*role, &wanted.settings) {
+                Ok(()) if *role == Role::Backup => self.hold_preemption(),
+                Ok(()) => {}
+                Err(problem) => {
+                    error!(target: "healthcheck", "The {} sync daemon does not start: {problem}", role.word());
+                }
+            }
+        }
+    }
+
+    /// A director that returns waits for the connections that the other one has, before it takes its place.
+    fn hold_preemption(&mut self) {
+        self.sync.held_since = Some(Instant::now());
+        self.tell_hold(Some(ANSWER));
+    }
+
+    fn tell_hold(&self, lasts: Option<Duration>) {
+        let instance = self.sync.wanted.as_ref().and_then(|wanted| wanted.daemon.instance.as_deref());
+        if let (Some(routers), Some(instance)) = (&self.routers, instance) {
+            routers.hold_preemption(instance, lasts);
+        }
+    }
+
+    /// Goes on waiting while the connections come, and no longer when they have come.
+    pub(super) fn watch_transfer(&mut self) {
+        let Some(since) = self.sync.held_since else { return };
+        match self.sync.daemons.transfer() {
+            Some(Transfer::Coming) if since.elapsed() < LONGEST_HOLD => self.tell_hold(Some(ANSWER)),
+            Some(Transfer::Awaited) if since.elapsed() < ANSWER => {}
+            _ => {
+                self.sync.held_since = None;
+                self.tell_hold(None);
             }
         }
     }
 
     fn start_daemon(&mut self, role: Role, asked: &DaemonSettings) -> Result<(), Error> {
-        let settings = Settings::new(role, asked)?;
+        let settings = Settings::new(role, asked, &tuning(&self.config.globals.sync_tuning)?)?;
         if self.sync.daemons.settings(role).is_some() {
             return Err(Error::Running);
         }
-        let engine = self.services_for_calls().engine().ok_or(Error::NoDataplane)?;
+        let forwarder = self.services_for_calls().forwarder();
+        let engine = forwarder.as_ref().and_then(Forwarder::embedded).ok_or(Error::NoDataplane)?;
         let shown = settings.daemon.clone();
-        self.sync.daemons.start(settings, &engine)?;
+        self.sync.daemons.start(settings, engine)?;
         info!(
             target: "healthcheck",
             "Started the {} sync daemon on {}, group {} port {}, syncid {}",
-            name(role), shown.interface, shown.group, shown.port, shown.syncid
+            role.word(), shown.interface, shown.group, shown.port, shown.syncid
         );
         Ok(())
     }
 
-    /// Calls about sync daemons; others are given back.
+    /// Calls about sync daemons of the embedded engine; others are given back.
     pub(super) fn answer_sync(&mut self, request: Request) -> Result<Result<Answer, Failure>, Request> {
+        if self.asks_for_kernel() {
+            self.services_for_calls();
+        }
+        if matches!(self.services.as_ref().and_then(Services::forwarder), Some(Forwarder::Kernel(_))) {
+            return Err(request);
+        }
         let done =
             |result: Result<(), Error>| result.map(|()| Answer::Done).map_err(|error| Failure::new(error.to_string()));
         match request {
@@ -134,8 +216,13 @@ impl Supervisor<'_> {
 
     /// The data plane is another one.
     pub(super) fn attach_sync(&mut self) {
-        match self.services.as_ref().and_then(super::services::Services::engine) {
-            Some(engine) => self.sync.daemons.attach(&engine),
+        match self.services.as_ref().and_then(Services::forwarder) {
+            Some(Forwarder::Embedded(engine)) => self.sync.daemons.attach(&engine),
+            Some(Forwarder::Kernel(line)) => {
+                if let Some(kernels) = &mut self.sync.kernels {
+                    kernels.line = line;
+                }
+            }
             None => warn!(target: "healthcheck", "There is no data plane to sync"),
         }
     }
@@ -166,6 +253,9 @@ impl Sync {
 
     /// Ends both daemons and says what they did.
     pub(super) fn stop_all(&mut self) {
+        if let Some(kernels) = self.kernels.take() {
+            kernels.stop();
+        }
         let stopped = [Role::Master, Role::Backup].map(|role| self.daemons.stop(role).is_ok());
         if stopped.contains(&true) {
             info!(target: "healthcheck", "Sync daemons stopped: {}", self.daemons.tally());
@@ -173,9 +263,17 @@ impl Sync {
     }
 }
 
-fn name(role: Role) -> &'static str {
-    match role {
-        Role::Master => "master",
-        Role::Backup => "backup",
-    }
+/// What the file says of the daemons; with a key that cannot be read they do not start.
+fn tuning(given: &SyncTuning) -> Result<Tuning, Error> {
+    let octets = given.key.as_ref().map(|key| octets(&key.0)).transpose().map_err(Error::Key)?;
+    let rules = SyncSettings {
+        threshold: given.threshold,
+        period: given.period,
+        refresh_period: given.refresh_period,
+        retries: given.retries,
+        persist_mode: given.persist_mode,
+        at_once: false,
+    };
+    let version = if given.version == 0 { Version::V0 } else { Version::V1 };
+    Ok(Tuning { version, rules, at_once: given.at_once, ports: given.ports, key: octets.map(Key::new) })
 }

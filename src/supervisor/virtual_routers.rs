@@ -114,6 +114,11 @@ impl VirtualRouters {
         self.thread.yield_mastership(name, lasts)
     }
 
+    /// A backup leaves a lesser master in place for so long at least, or no longer.
+    pub(super) fn hold_preemption(&self, name: &str, lasts: Option<Duration>) {
+        self.thread.hold_preemption(name.to_owned(), lasts);
+    }
+
     /// Priority 0, addresses away, thread ended; false when that takes longer than `patience`.
     pub(super) async fn stop(self, patience: Duration) -> bool {
         drop(self.scripts);

@@ -78,7 +78,7 @@ impl Supervisor<'_> {
         let vrrp = self.routers.as_ref().map(VirtualRouters::answers);
         let without_vrrp = if self.config.instances.is_empty() { Health::Unused } else { Health::Failing };
         let alive = self.services.as_ref().map(Services::are_alive);
-        let engine = self.services.as_ref().and_then(Services::engine);
+        let forwarder = self.services.as_ref().and_then(Services::forwarder);
         let without_engine = if self.services.is_none() { Health::Unused } else { Health::Failing };
         let reports = self.services.as_ref().map(|services| services.health().reports());
         async move {
@@ -89,9 +89,9 @@ impl Supervisor<'_> {
                 }
             };
             let forwarding = async {
-                match engine {
-                    Some(engine) => {
-                        Health::of(matches!(tokio::time::timeout(PATIENCE, engine.snapshot()).await, Ok(Ok(_))))
+                match forwarder {
+                    Some(forwarder) => {
+                        Health::of(matches!(tokio::time::timeout(PATIENCE, forwarder.snapshot()).await, Ok(Some(_))))
                     }
                     None => without_engine,
                 }

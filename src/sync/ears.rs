@@ -1,12 +1,13 @@
 //! Whom the sending end tells: directors of this kind say that they are there.
 
 use std::net::UdpSocket;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use standfast_ipvs::sync::{Extension, Message, SyncSettings};
+use standfast_ipvs::sync::{Extension, Message, Seal, SyncSettings};
 
 use super::neighbourhood::Neighbourhood;
-use super::{Settings, socket};
+use super::{Counters, Key, Settings, socket};
 use crate::dataplane;
 
 /// A director that has been silent for so long is gone. It speaks every second.
@@ -16,7 +17,7 @@ const WHOLE_INTERVAL: Duration = Duration::from_secs(5);
 /// Datagrams looked at in one go.
 const AT_ONCE: usize = 64;
 /// What directors of this kind say fits.
-const LONGEST: usize = 64;
+const LONGEST: usize = 256;
 
 /// How connections are told from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +38,19 @@ pub(super) struct Ears {
     /// Nothing is told at once, whoever hears.
     deaf: bool,
     heard: Option<Instant>,
+    /// Where only signed datagrams are believed.
+    seal: Option<Seal>,
+    /// Receivers by their numbers, the latest heard last.
+    voices: Vec<(u64, Instant)>,
+    counters: Arc<Counters>,
     /// The latest request that was granted, and when.
     granted: Option<(u64, u32, Instant)>,
+    /// What its daemon has not been told of that.
+    promise: Option<Extension>,
 }
 
 impl Ears {
-    pub(super) fn open(settings: &Settings) -> std::io::Result<Ears> {
+    pub(super) fn open(settings: &Settings, counters: Arc<Counters>) -> std::io::Result<Ears> {
         Ok(Ears {
             socket: socket::receiver(&settings.daemon, settings.daemon.port)?,
             syncid: settings.daemon.syncid,
@@ -50,7 +58,11 @@ impl Ears {
             rules: settings.rules,
             deaf: !settings.at_once,
             heard: None,
+            seal: settings.key.as_ref().and_then(Key::seal),
+            voices: Vec::new(),
+            counters,
             granted: None,
+            promise: None,
         })
     }
 
@@ -63,17 +75,52 @@ impl Ears {
         let mut buffer = [0; LONGEST];
         for _ in 0..AT_ONCE {
             let Ok((length, from)) = self.socket.recv_from(&mut buffer) else { break };
-            let said = Message::parse(buffer.get(..length).unwrap_or_default()).ok();
-            let said = said.filter(|message| message.syncid == self.syncid && message.count == 0);
-            let said = said.and_then(|message| Extension::parse(message.extension));
-            if let Some(Extension::Hello { daemon, request }) = said
+            let said = self.hello(buffer.get(..length).unwrap_or_default());
+            if let Some((daemon, request)) = said
                 && self.neighbourhood.holds(from.ip(), now)
             {
                 self.heard = Some(now);
+                self.remember(daemon, now);
                 self.grant(daemon, request, now, engine);
             }
         }
         self.decide(now, engine)
+    }
+
+    /// Number and request of a receiver that says that it is there.
+    fn hello(&self, datagram: &[u8]) -> Option<(u64, u32)> {
+        let message = Message::parse(datagram).ok()?;
+        let said = Extension::parse(message.extension).filter(|_| message.syncid == self.syncid && message.count == 0);
+        let Some(Extension::Hello { daemon, request }) = said else { return None };
+        match self.seal.as_ref().map(|seal| seal.open(datagram, &message)) {
+            None => Some((daemon, request)),
+            Some(Ok(stamp)) => (stamp.session == daemon).then_some((daemon, request)),
+            Some(Err(why)) => {
+                self.counters.count_rejected(why);
+                None
+            }
+        }
+    }
+
+    fn remember(&mut self, daemon: u64, now: Instant) {
+        self.voices.retain(|(known, _)| *known != daemon);
+        if self.voices.len() == Seal::MOST_HEARERS {
+            self.voices.remove(0);
+        }
+        self.voices.push((daemon, now));
+    }
+
+    /// What is to be said to a daemon whose request was granted.
+    pub(super) fn take_promise(&mut self) -> Option<Extension> {
+        self.promise.take()
+    }
+
+    /// The receivers that are heard.
+    pub(super) fn hearers(&self, now: Instant) -> [u64; Seal::MOST_HEARERS] {
+        let heard = self.voices.iter().filter(|(_, at)| now < *at + SILENCE).map(|(daemon, _)| *daemon);
+        let mut hearers = [0; Seal::MOST_HEARERS];
+        hearers.iter_mut().zip(heard).for_each(|(place, daemon)| *place = daemon);
+        hearers
     }
 
     fn grant(&mut self, daemon: u64, request: u32, now: Instant, engine: &dataplane::Handle) {
@@ -82,6 +129,7 @@ impl Ears {
         };
         if request != 0 && !self.granted.is_some_and(too_soon) {
             self.granted = Some((daemon, request, now));
+            self.promise = Some(Extension::Begin { daemon, request });
             tracing::info!(target: "healthcheck", "The other director asks for all connections");
             engine.tell_all(daemon, request);
         }

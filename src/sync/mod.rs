@@ -14,18 +14,21 @@ mod ears;
 mod neighbourhood;
 mod receiver;
 mod sender;
+mod share;
 mod socket;
+mod stationery;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use standfast_ipvs::sync::{SyncSettings, Version};
+use standfast_ipvs::sync::{Seal, SyncSettings, Version};
 
 use crate::dataplane;
 use crate::ipvsadm::{Daemon, DaemonSettings, Role};
 pub use counters::{Counters, Tally};
 use receiver::Receiver;
+pub use receiver::Transfer;
 use sender::Sender;
 
 /// The group of IPVS's daemons.
@@ -48,6 +51,52 @@ pub struct Settings {
     pub at_once: bool,
     /// Ports from the daemon's on, 1..=64 (`sync_ports`).
     pub ports: u16,
+    /// Datagrams are signed with it, and only such are taken.
+    pub key: Option<Key>,
+}
+
+/// A secret that both directors have.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(Vec<u8>);
+
+impl Key {
+    /// Of these octets.
+    #[must_use]
+    pub fn new(octets: Vec<u8>) -> Key {
+        Key(octets)
+    }
+
+    fn seal(&self) -> Option<Seal> {
+        Seal::new(&self.0)
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// How the embedded engine's daemons work, beyond what ipvsadm can say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tuning {
+    /// What is sent.
+    pub version: Version,
+    /// When it is sent.
+    pub rules: SyncSettings,
+    /// Directors of this kind are told at once.
+    pub at_once: bool,
+    /// Ports from the daemon's on, 1..=64.
+    pub ports: u16,
+    /// Datagrams are signed with it, and only such are taken.
+    pub key: Option<Key>,
+}
+
+impl Default for Tuning {
+    /// IPVS's, and directors of this kind are told at once.
+    fn default() -> Self {
+        Tuning { version: Version::V1, rules: SyncSettings::default(), at_once: true, ports: 1, key: None }
+    }
 }
 
 /// Why a daemon was not started or stopped, in ipvsadm's words.
@@ -62,6 +111,9 @@ pub enum Error {
     /// Its interface does not exist.
     #[error("No such device")]
     NoDevice,
+    /// Its key cannot be had.
+    #[error("the key of lvs_sync_key: {0}")]
+    Key(String),
     /// There is no data plane to sync.
     #[error("the data plane is stopped")]
     NoDataplane,
@@ -80,7 +132,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`Error::NoDevice`] without an interface, or where it does not exist.
-    pub fn new(role: Role, asked: &DaemonSettings) -> Result<Settings, Error> {
+    pub fn new(role: Role, asked: &DaemonSettings, tuning: &Tuning) -> Result<Settings, Error> {
         let interface = asked.interface.clone().ok_or(Error::NoDevice)?;
         let group = asked.group.unwrap_or(IpAddr::V4(GROUP));
         let longest = socket::longest(&interface, group).map_err(Error::system("look at its interface"))?;
@@ -93,7 +145,10 @@ impl Settings {
             port: asked.port.unwrap_or(PORT),
             ttl: asked.ttl.unwrap_or(1),
         };
-        Ok(Settings { daemon, version: Version::V1, rules: SyncSettings::default(), at_once: true, ports: 1 })
+        let Tuning { version, rules, at_once, ports, key } = tuning.clone();
+        // Version 0 has no room for a signature.
+        let version = if key.is_some() { Version::V1 } else { version };
+        Ok(Settings { daemon, version, rules, at_once, ports, key })
     }
 }
 
@@ -176,10 +231,10 @@ impl Daemons {
         }
     }
 
-    /// Whether a receiving daemon waits for the connections that the other director has.
+    /// How far the connections are that the other director has, where a receiving daemon runs.
     #[must_use]
-    pub fn is_waiting(&self) -> bool {
-        self.receiver.as_ref().is_some_and(|(_, receiver)| receiver.is_waiting())
+    pub fn transfer(&self) -> Option<Transfer> {
+        self.receiver.as_ref().map(|(_, receiver)| receiver.transfer())
     }
 
     /// What all daemons so far have sent and received.

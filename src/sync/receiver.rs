@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::{self, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use socket2::Socket;
-use standfast_ipvs::sync::{Extension, Message};
+use standfast_ipvs::sync::{Extension, Guard, Message, Rejection, Seal};
 
 use super::neighbourhood::Neighbourhood;
-use super::{Counters, Error, Settings, socket};
+use super::share::Share;
+use super::stationery::{Stationery, drawn};
+use super::{Counters, Error, Key, Settings, socket};
 use crate::dataplane::{self, SyncIn};
 use crate::ipvsadm::Daemon;
 
@@ -23,13 +25,11 @@ use crate::ipvsadm::Daemon;
 const UNDER_WAY: usize = 512;
 /// The longest datagram of UDP.
 const LONGEST: usize = 65_535;
-/// The share of time: so many datagrams in a slot, then the kernel's queue has to hold the rest. A full one holds 40
-/// connections, so this is a million a second.
-const IN_A_SLOT: u32 = 250;
-const SLOT: Duration = Duration::from_millis(10);
 /// How often it says that it is there.
 const HELLO_INTERVAL: Duration = Duration::from_secs(1);
 const HELLO_PAUSE: u16 = 1000;
+/// Until then after its start a signing sender may not have heard of it.
+const INTRODUCTION: Duration = Duration::from_secs(5);
 /// A log line about datagrams that are not believed is enough for so long.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -38,15 +38,15 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct Receiver {
     engine: dataplane::Handle,
     bell: Arc<EventFd>,
-    /// All connections that were asked for have come.
-    complete: Arc<AtomicBool>,
+    /// How far the connections are that were asked for.
+    transfer: Arc<AtomicU8>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Receiver {
-    /// Whether what was asked for has not come yet.
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.complete.load(Relaxed)
+    /// How far the connections are that were asked for.
+    pub(super) fn transfer(&self) -> Transfer {
+        Transfer::of(&self.transfer)
     }
 }
 
@@ -60,9 +60,10 @@ impl Receiver {
         let ports = (0..settings.ports).map_while(|ahead| daemon.port.checked_add(ahead));
         let sockets = ports.map(|port| socket::receiver(daemon, port)).collect::<Result<Vec<_>, _>>();
         let sockets = sockets.map_err(Error::system("open its sockets"))?;
-        let complete = Arc::new(AtomicBool::new(false));
+        let transfer = Arc::new(AtomicU8::new(Transfer::Awaited as u8));
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
         let bell = Arc::new(bell.map_err(|error| Error::system("make its bell")(error.into()))?);
+        let (number, start) = (drawn(), Instant::now());
         let (datagrams, inbox) = sync_channel(UNDER_WAY);
         let (emptied, spare) = sync_channel(UNDER_WAY);
         let work = Work {
@@ -72,20 +73,23 @@ impl Receiver {
             neighbourhood: Neighbourhood::of(&daemon.interface),
             worker: Worker { datagrams, spare, engine: engine.clone() },
             counters: Arc::clone(&counters),
-            complained: None,
+            trust: settings.key.as_ref().and_then(Key::seal).map(|seal| (seal, Guard::new(number))),
+            share: Share::new(start),
+            complain_from: if settings.key.is_some() { start + INTRODUCTION } else { start },
             refused: 0,
             voice: Voice {
                 settings: daemon.clone(),
                 socket: None,
-                daemon: drawn(),
-                next: Instant::now(),
-                complete: Arc::clone(&complete),
+                stationery: Stationery::new(settings.key.as_ref(), number),
+                daemon: number,
+                next: start,
+                transfer: Arc::clone(&transfer),
             },
         };
         engine.sync_in(Some(SyncIn { inbox, emptied, counters }));
         let thread = std::thread::Builder::new().name("sync-backup".to_owned()).spawn(move || work.run());
         let thread = thread.map_err(Error::system("start its thread"))?;
-        Ok(Receiver { engine: engine.clone(), bell, complete, thread: Some(thread) })
+        Ok(Receiver { engine: engine.clone(), bell, transfer, thread: Some(thread) })
     }
 }
 
@@ -98,6 +102,25 @@ impl Drop for Receiver {
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!(target: "healthcheck", "the receiving sync daemon ended by a panic");
         }
+    }
+}
+
+/// How far the connections are for which a receiving daemon asks at its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Transfer {
+    /// Nobody has answered; perhaps there is no director of this kind.
+    Awaited,
+    /// They are on their way.
+    Coming,
+    /// They are here.
+    Complete,
+}
+
+impl Transfer {
+    fn of(shared: &AtomicU8) -> Transfer {
+        let states = [Transfer::Awaited, Transfer::Coming, Transfer::Complete];
+        states.into_iter().find(|state| *state as u8 == shared.load(Relaxed)).unwrap_or(Transfer::Awaited)
     }
 }
 
@@ -126,9 +149,10 @@ struct Voice {
     settings: Daemon,
     /// Opened when the interface has an address to speak from.
     socket: Option<Socket>,
+    stationery: Stationery,
     daemon: u64,
     next: Instant,
-    complete: Arc<AtomicBool>,
+    transfer: Arc<AtomicU8>,
 }
 
 impl Voice {
@@ -139,7 +163,7 @@ impl Voice {
             return;
         }
         self.next = now + HELLO_INTERVAL;
-        let request = if self.complete.load(Relaxed) { 0 } else { Self::REQUEST };
+        let request = if Transfer::of(&self.transfer) == Transfer::Complete { 0 } else { Self::REQUEST };
         let hello = Extension::Hello { daemon: self.daemon, request };
         if let Err(error) = self.send(&hello.datagram(syncid)) {
             tracing::debug!("the receiving sync daemon cannot speak: {error}");
@@ -151,12 +175,18 @@ impl Voice {
             Some(socket) => socket,
             None => socket::sender(&self.settings, self.settings.port)?,
         };
-        self.socket.insert(socket).send(datagram)
+        self.socket.insert(socket).send(self.stationery.finish(datagram))
     }
 
     fn hear(&self, said: Option<Extension>) {
-        let ours = Extension::Complete { daemon: self.daemon, request: Self::REQUEST };
-        if said == Some(ours) && !self.complete.swap(true, Relaxed) {
+        let (daemon, request) = (self.daemon, Self::REQUEST);
+        let before = Transfer::of(&self.transfer);
+        if said == Some(Extension::Begin { daemon, request }) && before == Transfer::Awaited {
+            self.transfer.store(Transfer::Coming as u8, Relaxed);
+            tracing::info!(target: "healthcheck", "The connections of the other director are coming");
+        }
+        if said == Some(Extension::Complete { daemon, request }) && before != Transfer::Complete {
+            self.transfer.store(Transfer::Complete as u8, Relaxed);
             tracing::info!(target: "healthcheck", "All connections of the other director have come");
         }
     }
@@ -169,7 +199,10 @@ struct Work {
     neighbourhood: Neighbourhood,
     worker: Worker,
     counters: Arc<Counters>,
-    complained: Option<Instant>,
+    /// Where only signed datagrams are believed.
+    trust: Option<(Seal, Guard)>,
+    share: Share,
+    complain_from: Instant,
     /// What has been complained of.
     refused: u64,
     voice: Voice,
@@ -178,16 +211,20 @@ struct Work {
 impl Work {
     fn run(mut self) {
         let mut buffer = vec![0; LONGEST];
+        self.voice.speak(self.syncid, Instant::now());
         while self.wait() {
             let start = Instant::now();
             self.voice.speak(self.syncid, start);
-            let handled = self.serve(&mut buffer, start);
+            let left = self.share.left(start);
+            if left == 0 {
+                std::thread::sleep(self.share.pause(start));
+                continue;
+            }
+            let handled = self.serve(&mut buffer, left, start);
+            self.share.spend(handled);
             if handled > 0 {
                 self.worker.engine.wake_worker();
                 self.complain(start);
-            }
-            if handled >= IN_A_SLOT {
-                std::thread::sleep(SLOT.saturating_sub(start.elapsed()));
             }
         }
     }
@@ -203,11 +240,11 @@ impl Work {
         !rung.is_some_and(|events| events.contains(PollFlags::POLLIN))
     }
 
-    /// Takes what has come, a bounded number.
-    fn serve(&mut self, buffer: &mut [u8], now: Instant) -> u32 {
+    /// Takes what has come, as many as are left.
+    fn serve(&mut self, buffer: &mut [u8], left: u32, now: Instant) -> u32 {
         let mut handled = 0;
         for socket in 0..self.sockets.len() {
-            while handled < IN_A_SLOT
+            while handled < left
                 && let Some(socket) = self.sockets.get(socket)
                 && let Some((length, host)) = receive(socket, buffer)
             {
@@ -223,7 +260,7 @@ impl Work {
         if !self.neighbourhood.holds(host, now) {
             return self.counters.count_foreign();
         }
-        match Message::parse_for(datagram, self.syncid) {
+        match self.check(datagram) {
             Err(why) => self.counters.count_rejected(why),
             Ok(message) if message.count == 0 => self.voice.hear(Extension::parse(message.extension)),
             Ok(_) if self.worker.give(datagram) => {}
@@ -231,12 +268,25 @@ impl Work {
         }
     }
 
+    /// What other receivers say of themselves is for senders.
+    fn check<'d>(&mut self, datagram: &'d [u8]) -> Result<Message<'d>, Rejection> {
+        let message = Message::parse_for(datagram, self.syncid)?;
+        let hello = matches!(Extension::parse(message.extension), Some(Extension::Hello { .. }));
+        if let Some((seal, guard)) = &mut self.trust {
+            let stamp = seal.open(datagram, &message)?;
+            if !hello {
+                guard.take(&stamp)?;
+            }
+        }
+        Ok(message)
+    }
+
     /// Tells of datagrams that were not believed, once a minute.
     fn complain(&mut self, now: Instant) {
         let tally = self.counters.tally();
         let fresh = tally.refused() - self.refused;
-        if fresh > 0 && self.complained.is_none_or(|last| now >= last + COMPLAINT_INTERVAL) {
-            (self.complained, self.refused) = (Some(now), tally.refused());
+        if fresh > 0 && now >= self.complain_from {
+            (self.complain_from, self.refused) = (now + COMPLAINT_INTERVAL, tally.refused());
             tracing::warn!(target: "healthcheck", "{fresh} datagrams of the sync group were not believed; so far: {tally}");
         }
     }
@@ -252,10 +302,4 @@ fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<(usize, IpAddr)> {
             None
         }
     }
-}
-
-/// A number that no other daemon is likely to draw.
-fn drawn() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }

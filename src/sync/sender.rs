@@ -7,9 +7,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
-use standfast_ipvs::sync::{Entry, Extension, Format, Outbox, Packer};
+use standfast_ipvs::sync::{Entry, Extension, Format, Outbox, Packer, Seal};
 
 use super::ears::{Ears, Pace};
+use super::stationery::{Stationery, drawn};
 use super::{Counters, Error, Settings, socket};
 use crate::dataplane::{self, Parcel, SyncOut};
 
@@ -39,13 +40,13 @@ impl Sender {
         let format = Format {
             version: settings.version,
             syncid: daemon.syncid,
-            longest: daemon.maxlen.into(),
+            longest: usize::from(daemon.maxlen) - seal_room(settings).min(daemon.maxlen.into()),
             patience: Format::PATIENCE,
         };
         let ports = (0..settings.ports).map_while(|ahead| daemon.port.checked_add(ahead));
         let lane = |port| socket::sender(daemon, port).map(|socket| Lane { socket, packer: Packer::new(format) });
         let lanes = ports.map(lane).collect::<Result<Vec<_>, _>>().map_err(Error::system("open its sockets"))?;
-        let ears = Ears::open(settings).map_err(Error::system("open its sockets"))?;
+        let ears = Ears::open(settings, Arc::clone(&counters)).map_err(Error::system("open its sockets"))?;
         // One place more, for the last word about all connections.
         let (filled, batches) = sync_channel(BUFFERS + 1);
         let (emptied, spare) = sync_channel(BUFFERS);
@@ -55,7 +56,8 @@ impl Sender {
         }
         let starved = Arc::new(AtomicBool::new(false));
         let back = Back { emptied, starved: Arc::clone(&starved), engine: engine.clone() };
-        let work = Work { lanes, batches, back, ears, counters, complained: None };
+        let stationery = Stationery::new(settings.key.as_ref(), drawn());
+        let work = Work { lanes, batches, back, ears, stationery, counters, complained: None };
         let thread = std::thread::Builder::new().name("sync-master".to_owned()).spawn(move || work.run());
         let thread = thread.map_err(Error::system("start its thread"))?;
         engine.sync_out(Some((settings.rules, SyncOut { filled, spare, starved })));
@@ -101,6 +103,7 @@ struct Work {
     batches: Receiver<Parcel>,
     back: Back,
     ears: Ears,
+    stationery: Stationery,
     counters: Arc<Counters>,
     complained: Option<Instant>,
 }
@@ -130,6 +133,10 @@ impl Work {
             Some(Pace::Kernel) => self.set_patience(Format::PATIENCE),
             None => {}
         }
+        self.stationery.address(self.ears.hearers(now));
+        if let Some(promise) = self.ears.take_promise() {
+            self.say(promise);
+        }
     }
 
     fn set_patience(&mut self, patience: Duration) {
@@ -139,8 +146,13 @@ impl Work {
     /// The last word goes out behind everything else.
     fn complete(&mut self, daemon: u64, request: u32) {
         self.each_lane(|packer, send| packer.flush(send));
-        let datagram = Extension::Complete { daemon, request }.datagram(self.ears.syncid());
-        if let Some(Err(fault)) = self.lanes.first().map(|lane| lane.socket.send(&datagram)) {
+        self.say(Extension::Complete { daemon, request });
+    }
+
+    fn say(&mut self, words: Extension) {
+        let datagram = words.datagram(self.ears.syncid());
+        let datagram = self.stationery.finish(&datagram);
+        if let Some(Err(fault)) = self.lanes.first().map(|lane| lane.socket.send(datagram)) {
             self.complain(&fault);
         }
     }
@@ -165,12 +177,12 @@ impl Work {
 
     fn with_lane(&mut self, lane: usize, work: impl FnOnce(&mut Packer, &mut dyn FnMut(&[u8]))) {
         let Some(Lane { socket, packer }) = self.lanes.get_mut(lane) else { return };
-        let (counters, mut fault) = (&self.counters, None);
+        let (counters, stationery, mut fault) = (&self.counters, &mut self.stationery, None);
         let unfit = packer.unfit();
         work(packer, &mut |datagram| {
             // Both versions have the number of entries in their header.
             let entries = datagram.first().filter(|first| **first != 0).or(datagram.get(4)).copied().unwrap_or(0);
-            match socket.send(datagram) {
+            match socket.send(stationery.finish(datagram)) {
                 Ok(_) => counters.count_sent(entries.into()),
                 Err(error) => {
                     counters.count_unsent(entries.into());
@@ -191,6 +203,10 @@ impl Work {
             tracing::warn!(target: "healthcheck", "Connections cannot be told to the other director: {fault}");
         }
     }
+}
+
+fn seal_room(settings: &Settings) -> usize {
+    settings.key.as_ref().map_or(0, |_| Seal::ROOM)
 }
 
 /// All entries of a client's port go the same way, so that they stay in order.

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use standfast_ipvs::{
     ClientTold, DestinationConfig, Forwarding, FullNat, Persistence, PersistenceEngine, Protocol, SchedulerFlags,
-    SchedulerKind, ServiceConfig, ServiceId, ServiceKey, Tunnel, TunnelKind,
+    SchedulerKind, ServiceConfig, ServiceId, ServiceKey, Tunnel, TunnelChecksum, TunnelKind,
 };
 use standfast_parser::model::{
-    self, ClientAddress, ForwardingMethod, RealServer, SorryServer, TunnelChecksum, VirtualServer, VirtualTarget,
+    self, ClientAddress, ForwardingMethod, RealServer, SorryServer, VirtualServer, VirtualTarget,
 };
 
 /// Why a virtual server is checked but not forwarded.
@@ -121,5 +121,10 @@ fn tunnel(tunnel: model::Tunnel, clamp_mss: bool) -> Tunnel {
         model::TunnelKind::Gue { port } => TunnelKind::Gue { port },
         model::TunnelKind::Gre => TunnelKind::Gre,
     };
-    Tunnel { kind, checksum: tunnel.checksum != TunnelChecksum::None, clamp_mss }
+    let checksum = match tunnel.checksum {
+        model::TunnelChecksum::None => TunnelChecksum::None,
+        model::TunnelChecksum::Full => TunnelChecksum::Full,
+        model::TunnelChecksum::Remote => TunnelChecksum::Remote,
+    };
+    Tunnel { kind, checksum, clamp_mss }
 }

@@ -347,7 +347,11 @@ fn authenticator(name: &str, given: &AuthHmac) -> Authenticator {
     }
 }
 
-fn octets(secret: &HmacSecret) -> Result<Vec<u8>, String> {
+/// The octets of a secret, from its file if it has one.
+///
+/// # Errors
+/// Why they cannot be had.
+pub(crate) fn octets(secret: &HmacSecret) -> Result<Vec<u8>, String> {
     let path = match secret {
         HmacSecret::Octets(octets) => return Ok(octets.clone()),
         HmacSecret::File(path) => path,

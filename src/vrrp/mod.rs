@@ -136,6 +136,12 @@ impl Handle {
         async { answer.await.unwrap_or_else(|_| Err("VRRP does not run".to_owned())) }
     }
 
+    /// Has a backup and its group leave a lesser master in place for so long at least, or no longer, see
+    /// [`standfast_vrrp::Node::hold_preemption`].
+    pub fn hold_preemption(&self, name: String, lasts: Option<Duration>) {
+        self.give(Command::Hold(name, lasts));
+    }
+
     /// Sends the last adverts, removes the addresses and ends the thread; false when that takes longer than `bound`.
     pub async fn stop(mut self, bound: Duration) -> bool {
         self.give(Command::Stop);

@@ -128,6 +128,15 @@ impl<'a> Shell<'a> {
         }
     }
 
+    /// A backup of this name leaves a lesser master in place for so long, or no longer.
+    pub(super) fn hold_preemption(&mut self, name: &str, lasts: Option<Duration>) {
+        let Some(id) = self.node.router_id(name) else { return };
+        match lasts {
+            Some(lasts) => self.node.hold_preemption(id, lasts, Instant::now()),
+            None => self.node.release_preemption(id, Instant::now()),
+        }
+    }
+
     pub(super) fn set_tracker(&mut self, tracker: TrackerName, status: TrackerStatus) {
         self.node.set_tracker(&tracker, status, Instant::now());
         self.world.trackers.insert(tracker, status);

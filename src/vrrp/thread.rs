@@ -28,6 +28,7 @@ pub(super) enum Command {
     Views(oneshot::Sender<Views>),
     Rehearse(oneshot::Sender<Rehearsal>),
     Ping(oneshot::Sender<()>),
+    Hold(String, Option<Duration>),
     Yield(String, Duration, oneshot::Sender<Result<(), String>>),
     Stop,
     #[cfg(test)]
@@ -107,6 +108,7 @@ fn obey(shell: &mut Shell<'_>, poller: &Poller, commands: &Receiver<Command>, be
             Ok(Command::SetTracker(tracker, status)) => shell.set_tracker(tracker, status),
             Ok(Command::Reconfigure(setup)) => shell.reconfigure(*setup, poller),
             Ok(Command::ClearStatistics) => shell.clear_statistics(),
+            Ok(Command::Hold(name, lasts)) => shell.hold_preemption(&name, lasts),
             Ok(Command::Yield(name, lasts, reply)) => drop(reply.send(shell.yield_mastership(&name, lasts))),
             Ok(Command::Ping(reply)) => drop(reply.send(())),
             Ok(Command::Rehearse(reply)) => drop(reply.send(shell.rehearsal())),

@@ -30,6 +30,7 @@ fn empty() -> Status {
         reloads: Default::default(),
         notifications: Default::default(),
         sync: None,
+        forwarder: None,
         now: (Instant::now(), SystemTime::now()),
     })
 }

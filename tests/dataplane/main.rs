@@ -12,7 +12,8 @@ use site::{
 };
 use standfast::dataplane::{Command, Dataplane, Options};
 use standfast_ipvs::{
-    ClientTold, DestinationConfig, Forwarding, FullNat, Protocol, ServiceId, Settings, Tunnel, TunnelKind,
+    ClientTold, DestinationConfig, Forwarding, FullNat, Protocol, ServiceId, Settings, Tunnel, TunnelChecksum,
+    TunnelKind,
 };
 use standfast_labkit::harness::{self, Test};
 use standfast_labkit::{Lab, tests};
@@ -204,7 +205,7 @@ fn tun_site(tunnel: Tunnel) -> Site {
 
 fn tunnels_of_every_kind() {
     for kind in [TunnelKind::Ipip, TunnelKind::Gue { port: 6080 }, TunnelKind::Gre] {
-        let site = tun_site(Tunnel { kind, checksum: kind != TunnelKind::Ipip, clamp_mss: false });
+        let site = tun_site(Tunnel { kind, checksum: TunnelChecksum::Full, ..Tunnel::default() });
         assert_eq!(greetings(&site, 4), ["web2", "web1", "web2", "web1"], "{kind:?}");
         let question = site::pattern(4000);
         let answer = ask_udp(&site.client, "10.0.0.100:80", &question).unwrap();

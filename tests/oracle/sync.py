@@ -6,75 +6,12 @@
 Needs root, iproute2 and ipvsadm on a Linux whose kernel has IPVS (modprobe ip_vs ip_vs_rr), for instance a virtual machine;
 it makes network namespaces of its own. The last output is in docs/sync.md.
 """
-import contextlib, ctypes, os, socket, subprocess, sys, tempfile, threading, time
+import os, subprocess, sys, tempfile, threading, time, socket
 
-libc = ctypes.CDLL(None, use_errno=True)
-home = os.open("/proc/self/ns/net", os.O_RDONLY)
-
-
-@contextlib.contextmanager
-def inns(ns):
-    """the calling thread works in that network namespace"""
-    there = os.open("/run/netns/" + ns, os.O_RDONLY)
-    try:
-        if libc.setns(there, 0x40000000):
-            raise OSError(ctypes.get_errno(), "setns")
-        yield
-    finally:
-        libc.setns(home, 0x40000000)
-        os.close(there)
-
-
-def run(ns, *words, given=None, check=True):
-    with inns(ns):
-        done = subprocess.run(words, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if check and done.returncode:
-        raise RuntimeError(f"[{ns}] {' '.join(words)}: {done.stdout}")
-    return done.stdout
-
-
-def ip(ns, text, check=True):
-    return run(ns, "ip", *text.split(), check=check)
-
-
-def sock(ns, kind=socket.SOCK_STREAM):
-    with inns(ns):
-        return socket.socket(socket.AF_INET, kind)
-
-
-def namespace(name):
-    subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL)
-    subprocess.run(["ip", "netns", "add", name], check=True)
-    ip(name, "link set lo up")
-
-
-def link(ns, device, bridge, mac, address):
-    ip("lan", f"link add {ns}-{device} type veth peer name {device} netns {ns}")
-    ip("lan", f"link set {ns}-{device} master {bridge} up")
-    ip(ns, f"link set {device} address {mac} up")
-    ip(ns, f"addr add {address} dev {device}")
-
+from lab import check, finish, inns, ip, link, namespace, run, sock, wait
 
 OURS = sys.argv[1]
 VIP, GATEWAY = "10.0.0.100", "10.1.0.254"
-failures = []
-
-
-def check(what, passed, detail=""):
-    print(f"{'ok  ' if passed else 'FAIL'} {what}" + (f"\n{detail}" if not passed else ""), flush=True)
-    if not passed:
-        failures.append(what)
-
-
-def wait(what, condition, limit=25):
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        if condition():
-            return check(what, True)
-        time.sleep(0.3)
-    check(what, False)
-
-
 # client gc -- br0 -- {k, f} -- br1 -- server gs; k is the kernel's director, f is ours; they sync over br0
 def director(name, number):
     namespace(name)
@@ -247,5 +184,4 @@ check("connections that Standfast made go on over the kernel", all(echo(s) for s
 for name in ("lan", "gc", "gs", "k", "f"):
     subprocess.run(["ip", "netns", "del", name])
 print("\nStandfast's log\n" + open(DIR + "/log").read())
-print("failed: " + "; ".join(failures) if failures else "all passed")
-sys.exit(bool(failures))
+finish()

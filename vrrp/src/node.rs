@@ -196,6 +196,21 @@ impl Node {
         is_master
     }
 
+    /// A backup that is not ready yet, and its group, leave a lesser master in place for so long at least; one that is silent has
+    /// its place taken as ever.
+    pub fn hold_preemption(&mut self, router: RouterId, lasts: Duration, now: Instant) {
+        for member in self.unit(router) {
+            self.with(member, now, |router, turn| router.hold_preemption(lasts, turn));
+        }
+    }
+
+    /// It is ready: what is left of a hold is over.
+    pub fn release_preemption(&mut self, router: RouterId, now: Instant) {
+        for member in self.unit(router) {
+            self.with(member, now, Router::release_preemption);
+        }
+    }
+
     /// Announces the addresses of a master once more, at once and after the usual delay.
     pub fn announce(&mut self, router: RouterId, now: Instant) {
         if self.state(router) == Some(State::Master) {

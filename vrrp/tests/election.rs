@@ -131,6 +131,44 @@ fn preempt_delay_counts_from_the_first_lower_advert() {
     );
 }
 
+/// A better backup that is told not to preempt, beside a master whose adverts come at 0.6 s, 1.6 s and so on up to that second.
+fn held(until: u64) -> (RouterConfig, RouterId, Lab) {
+    let config = vi("VI_1", 51, 150);
+    let mut lab = Lab::new(node_of(vec![config.clone()]));
+    lab.run_to(0).take();
+    let id = lab.view().id;
+    lab.node.hold_preemption(id, Duration::from_secs(60), lab.now);
+    for second in 0..until {
+        lab.run_to(600 + second * 1_000).hear(&config, "10.77.0.2", 100);
+    }
+    assert_eq!(lab.state(), State::Backup);
+    (config, id, lab)
+}
+
+#[test]
+fn a_held_backup_preempts_when_it_is_released() {
+    let (config, id, mut lab) = held(8);
+    lab.run_to(7_700);
+    lab.node.release_preemption(id, lab.now);
+    for second in 8..11 {
+        lab.run_to(600 + second * 1_000).hear(&config, "10.77.0.2", 100);
+    }
+    lab.run_to(11_010);
+    assert_eq!(lab.state(), State::Backup);
+    lab.run_to(7_600 + 3_415);
+    assert_eq!(lab.state(), State::Master);
+}
+
+#[test]
+fn a_held_backup_takes_the_place_of_a_silent_master_and_forgets_the_hold_for_a_better_one() {
+    let (_, _, mut lab) = held(2);
+    lab.run_to(1_600 + 3_415);
+    assert_eq!(lab.state(), State::Master);
+    let (config, _, mut lab) = held(2);
+    lab.hear(&config, "10.77.0.3", 200);
+    assert_eq!(lab.view().preempt_at, None);
+}
+
 #[test]
 fn priority_zero_leaves_only_the_skew() {
     let config = vi("VI_1", 51, 150);

@@ -22,11 +22,22 @@ const PORTS: std::ops::Range<u16> = 32_768..61_000;
 pub struct Tunnel {
     /// `--tun-type`.
     pub kind: TunnelKind,
-    /// `--tun-csum` or `--tun-remcsum`: the tunnel's own header carries a checksum. Both mean the same here, as in the
-    /// kernel for packets whose checksum is complete; IP in IP has none.
-    pub checksum: bool,
+    /// Whether the tunnel's own header carries a checksum; IP in IP has none.
+    pub checksum: TunnelChecksum,
     /// SYNs tell no larger segments than fit: the driver calls [`clamp_mss`](crate::clamp_mss).
     pub clamp_mss: bool,
+}
+
+/// Checksum of a tunnel's own header. The two that exist mean the same here, as in the kernel for packets whose checksum is complete.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TunnelChecksum {
+    /// None, `--tun-nocsum`.
+    #[default]
+    None,
+    /// `--tun-csum`.
+    Full,
+    /// `--tun-remcsum`.
+    Remote,
 }
 
 /// The tunnel's header.
@@ -52,12 +63,16 @@ impl Tunnel {
         outer + self.shim()
     }
 
+    fn has_checksum(&self) -> bool {
+        self.checksum != TunnelChecksum::None
+    }
+
     /// Bytes between the outer IP header and the packet.
     fn shim(&self) -> usize {
         match self.kind {
             TunnelKind::Ipip => 0,
             TunnelKind::Gue { .. } => UDP_HEADER + GUE_HEADER,
-            TunnelKind::Gre if self.checksum => GRE_HEADER + 4,
+            TunnelKind::Gre if self.has_checksum() => GRE_HEADER + 4,
             TunnelKind::Gre => GRE_HEADER,
         }
     }
@@ -106,7 +121,7 @@ impl Tunnel {
     ) {
         let [source, target, size] = [source_port(packet), port, length].map(u16::to_be_bytes);
         let mut shim = [source[0], source[1], target[0], target[1], size[0], size[1], 0, 0, 0, inner.protocol(), 0, 0];
-        if self.checksum {
+        if self.has_checksum() {
             let pseudo = address_sum(ends.0) + address_sum(ends.1) + u32::from(UDP) + u32::from(length);
             let shim_sum = u32::from(checksum::sum(&shim, pseudo));
             let sum = match !checksum::sum(packet, shim_sum) {
@@ -120,7 +135,7 @@ impl Tunnel {
 
     fn gre(&self, headers: &mut TunnelHeaders, packet: &[u8], inner: &Inner) {
         let [high, low] = inner.ethertype().to_be_bytes();
-        if self.checksum {
+        if self.has_checksum() {
             let sum = checksum::sum(&[0x80, 0, high, low], 0);
             let [c0, c1] = (!checksum::sum(packet, u32::from(sum))).to_be_bytes();
             return headers.extend(&[0x80, 0, high, low, c0, c1, 0, 0]);
@@ -277,10 +292,10 @@ mod tests {
     /// The kernel's frames of ipvs-recordings/c/c2_tun_packets.txt, without Ethernet.
     #[test]
     fn gre_is_the_kernels() {
-        let plain = Tunnel { kind: TunnelKind::Gre, checksum: false, clamp_mss: false };
+        let plain = Tunnel { kind: TunnelKind::Gre, checksum: TunnelChecksum::None, clamp_mss: false };
         let wanted = hex("45000040000040003f2f265e0a0100fe0a01003200000800");
         assert_eq!(headers(plain, &hex(INNER_V4), ENDS_V4, 7), wanted);
-        let summed = Tunnel { checksum: true, ..plain };
+        let summed = Tunnel { checksum: TunnelChecksum::Full, ..plain };
         let wanted = hex("45000044000040003f2f265a0a0100fe0a010032800008008caf0000");
         assert_eq!(headers(summed, &hex(INNER_V4), ENDS_V4, 7), wanted);
     }
@@ -288,12 +303,12 @@ mod tests {
     /// As above; the kernel's source port comes from a random seed.
     #[test]
     fn gue_is_the_kernels_but_for_the_source_port() {
-        let plain = Tunnel { kind: TunnelKind::Gue { port: 5555 }, checksum: false, clamp_mss: false };
+        let plain = Tunnel { kind: TunnelKind::Gue { port: 5555 }, checksum: TunnelChecksum::None, clamp_mss: false };
         let mut made = headers(plain, &hex(INNER_V4), ENDS_V4, 7);
         assert!(PORTS.contains(&word([made[20], made[21]])));
         [made[20], made[21]] = [0x9e, 0x51];
         assert_eq!(made, hex("45000048000040003f1126740a0100fe0a0100329e5115b30034000000040000"));
-        let mut summed = headers(Tunnel { checksum: true, ..plain }, &hex(INNER_V4), ENDS_V4, 7);
+        let mut summed = headers(Tunnel { checksum: TunnelChecksum::Full, ..plain }, &hex(INNER_V4), ENDS_V4, 7);
         let port = word([summed[20], summed[21]]);
         let sum = checksum::update(word([summed[26], summed[27]]), u32::from(checksum::delta(u32::from(port), 0x9e51)));
         [summed[20], summed[21]] = [0x9e, 0x51];
@@ -332,10 +347,10 @@ mod tests {
     #[test]
     fn what_is_inside_is_found_again() {
         for kind in [TunnelKind::Ipip, TunnelKind::Gue { port: 6080 }, TunnelKind::Gre] {
-            for checksum in [false, true] {
+            for checksum in [TunnelChecksum::None, TunnelChecksum::Full, TunnelChecksum::Remote] {
                 let made = headers(Tunnel { kind, checksum, ..Tunnel::default() }, &hex(INNER_V4), ENDS_V4, 7);
                 let whole = [made.clone(), hex(INNER_V4)].concat();
-                assert_eq!(inside(&whole, whole[9], 20), Some(made.len()), "{kind:?} {checksum}");
+                assert_eq!(inside(&whole, whole[9], 20), Some(made.len()), "{kind:?} {checksum:?}");
             }
         }
     }

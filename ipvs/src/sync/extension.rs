@@ -2,10 +2,13 @@
 //! looks at no further than that.
 
 use super::message::{self, EXTENSION};
+use super::seal;
 
 const LENGTH: usize = 20;
 const HELLO: u8 = 1;
 const COMPLETE: u8 = 2;
+/// 3 is the kind of a seal.
+const BEGIN: u8 = 4;
 
 /// Something said behind the last entry of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +18,13 @@ pub enum Extension {
         /// A number that it has drawn.
         daemon: u64,
         /// It asks for all connections by this number; 0 when it asks for nothing.
+        request: u32,
+    },
+    /// All connections that a daemon asked for are on their way.
+    Begin {
+        /// That daemon.
+        daemon: u64,
+        /// Its request.
         request: u32,
     },
     /// All connections that a daemon asked for have been sent.
@@ -31,6 +41,7 @@ impl Extension {
     pub fn datagram(&self, syncid: u8) -> Vec<u8> {
         let (kind, daemon, request) = match *self {
             Extension::Hello { daemon, request } => (HELLO, daemon, request),
+            Extension::Begin { daemon, request } => (BEGIN, daemon, request),
             Extension::Complete { daemon, request } => (COMPLETE, daemon, request),
         };
         let header = message::header(syncid, 0, message::HEADER + LENGTH);
@@ -40,12 +51,14 @@ impl Extension {
 
     /// Reads what follows the entries of a message; none for what this version does not know.
     pub fn parse(bytes: &[u8]) -> Option<Extension> {
+        let (bytes, _) = seal::split(bytes);
         let bytes: &[u8; LENGTH] =
             bytes.try_into().ok().filter(|bytes: &&[u8; LENGTH]| bytes.starts_with(&EXTENSION))?;
         let daemon = u64::from_be_bytes(*bytes.get(8..)?.first_chunk()?);
         let request = u32::from_be_bytes(*bytes.get(16..)?.first_chunk()?);
         match bytes[4] {
             HELLO => Some(Extension::Hello { daemon, request }),
+            BEGIN => Some(Extension::Begin { daemon, request }),
             COMPLETE => Some(Extension::Complete { daemon, request }),
             _ => None,
         }

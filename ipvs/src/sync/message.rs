@@ -33,6 +33,14 @@ reasons! {
         EntrySize => "an entry shorter than its fields",
         /// An option that is cut, given twice, or unknown and not to be skipped.
         Option => "an option that is wrong or unknown",
+        /// Without the signature that is asked for.
+        Unsigned => "not signed",
+        /// Signed with another key, or changed.
+        Signature => "wrongly signed",
+        /// Signed for other receivers, or before this one was there.
+        Unaddressed => "signed for another daemon",
+        /// Taken before.
+        Replayed => "a replay",
     }
 }
 

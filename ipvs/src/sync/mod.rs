@@ -16,6 +16,7 @@ mod message;
 mod outbox;
 mod packer;
 mod rules;
+mod seal;
 mod v0;
 
 pub use entry::{EngineData, Entry, Flags, LONGEST_RECORD};
@@ -25,6 +26,7 @@ pub use outbox::Outbox;
 pub use packer::{Format, Packer};
 pub use rules::SyncSettings;
 pub(crate) use rules::{Mark, Subject, Words};
+pub use seal::{Guard, Seal, Stamp};
 
 /// What became of an entry that another director sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::support::{build, describe, header_length, pseudo, sum, world::World};
-use standfast_ipvs::{Forwarding, HopId, PassReason, Settings, Tunnel, TunnelKind, Verdict};
+use standfast_ipvs::{Forwarding, HopId, PassReason, Settings, Tunnel, TunnelChecksum, TunnelKind, Verdict};
 
 const KINDS: [TunnelKind; 3] = [TunnelKind::Ipip, TunnelKind::Gue { port: 6080 }, TunnelKind::Gre];
 const INNER: &str =
@@ -73,7 +73,7 @@ fn an_error_that_quotes_enough_reaches_the_client() {
 #[test]
 fn what_quotes_too_little_or_another_is_the_hosts() {
     for kind in KINDS {
-        let tunnel = Tunnel { kind, checksum: true, ..Tunnel::default() };
+        let tunnel = Tunnel { kind, checksum: TunnelChecksum::Full, ..Tunnel::default() };
         let mut world = tunnel_world(tunnel);
         assert_eq!(told(&mut world, error(tunnel, "10.1.0.50", "3.4 rest 0x514", 28)), None);
         assert_eq!(told(&mut world, error(tunnel, "10.1.0.51", "3.4 rest 0x514", 200)), None);
@@ -99,7 +99,7 @@ fn the_path_is_remembered_for_ten_minutes() {
 
 #[test]
 fn an_edit_to_another_method_leaves_connections_in_their_tunnel() {
-    let mut world = tunnel_world(Tunnel { kind: TunnelKind::Gre, checksum: true, clamp_mss: false });
+    let mut world = tunnel_world(Tunnel { kind: TunnelKind::Gre, checksum: TunnelChecksum::Full, clamp_mss: false });
     world.forwarding = Forwarding::Nat;
     world.set_weight(50, 1);
     let verdict = world.segment(50, 8000, "A", ("10.0.0.100", 80));

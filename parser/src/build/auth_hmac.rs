@@ -101,7 +101,8 @@ impl<'t> Builder<'t> {
     }
 }
 
-fn secret(text: &str) -> Option<HmacSecret> {
+/// A secret written out, as `hex:` or `file:`; `None` unless it has 32 to 64 octets.
+pub(super) fn secret(text: &str) -> Option<HmacSecret> {
     match text.strip_prefix("file:") {
         Some(path) => (!path.is_empty()).then(|| HmacSecret::File(path.to_owned())),
         None => AuthHmac::octets(text.as_bytes()).map(HmacSecret::Octets),

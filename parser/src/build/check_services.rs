@@ -204,7 +204,7 @@ impl Builder<'_> {
     /// The port that the server gets; `None` when it cannot serve this service.
     fn real_port(&mut self, frame: &Frame, server: &RealServerDraft, forwarding: ForwardingMethod) -> Option<u16> {
         let Some(service) = frame.address else {
-            return Some(self.fwmark_port(frame, server));
+            return Some(self.fwmark_port(frame, server, forwarding));
         };
         if service.is_ipv6() != server.address.is_ipv6()
             && !matches!(forwarding, ForwardingMethod::Tun | ForwardingMethod::FullNat)
@@ -226,14 +226,15 @@ impl Builder<'_> {
         Some(service.port())
     }
 
-    fn fwmark_port(&mut self, frame: &Frame, server: &RealServerDraft) -> u16 {
-        if !frame.fwmark {
+    /// Only translation gives the server of a mark a port of its own.
+    fn fwmark_port(&mut self, frame: &Frame, server: &RealServerDraft, forwarding: ForwardingMethod) -> u16 {
+        if !frame.fwmark || matches!(forwarding, ForwardingMethod::Nat | ForwardingMethod::FullNat) {
             return server.port.unwrap_or(0);
         }
         if server.port.is_some_and(|p| p != 0) {
             let text = format!("virtual server {} serves a mark: the port of the server has no meaning", frame.label);
             let found = Diagnostic::warning("fwmark-port", text).at(server.span);
-            self.report(found.help("the port is ignored"));
+            self.report(found.help("only NAT changes ports; it is ignored"));
         }
         0
     }

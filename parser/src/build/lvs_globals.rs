@@ -1,10 +1,11 @@
 //! `global_defs`: the table of services, its synchronisation and nftables; and `SSL`.
 
+use super::auth_hmac::secret;
 use super::item::Argument;
 use super::words::{Read, Words};
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{ClientTls, FlushOnStop, SyncDaemon, WEB_PORT, socket_address};
+use crate::model::{ClientTls, FlushOnStop, LvsBackend, SyncDaemon, SyncKey, WEB_PORT, socket_address};
 use crate::table;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,15 +22,45 @@ impl<'t> Builder<'t> {
         let globals = &mut self.config.globals;
         match item.name() {
             "lvs_flush" => globals.lvs_flush = true,
+            "lvs_backend" => self.backend(item),
+            "lvs_sync_key" => self.sync_key(item),
             "lvs_flush_on_stop" | "lvs_flush_onstop" => self.flush_on_stop(item),
             "lvs_sync_daemon" => self.sync_daemon(item),
             "rs_init_notifies" => globals.rs_init_notifies = item.switch(),
             "web_address" => self.web_address(item),
             "lvs_busy_poll" => globals.lvs_busy_poll = microseconds(item).unwrap_or(globals.lvs_busy_poll),
             "no_checker_emails" => globals.no_checker_emails = item.switch(),
-            _ => return self.nftables_keyword(item),
+            _ => return self.sync_tuning(item) || self.nftables_keyword(item),
         }
         true
+    }
+
+    fn sync_tuning(&mut self, item: &Item<'t>) -> bool {
+        let tuning = &mut self.config.globals.sync_tuning;
+        match item.name() {
+            "lvs_sync_threshold" => tuning.threshold = item.unsigned().unwrap_or(tuning.threshold),
+            "lvs_sync_period" => tuning.period = item.unsigned().unwrap_or(tuning.period),
+            "lvs_sync_refresh_period" => tuning.refresh_period = item.seconds().unwrap_or(tuning.refresh_period),
+            "lvs_sync_retries" => tuning.retries = item.byte().unwrap_or(tuning.retries),
+            "lvs_sync_persist_mode" => tuning.persist_mode = item.switch(),
+            "lvs_sync_ports" => tuning.ports = item.port().unwrap_or(tuning.ports),
+            "lvs_sync_version" => tuning.version = item.byte().unwrap_or(tuning.version),
+            "lvs_sync_at_once" => tuning.at_once = item.switch(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Without the signatures that were asked for, datagrams would be taken from anybody: that is refused.
+    fn sync_key(&mut self, item: &Item<'t>) {
+        let Some(word) = item.word() else { return };
+        match secret(word) {
+            Some(secret) => self.config.globals.sync_tuning.key = Some(SyncKey(secret)),
+            None => {
+                let found = Diagnostic::fatal("hmac-key", "the secret of `lvs_sync_key` is not 32 to 64 octets");
+                self.report(found.at(item.argument_span()).help("write it out, or as `hex:` or `file:`"));
+            }
+        }
     }
 
     fn nftables_keyword(&mut self, item: &Item<'t>) -> bool {
@@ -58,6 +89,19 @@ impl<'t> Builder<'t> {
             let found = Diagnostic::error("invalid-address", format!("`{text}` is no address with a port"));
             let help = format!("write 127.0.0.1:{WEB_PORT}, [::1]:{WEB_PORT} or an address alone; nothing is served");
             self.report(found.at(item.argument_span()).help(help));
+        }
+    }
+
+    fn backend(&mut self, item: &Item<'t>) {
+        let Some(word) = item.word() else { return };
+        match LvsBackend::of(word) {
+            Some(backend) => self.config.globals.lvs_backend = backend,
+            None => {
+                let found = Diagnostic::error("unknown-option", format!("unknown backend `{word}`"));
+                self.report(
+                    found.at(item.argument_span()).help("write `embedded`, `kernel` or `auto`; the line is ignored"),
+                );
+            }
         }
     }
 

@@ -1,8 +1,8 @@
 //! `global_defs`.
 
 use super::{
-    AutoPriority, DumpFiles, ExtraGarp, FlushOnStop, Garp, LifeScript, Nftables, ProcessSettings, ReceiveBuffers,
-    Reloads, RxBufferPolicy, Script, ScriptUser, Statement, SyncDaemon,
+    AutoPriority, DumpFiles, ExtraGarp, FlushOnStop, Garp, LifeScript, LvsBackend, Nftables, ProcessSettings,
+    ReceiveBuffers, Reloads, RxBufferPolicy, Script, ScriptUser, Statement, SyncDaemon, SyncTuning,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -121,6 +121,8 @@ pub struct Globals {
     pub lvs_flush_on_stop: FlushOnStop,
     /// `lvs_sync_daemon`.
     pub sync_daemon: Option<SyncDaemon>,
+    /// `lvs_sync_threshold` and its companions.
+    pub sync_tuning: SyncTuning,
     /// `nftables` and its companions.
     pub nftables: Nftables,
     /// `rs_init_notifies`: `notify_up` runs at start for servers that begin as healthy.
@@ -135,6 +137,8 @@ pub struct Globals {
     pub net_namespace_ipvs: Option<String>,
     /// `lvs_timeouts tcp S tcpfin S udp S`; `None` keeps the engine's defaults.
     pub lvs_timeouts: LvsTimeouts,
+    /// `lvs_backend`.
+    pub lvs_backend: LvsBackend,
     /// `lvs_busy_poll`: how long the forwarding thread looks for packets before it sleeps.
     pub lvs_busy_poll: Duration,
     /// `web_address`: where metrics and the status page are served; nowhere when absent.
@@ -218,6 +222,7 @@ impl Default for Globals {
             lvs_flush: false,
             lvs_flush_on_stop: FlushOnStop::default(),
             sync_daemon: None,
+            sync_tuning: SyncTuning::default(),
             nftables: Nftables::default(),
             rs_init_notifies: false,
             no_checker_emails: false,
@@ -225,6 +230,7 @@ impl Default for Globals {
             reloads: Reloads::default(),
             net_namespace_ipvs: None,
             lvs_timeouts: LvsTimeouts::default(),
+            lvs_backend: LvsBackend::Embedded,
             lvs_busy_poll: Duration::ZERO,
             web_address: None,
             child_wait_time: Duration::from_secs(5),

@@ -1,6 +1,6 @@
 //! The daemon's own processes, files and sockets.
 
-use super::Script;
+use super::{HmacSecret, Script};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -84,6 +84,88 @@ pub enum FlushOnStop {
     All,
     /// `VS`: each service of the configuration is removed at once.
     Services,
+}
+
+/// `lvs_backend`: who forwards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LvsBackend {
+    /// The engine in this daemon.
+    #[default]
+    Embedded,
+    /// The kernel's IPVS.
+    Kernel,
+    /// The kernel's IPVS where there is one, else the engine in this daemon.
+    Auto,
+}
+
+impl LvsBackend {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Embedded, Self::Kernel, Self::Auto];
+
+    /// Its word in the file.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Kernel => "kernel",
+            Self::Auto => "auto",
+        }
+    }
+
+    /// The one with this word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|backend| backend.word() == word)
+    }
+}
+
+/// `lvs_sync_*`: how the embedded engine's sync daemons work. The defaults are those of `net.ipv4.vs`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncTuning {
+    /// `lvs_sync_threshold`: the packet of each period with which a connection is told.
+    pub threshold: u32,
+    /// `lvs_sync_period`: packets of a period; 0 tells a connection once.
+    pub period: u32,
+    /// `lvs_sync_refresh_period`; zero is off.
+    pub refresh_period: Duration,
+    /// `lvs_sync_retries`, 0..=3.
+    pub retries: u8,
+    /// `lvs_sync_persist_mode`: templates are told, their connections not.
+    pub persist_mode: bool,
+    /// `lvs_sync_ports`, 1..=64.
+    pub ports: u16,
+    /// `lvs_sync_version`, 0 or 1.
+    pub version: u8,
+    /// `lvs_sync_at_once`: directors of this kind are told with the first packet.
+    pub at_once: bool,
+    /// `lvs_sync_key`: datagrams are signed, and only signed ones are taken.
+    pub key: Option<SyncKey>,
+}
+
+impl Default for SyncTuning {
+    fn default() -> Self {
+        Self {
+            threshold: 3,
+            period: 50,
+            refresh_period: Duration::ZERO,
+            retries: 0,
+            persist_mode: false,
+            ports: 1,
+            version: 1,
+            at_once: true,
+            key: None,
+        }
+    }
+}
+
+/// The secret of `lvs_sync_key`, which is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SyncKey(pub HmacSecret);
+
+impl std::fmt::Debug for SyncKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SyncKey(..)")
+    }
 }
 
 /// `lvs_sync_daemon`: connections are told to the other director.

@@ -1,7 +1,8 @@
 use super::Printer;
-use super::words::{script, word};
+use super::words::{script, secret, word};
 use crate::model::{
-    ClientTls, FlushOnStop, Globals, LifeScript, ProcessSettings, ReceiveBuffer, RxBufferPolicy, SyncDaemon,
+    ClientTls, FlushOnStop, Globals, LifeScript, LvsBackend, ProcessSettings, ReceiveBuffer, RxBufferPolicy,
+    SyncDaemon, SyncTuning,
 };
 
 impl Printer {
@@ -82,6 +83,10 @@ impl Printer {
             FlushOnStop::Services => self.line("lvs_flush_on_stop VS"),
         }
         self.optional("lvs_sync_daemon", globals.sync_daemon.as_ref().map(sync_daemon));
+        self.sync_tuning(&globals.sync_tuning);
+        if globals.lvs_backend != LvsBackend::default() {
+            self.value("lvs_backend", globals.lvs_backend.word());
+        }
         if !globals.lvs_busy_poll.is_zero() {
             self.value("lvs_busy_poll", globals.lvs_busy_poll.as_micros());
         }
@@ -96,6 +101,28 @@ impl Printer {
         self.optional("nftables_ipvs_priority", nftables.ipvs_priority);
         self.optional("nftables_ipvs_start_fwmark", nftables.first_fwmark);
         self.flag("nftables_counters", nftables.counters);
+    }
+
+    fn sync_tuning(&mut self, tuning: &SyncTuning) {
+        let usual = SyncTuning::default();
+        let numbers = [
+            ("lvs_sync_threshold", tuning.threshold, usual.threshold),
+            ("lvs_sync_period", tuning.period, usual.period),
+            ("lvs_sync_retries", tuning.retries.into(), usual.retries.into()),
+            ("lvs_sync_ports", tuning.ports.into(), usual.ports.into()),
+            ("lvs_sync_version", tuning.version.into(), usual.version.into()),
+        ];
+        for (keyword, number, _) in numbers.into_iter().filter(|(_, number, usual)| number != usual) {
+            self.value(keyword, number);
+        }
+        if !tuning.refresh_period.is_zero() {
+            self.seconds("lvs_sync_refresh_period", tuning.refresh_period);
+        }
+        self.switch("lvs_sync_persist_mode", tuning.persist_mode);
+        if !tuning.at_once {
+            self.line("lvs_sync_at_once off");
+        }
+        self.optional("lvs_sync_key", tuning.key.as_ref().map(|key| secret(&key.0)));
     }
 
     pub(super) fn client_tls(&mut self, tls: &ClientTls) {

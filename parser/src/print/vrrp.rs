@@ -1,7 +1,7 @@
 use super::Printer;
-use super::words::{command, script, user_words, word};
+use super::words::{command, script, secret, user_words, word};
 use crate::model::{
-    Auth, AuthHmac, BfdInstance, HmacMode, HmacSecret, InitialState, Notify, ParamMatch, Script, SyncGroup, TrackFile,
+    Auth, AuthHmac, BfdInstance, HmacMode, InitialState, Notify, ParamMatch, Script, SyncGroup, TrackFile,
     TrackProcess, TrackedInterface, TrackedScript, TrackedWeight, UnicastPeer, VrrpInstance, VrrpScript,
 };
 use std::time::Duration;
@@ -174,13 +174,7 @@ impl Printer {
         let Some(given) = given else { return };
         self.block("auth_hmac", |p| {
             for key in &given.keys {
-                let secret = match &key.secret {
-                    HmacSecret::File(path) => word(&format!("file:{path}")),
-                    HmacSecret::Octets(octets) => {
-                        octets.iter().fold("hex:".to_owned(), |text, octet| text + &format!("{octet:02x}"))
-                    }
-                };
-                p.line(&format!("key {} {secret}", key.id));
+                p.line(&format!("key {} {}", key.id, secret(&key.secret)));
             }
             p.value("active_key", given.active_key);
             p.seconds("time_window", given.time_window);

@@ -1,6 +1,6 @@
 //! Quotes where they are needed.
 
-use crate::model::{Script, ScriptUser};
+use crate::model::{HmacSecret, Script, ScriptUser};
 
 /// A word of a statement, in double quotes when it would not survive without.
 pub(super) fn word(text: &str) -> String {
@@ -8,6 +8,16 @@ pub(super) fn word(text: &str) -> String {
     let special = |c: char| matches!(c, '{' | '}' | '#' | '!' | '\\') || odd(c);
     let leading = text.starts_with(['@', '~', '$']) || text.starts_with("include");
     if text.is_empty() || leading || text.contains(special) { format!("\"{text}\"") } else { text.to_owned() }
+}
+
+/// A secret, as `hex:` or `file:`.
+pub(super) fn secret(secret: &HmacSecret) -> String {
+    match secret {
+        HmacSecret::File(path) => word(&format!("file:{path}")),
+        HmacSecret::Octets(octets) => {
+            octets.iter().fold("hex:".to_owned(), |text, octet| text + &format!("{octet:02x}"))
+        }
+    }
 }
 
 /// A command with its user and group.

@@ -36,9 +36,9 @@ keywords! { GLOBAL_DEFS_OWN {
     k("disable_local_igmp", Flag, "-", "off", "write 0 to igmp_link_local_mcast_reports", 3);
     k("v3_checksum_as_v2", Flag, "-", "off", "VRRPv3/IPv4 checksum without pseudo header (; no argument is read here)", 3).since_2_3();
     k("lvs_timeouts", OptionalWords, "[tcp S] [tcpfin S] [udp S]", "kernel", "IPVS connection timeouts, 0..2678400", 2);
-    k("lvs_flush", Flag, "-", "off", "flush IPVS table at start", 2).accepted();
-    k("lvs_flush_on_stop", OptionalWord, "[VS]", "off", "flush (all, or per VS) at stop", 3).accepted();
-    k("lvs_flush_onstop", OptionalWord, "[VS]", "-", "deprecated spelling", 3).deprecated("").accepted();
+    k("lvs_flush", Flag, "-", "off", "flush IPVS table at start", 2);
+    k("lvs_flush_on_stop", OptionalWord, "[VS]", "off", "flush (all, or per VS) at stop", 3);
+    k("lvs_flush_onstop", OptionalWord, "[VS]", "-", "deprecated spelling", 3).deprecated("");
     k("lvs_sync_daemon", Words, "IF [[inst] VRRP] [id N] [maxlen N] [port N] [ttl N] [group IP]", "none", "IPVS connection sync daemon", 2);
     k("vrrp_mcast_group4", Address, "IPv4 mcast", "224.0.0.18", "advert destination", 2);
     k("vrrp_mcast_group6", Address, "IPv6 mcast", "ff02::12", "advert destination", 3);

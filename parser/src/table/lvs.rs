@@ -6,8 +6,7 @@ use super::shape::*;
 use super::{Block, Keyword, k, keywords};
 
 keywords! { VIRTUAL_SERVER_OWN {
-    k("ip_family", Word, "inet / inet6", "from addresses", "only needed for fwmark + all-tunnel", 2)
-        .never("the service of a mark takes packets of both families");
+    k("ip_family", Word, "inet / inet6", "from addresses", "only needed for fwmark + all-tunnel over the kernel's IPVS; the embedded engine takes both", 2);
     k("retry", strict(1, 4294967295), "N>=1", "per checker", "default for RS", 2);
     k("delay_before_retry", seconds(0, 18446744073709551615), "TIMER", "per checker", "default for RS", 2);
     k("warmup", seconds(0, 18446744073709551615), "TIMER", "= delay_loop", "max random initial delay", 2);

@@ -5,6 +5,16 @@ use super::shape::*;
 use super::{Keyword, k, keywords};
 
 keywords! { GLOBAL_EXTRAS {
+    k("lvs_backend", Word, "embedded / kernel / auto", "embedded", "who forwards: this daemon, the kernel's IPVS, or the kernel's where it has one", 3).ours();
+    k("lvs_sync_threshold", integer(0, 2_147_483_647), "PACKETS", "3", "told with this packet of each period (embedded engine; the kernel's has sysctl net.ipv4.vs.sync_*)", 3).ours();
+    k("lvs_sync_period", integer(0, 2_147_483_647), "PACKETS", "50", "packets of a period; 0 tells a connection once", 3).ours();
+    k("lvs_sync_refresh_period", seconds(0, 86_400_000_000), "TIMER", "0 (off)", "a connection is not told again so soon unless its state or time-out changed", 3).ours();
+    k("lvs_sync_retries", integer(0, 3), "N", "0", "times that it is told again within the refresh period all the same", 3).ours();
+    k("lvs_sync_persist_mode", Switch, "[BOOL]", "off", "persistence templates are told, their connections not", 3).ours();
+    k("lvs_sync_ports", integer(1, 64), "N", "1", "ports from that of lvs_sync_daemon on", 3).ours();
+    k("lvs_sync_version", integer(0, 1), "0 / 1", "1", "of the protocol; 0 knows IPv4 alone", 3).ours();
+    k("lvs_sync_at_once", Switch, "[BOOL]", "on", "directors of this kind are told of a connection with its first packet", 3).ours();
+    k("lvs_sync_key", Word, "SECRET / hex:DIGITS / file:PATH", "none", "32 to 64 octets; datagrams are signed (HMAC-SHA-256), others and replays are refused", 3).ours();
     k("lvs_busy_poll", integer(0, 100_000), "MICROSECONDS", "0", "the forwarding thread looks for packets this long before it sleeps; costs a processor", 3).ours();
     k("web_address", Word, "ADDRESS[:PORT]", "off", "serves metrics, health and a status page there, on port 9650 unless another is named", 3).ours();
 } }

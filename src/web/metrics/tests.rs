@@ -96,6 +96,7 @@ fn service() -> Service {
 /// A picture with something of everything.
 fn picture() -> Status {
     Status {
+        forwarder: Some("embedded".to_owned()),
         version: "Standfast v0.1.0".to_owned(),
         host: "lb1".to_owned(),
         pid: 7,

@@ -76,6 +76,21 @@ impl Router {
         }
     }
 
+    /// A backup leaves a lesser master in place for so long at least.
+    pub(crate) fn hold_preemption(&mut self, lasts: Duration, turn: &mut Turn<'_>) {
+        if self.state == State::Backup {
+            let end = later(turn.now, lasts.max(self.config.preempt_delay));
+            self.preempt_at = Some(self.preempt_at.map_or(end, |at| at.max(end)));
+        }
+    }
+
+    /// The end of a hold: from here on `preempt_delay` counts.
+    pub(crate) fn release_preemption(&mut self, turn: &mut Turn<'_>) {
+        if self.state == State::Backup && self.preempt_at.is_some() {
+            self.preempt_at = Some(later(turn.now, self.config.preempt_delay));
+        }
+    }
+
     /// FAULT. The first router of a group resigns twice where it was master, one that `follows` once and in silence.
     pub(crate) fn become_faulty(&mut self, reason: TransitionReason, follows: bool, turn: &mut Turn<'_>) {
         match self.state {

@@ -114,8 +114,11 @@ fn what_cannot_be_said_is_counted() {
 
 #[test]
 fn what_directors_of_this_kind_say_has_no_entries() {
-    for said in [Extension::Hello { daemon: 7 << 40, request: 9 }, Extension::Complete { daemon: u64::MAX, request: 1 }]
-    {
+    for said in [
+        Extension::Hello { daemon: 7 << 40, request: 9 },
+        Extension::Complete { daemon: u64::MAX, request: 1 },
+        Extension::Begin { daemon: 3, request: 2 },
+    ] {
         let datagram = said.datagram(7);
         let message = Message::parse_for(&datagram, 7).unwrap();
         assert_eq!((message.count, Extension::parse(message.extension)), (0, Some(said)));

@@ -5,6 +5,7 @@ mod format;
 #[path = "../../../../fuzz/sync.rs"]
 mod fuzz;
 mod master;
+mod seal;
 
 use std::net::SocketAddr;
 

@@ -1,0 +1,210 @@
+//! Who forwards: the engine in this daemon, or the kernel's IPVS. Both are told by the same verbs and show themselves alike.
+
+use standfast_ipvs::Timeouts;
+use standfast_parser::model::{Config, FlushOnStop, LvsBackend, LvsTimeouts};
+use tracing::{error, info, warn};
+
+use crate::dataplane::{self, Command, Dataplane, Snapshot};
+use crate::health::{Plan, Table, TableChange};
+use crate::kernel_ipvs::{self, Census};
+
+/// A line to whoever forwards. Clones lead to the same one.
+#[derive(Debug, Clone)]
+pub enum Forwarder {
+    /// The engine in this daemon.
+    Embedded(dataplane::Handle),
+    /// The kernel's IPVS.
+    Kernel(kernel_ipvs::Handle),
+}
+
+/// What a forwarder is asked to be at its start.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice {
+    /// `lvs_backend`, or what the command line says.
+    pub backend: LvsBackend,
+    /// `lvs_flush`.
+    pub flush: bool,
+    /// Of the embedded engine.
+    pub engine: dataplane::Options,
+}
+
+impl Choice {
+    /// What a configuration asks for; the command line may name another backend.
+    #[must_use]
+    pub fn of(config: &Config, told: Option<LvsBackend>) -> Choice {
+        let globals = &config.globals;
+        Choice {
+            backend: told.unwrap_or(globals.lvs_backend),
+            flush: globals.lvs_flush,
+            engine: dataplane::Options { busy_poll: globals.lvs_busy_poll, ..dataplane::Options::default() },
+        }
+    }
+}
+
+impl Forwarder {
+    /// Starts it in the network namespace of the calling thread; `None` where it cannot be, which is logged.
+    #[must_use]
+    pub fn start(choice: Choice) -> Option<Forwarder> {
+        match choice.backend {
+            LvsBackend::Embedded => embedded(choice.engine),
+            LvsBackend::Kernel => match kernel(choice.flush) {
+                Ok(forwarder) => Some(forwarder),
+                Err(problem) => {
+                    error!(target: "healthcheck", "Nothing will be forwarded: {problem}; lvs_backend embedded needs none");
+                    None
+                }
+            },
+            LvsBackend::Auto => match kernel(choice.flush) {
+                Ok(forwarder) => Some(forwarder),
+                Err(problem) => {
+                    info!(target: "healthcheck", "Forwarding by the embedded engine: {problem}");
+                    embedded(choice.engine)
+                }
+            },
+        }
+    }
+
+    /// The word of `lvs_backend` for it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Forwarder::Embedded(_) => LvsBackend::Embedded.word(),
+            Forwarder::Kernel(_) => LvsBackend::Kernel.word(),
+        }
+    }
+
+    /// The embedded engine, if that forwards.
+    #[must_use]
+    pub fn embedded(&self) -> Option<&dataplane::Handle> {
+        match self {
+            Forwarder::Embedded(engine) => Some(engine),
+            Forwarder::Kernel(_) => None,
+        }
+    }
+
+    /// The pools' table.
+    #[must_use]
+    pub fn table(&self) -> Box<dyn Table> {
+        match self {
+            Forwarder::Embedded(engine) => Box::new(Engine(engine.clone())),
+            Forwarder::Kernel(kernel) => Box::new(Kernel(kernel.clone())),
+        }
+    }
+
+    /// Takes over what a plan says beyond changes of the table; before they come.
+    pub fn learn(&self, plan: &Plan) {
+        let Forwarder::Kernel(kernel) = self else { return };
+        kernel.learn(Census::of(plan));
+        if plan.watches_traffic() {
+            warn!(target: "healthcheck", "passive_health has no effect over the kernel's IPVS, which does not count failures");
+        }
+    }
+
+    /// Sets the time-outs that the file has.
+    pub fn set_timeouts(&self, timeouts: LvsTimeouts) {
+        match self {
+            Forwarder::Embedded(engine) => carry_out(engine, vec![Command::SetTimeouts(timeouts_of(timeouts))]),
+            Forwarder::Kernel(kernel) => kernel.set_timeouts(timeouts),
+        }
+    }
+
+    /// Services, servers and counters; `None` when it has ended or cannot be read.
+    pub async fn snapshot(&self) -> Option<Snapshot> {
+        match self {
+            Forwarder::Embedded(engine) => engine.snapshot().await.ok(),
+            Forwarder::Kernel(kernel) => kernel.snapshot().await.ok()?.ok(),
+        }
+    }
+
+    /// Whether it is at work.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        match self {
+            Forwarder::Embedded(engine) => engine.is_alive(),
+            Forwarder::Kernel(kernel) => kernel.is_alive(),
+        }
+    }
+
+    /// Leaves the kernel's table as it is from here on; the table of the embedded engine ends with it in any case.
+    pub fn let_go(&self) {
+        if let Forwarder::Kernel(kernel) = self {
+            kernel.let_go();
+        }
+    }
+
+    /// Ends it; waits for it.
+    pub fn stop(&self, flush: FlushOnStop) {
+        match self {
+            Forwarder::Embedded(engine) => engine.stop(),
+            Forwarder::Kernel(kernel) => kernel.stop(flush == FlushOnStop::All),
+        }
+    }
+}
+
+fn embedded(options: dataplane::Options) -> Option<Forwarder> {
+    let started = Dataplane::start(options);
+    started
+        .inspect_err(|problem| error!(target: "healthcheck", "Nothing will be forwarded: {problem}"))
+        .ok()
+        .map(Forwarder::Embedded)
+}
+
+fn kernel(flush: bool) -> Result<Forwarder, kernel_ipvs::Error> {
+    let handle = kernel_ipvs::Handle::start(flush)?;
+    info!(target: "healthcheck", "Forwarding by the kernel's IPVS");
+    Ok(Forwarder::Kernel(handle))
+}
+
+fn timeouts_of(configured: LvsTimeouts) -> Timeouts {
+    let default = Timeouts::default();
+    Timeouts {
+        tcp: configured.tcp.unwrap_or(default.tcp),
+        tcp_fin: configured.tcpfin.unwrap_or(default.tcp_fin),
+        udp: configured.udp.unwrap_or(default.udp),
+    }
+}
+
+/// The embedded engine as the pools' table.
+struct Engine(dataplane::Handle);
+
+impl Table for Engine {
+    fn apply(&self, changes: Vec<TableChange>) {
+        carry_out(&self.0, changes.into_iter().map(command_of).collect());
+    }
+}
+
+/// The kernel's IPVS as the pools' table.
+struct Kernel(kernel_ipvs::Handle);
+
+impl Table for Kernel {
+    fn apply(&self, changes: Vec<TableChange>) {
+        self.0.apply(changes);
+    }
+}
+
+fn command_of(change: TableChange) -> Command {
+    match change {
+        TableChange::AddService(service) => Command::AddService(service),
+        TableChange::EditService(service) => Command::EditService(service),
+        TableChange::RemoveService(service) => Command::RemoveService(service),
+        TableChange::AddDestination(service, server) => Command::AddDestination(service, server),
+        TableChange::EditDestination(service, server) => Command::EditDestination(service, server),
+        TableChange::RemoveDestination(service, server) => {
+            Command::RemoveDestination { service, address: server.ip(), port: server.port() }
+        }
+    }
+}
+
+/// Gives orders and logs the refusals when they come, without waiting for them.
+fn carry_out(engine: &dataplane::Handle, commands: Vec<Command>) {
+    let answers = engine.apply(commands.clone());
+    tokio::spawn(async move {
+        // A sender that vanished is a data plane that was stopped.
+        let answers = answers.await.unwrap_or_default();
+        for (command, answer) in commands.iter().zip(answers) {
+            if let Err(problem) = answer {
+                error!(target: "healthcheck", "The forwarding table refuses {command:?}: {problem}");
+            }
+        }
+    });
+}
