@@ -381,8 +381,7 @@ fn files_are_where_the_configuration_says() {
     await_address(&daemon.host, VIP, ELECTION);
     let file = |name: &str| daemon.directory.join(name);
     assert_eq!(fs::metadata(file("parent.pid")).unwrap().permissions().mode() & 0o777, 0o600);
-    let (data, json, when, reading) =
-        (file("keepalived_one.data"), file("state_one.json"), file("when"), file("reading"));
+    let (data, json, when, reading) = (file("keepalived.one.data"), file("state.json"), file("when"), file("reading"));
     daemon.signal(Signal::SIGUSR1);
     eventually(SOON, "the dump", || fs::read_to_string(&data).is_ok_and(|text| text.contains("VRRP Sockpool")));
     let asked = daemon.run(&["--signum=JSON"]).output;

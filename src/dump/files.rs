@@ -24,7 +24,7 @@ pub enum Dump {
 impl Dump {
     /// Its file: keepalived's name in [`directory`], or what `state_dump_file`, `stats_dump_file` or `json_dump_file` say. One
     /// that ends in a slash is a directory; another one is a template for the state files of several parts. With
-    /// `data_use_instance`, the names of the instance and of the network namespace are part of the file's.
+    /// `data_use_instance`, the names of the network namespace and of the instance are part of those of the state files.
     #[must_use]
     pub fn path(self, globals: &Globals) -> PathBuf {
         let dumps = &globals.dumps;
@@ -41,10 +41,14 @@ impl Dump {
             Some(template) if template.ends_with('/') => Path::new(template).join(name),
             Some(template) => with(Path::new(template), part),
         };
-        let own = [&globals.instance, &globals.net_namespace].into_iter().flatten().filter(|_| dumps.with_instance);
+        let counters = matches!(self, Self::Statistics | Self::Json);
+        let own = [&globals.net_namespace, &globals.instance].into_iter().flatten();
         // Names hold no slash that would lead elsewhere.
-        let own: String = own.map(|name| format!("_{}", name.replace('/', "_"))).collect();
-        with(&path, &own)
+        let own: Vec<String> = own.map(|name| name.replace('/', "_")).collect();
+        match own.join("_") {
+            own if dumps.with_instance && !counters && !own.is_empty() => with(&path, &format!(".{own}")),
+            _ => path,
+        }
     }
 }
 
@@ -71,8 +75,8 @@ mod tests {
         let there = |name: &str| directory().join(name).display().to_string();
         assert_eq!(path(Dump::Vrrp, DumpFiles::default()), there("keepalived.data"));
         let with_instance = DumpFiles { with_instance: true, ..DumpFiles::default() };
-        assert_eq!(path(Dump::Parent, with_instance.clone()), there("keepalived_parent_one_red.data"));
-        assert_eq!(path(Dump::Statistics, with_instance), there("keepalived_one_red.stats"));
+        assert_eq!(path(Dump::Parent, with_instance.clone()), there("keepalived_parent.red_one.data"));
+        assert_eq!(path(Dump::Statistics, with_instance), there("keepalived.stats"));
     }
 
     #[test]

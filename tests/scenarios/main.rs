@@ -2,7 +2,8 @@
 //! notifications and exit codes must be the same, but for what `docs/vrrp-differences.md` explains.
 //!
 //! `cargo test --test scenarios` plays a short selection; `STANDFAST_SCENARIOS=all` plays every one of them (with
-//! `-- --test-threads 8`, some four minutes), and `STANDFAST_SCENARIOS_SHOW=1` prints both records.
+//! `-- --test-threads 8`, some four minutes), `STANDFAST_SCENARIOS_MIXED=1` puts one of ours beside one keepalived in all of them,
+//! and `STANDFAST_SCENARIOS_SHOW=1` prints both records.
 
 #![expect(clippy::unwrap_used, reason = "a test without the test attribute")]
 #![expect(clippy::panic, reason = "a test without the test attribute")]
@@ -46,7 +47,8 @@ pub fn run(scenario: &Scenario) {
 }
 
 fn attempt(scenario: &Scenario) -> Result<(), String> {
-    let casts: &[Cast] = if scenario.mixed { &[Cast::OursFirst, Cast::OursSecond] } else { &[Cast::Standfast] };
+    let mixed = scenario.mixed || std::env::var_os("STANDFAST_SCENARIOS_MIXED").is_some();
+    let casts: &[Cast] = if mixed { &[Cast::OursFirst, Cast::OursSecond] } else { &[Cast::Standfast] };
     let (theirs, ours) = std::thread::scope(|scope| {
         let theirs = scope.spawn(|| play(scenario, Cast::Keepalived));
         let ours: Vec<_> = casts.iter().map(|cast| scope.spawn(|| play(scenario, *cast))).collect();
