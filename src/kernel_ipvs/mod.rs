@@ -6,7 +6,7 @@
 //!   lvs_sync_daemon ─┘                      Clerk
 //! ```
 //!
-//! The codec ([`encode`], [`decode`]) and the estate are pure; the socket is the only part that speaks with the kernel, from a
+//! The codec (`encode`, `decode`) and the estate are pure; the socket is the only part that speaks with the kernel, from a
 //! thread of its own, so that nobody waits on it. What others have put into the kernel's table is left alone.
 
 mod census;
