@@ -23,7 +23,7 @@ pub fn print(config: &Config) -> String {
     printer.text
 }
 
-/// As [`print`], with a comment in the place of every line that holds a password or a key: what is left cannot be run by mistake.
+/// As [`print()`], with a comment in the place of every line that holds a password or a key: what is left cannot be run by mistake.
 #[must_use]
 pub fn print_for_others(config: &Config) -> String {
     let line = |line: &str| match crate::secret::hide(line) {
@@ -33,7 +33,7 @@ pub fn print_for_others(config: &Config) -> String {
     print(config).lines().map(line).collect()
 }
 
-/// One instance, as [`print`] writes it.
+/// One instance, as [`print()`] writes it.
 #[must_use]
 pub fn print_instance(instance: &VrrpInstance) -> String {
     let mut printer = Printer::default();
@@ -41,7 +41,7 @@ pub fn print_instance(instance: &VrrpInstance) -> String {
     printer.text
 }
 
-/// One virtual server, as [`print`] writes it.
+/// One virtual server, as [`print()`] writes it.
 #[must_use]
 pub fn print_virtual_server(server: &VirtualServer) -> String {
     let mut printer = Printer::default();
