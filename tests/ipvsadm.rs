@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     harness::main(tests![
         the_pool_of_the_file_is_listed,
         a_service_made_by_hand_serves_and_survives_a_reload,
+        a_service_made_by_hand_takes_what_the_file_says_of_it,
         a_daemon_without_services_takes_one,
         a_saved_table_is_restored,
         connections_and_counters_are_shown,
@@ -90,6 +91,28 @@ fn a_service_made_by_hand_serves_and_survives_a_reload() {
     shown(&daemon, "-D -t 10.7.0.100:80");
     let gone = ipvsadm(&daemon, "-D -t 10.7.0.100:80");
     assert_eq!((gone.code(), gone.output.as_str()), (255, "No such service\n"));
+}
+
+fn a_service_made_by_hand_takes_what_the_file_says_of_it() {
+    let site = Site::nat("adm-both", 1);
+    let _web = site.web_servers();
+    let mut daemon = site.start("global_defs {\n router_id alone\n}\n");
+    daemon.await_log("Startup complete", SOON);
+    shown(&daemon, "-A -t 10.7.0.100:80 -s lc");
+    shown(&daemon, "-a -t 10.7.0.100:80 -r 10.8.0.21 -m -w 7");
+    shown(&daemon, "-a -t 10.7.0.100:80 -r 10.8.0.99 -m -w 0");
+    daemon.configure(&site.service("wrr", "", TCP_CHECK));
+    daemon.signal(Signal::SIGHUP);
+    await_table(
+        &daemon,
+        &[
+            "TCP  10.7.0.100:80 wrr",
+            "  -> 10.8.0.21:80                 Masq    1      0          0",
+            "  -> 10.8.0.99:80                 Masq    0      0          0",
+        ],
+    );
+    site.await_tally(2, &[("web1", 2)]);
+    assert!(!daemon.log().contains("refuses"), "{}", daemon.log());
 }
 
 fn a_daemon_without_services_takes_one() {
