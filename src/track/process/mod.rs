@@ -293,7 +293,9 @@ mod tests {
         assert_eq!(next(), "process words Up");
         let second = Running::start(&program);
         assert_eq!(next(), "process name Up");
-        assert_eq!(trackers.counts(), BTreeMap::from([("name".to_owned(), 2), ("words".to_owned(), 2)]));
+        // Each tracker counts for itself, one after the other.
+        let both = BTreeMap::from([("name".to_owned(), 2), ("words".to_owned(), 2)]);
+        standfast_labkit::eventually(PATIENCE, "both to be counted", || trackers.counts() == both);
         drop(first);
         assert_eq!(next(), "process name Down");
         drop(second);
