@@ -2,10 +2,9 @@
 
 use standfast_ipvs::Timeouts;
 use standfast_parser::model::{Config, FlushOnStop, LvsBackend, LvsTimeouts};
-use tokio::sync::oneshot::Receiver;
 use tracing::{error, info, warn};
 
-use crate::dataplane::{self, Command, Dataplane, Error, Snapshot};
+use crate::dataplane::{self, Command, Dataplane, Snapshot};
 use crate::health::{Plan, Table, TableChange};
 use crate::kernel_ipvs::{self, Census};
 
@@ -185,10 +184,10 @@ impl Table for Kernel {
 
 fn command_of(change: TableChange) -> Command {
     match change {
-        TableChange::AddService(service) => Command::AddService(service),
+        TableChange::AddService(service) => Command::PutService(service),
         TableChange::EditService(service) => Command::EditService(service),
         TableChange::RemoveService(service) => Command::RemoveService(service),
-        TableChange::AddDestination(service, server) => Command::AddDestination(service, server),
+        TableChange::AddDestination(service, server) => Command::PutDestination(service, server),
         TableChange::EditDestination(service, server) => Command::EditDestination(service, server),
         TableChange::RemoveDestination(service, server) => {
             Command::RemoveDestination { service, address: server.ip(), port: server.port() }
@@ -196,43 +195,16 @@ fn command_of(change: TableChange) -> Command {
     }
 }
 
-/// Gives orders and logs the refusals when they come, without waiting for them. What somebody has made by hand takes the settings of
-/// the file.
+/// Gives orders and logs the refusals when they come, without waiting for them.
 fn carry_out(engine: &dataplane::Handle, commands: Vec<Command>) {
-    let (engine, answers) = (engine.clone(), engine.apply(commands.clone()));
+    let answers = engine.apply(commands.clone());
     tokio::spawn(async move {
-        let taken_over = log_refusals(&commands, answers).await;
-        if !taken_over.is_empty() {
-            let answers = engine.apply(taken_over.clone());
-            log_refusals(&taken_over, answers).await;
+        // A sender that vanished is a data plane that was stopped.
+        let answers = answers.await.unwrap_or_default();
+        for (command, answer) in commands.iter().zip(answers) {
+            if let Err(problem) = answer {
+                error!(target: "healthcheck", "The forwarding table refuses {command:?}: {problem}");
+            }
         }
     });
-}
-
-/// Waits for the answers; returns what is to be said to what exists already.
-async fn log_refusals(commands: &[Command], answers: Receiver<Vec<Result<(), Error>>>) -> Vec<Command> {
-    // A sender that vanished is a data plane that was stopped.
-    let answers = answers.await.unwrap_or_default();
-    let mut again = Vec::new();
-    for (command, problem) in
-        commands.iter().zip(answers).filter_map(|(command, answer)| Some((command, answer.err()?)))
-    {
-        match edit_instead(command, &problem) {
-            Some(edit) => again.push(edit),
-            None => error!(target: "healthcheck", "The forwarding table refuses {command:?}: {problem}"),
-        }
-    }
-    again
-}
-
-fn edit_instead(command: &Command, problem: &Error) -> Option<Command> {
-    match (command, problem) {
-        (Command::AddService(service), Error::Engine(standfast_ipvs::Error::ServiceExists)) => {
-            Some(Command::EditService(service.clone()))
-        }
-        (Command::AddDestination(id, server), Error::Engine(standfast_ipvs::Error::DestinationExists)) => {
-            Some(Command::EditDestination(*id, server.clone()))
-        }
-        _ => None,
-    }
 }

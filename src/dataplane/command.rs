@@ -16,12 +16,16 @@ pub enum Command {
     AddService(ServiceConfig),
     /// `ipvsadm -E`.
     EditService(ServiceConfig),
+    /// `ipvsadm -A`, or `-E` where it exists: what somebody has made by hand takes the settings of the file.
+    PutService(ServiceConfig),
     /// `ipvsadm -D`.
     RemoveService(ServiceId),
     /// `ipvsadm -a`.
     AddDestination(ServiceId, DestinationConfig),
     /// `ipvsadm -e`.
     EditDestination(ServiceId, DestinationConfig),
+    /// `ipvsadm -a`, or `-e` where it exists.
+    PutDestination(ServiceId, DestinationConfig),
     /// `ipvsadm -d`.
     RemoveDestination {
         /// The service.
@@ -46,9 +50,17 @@ impl Command {
         match self {
             Self::AddService(config) => director.add_service(config.clone())?,
             Self::EditService(config) => director.edit_service(config.clone())?,
+            Self::PutService(config) => match director.add_service(config.clone()) {
+                Err(standfast_ipvs::Error::ServiceExists) => director.edit_service(config.clone())?,
+                outcome => outcome?,
+            },
             Self::RemoveService(id) => director.remove_service(id)?,
             Self::AddDestination(id, config) => director.add_destination(id, config.clone())?,
             Self::EditDestination(id, config) => director.edit_destination(id, config.clone())?,
+            Self::PutDestination(id, config) => match director.add_destination(id, config.clone()) {
+                Err(standfast_ipvs::Error::DestinationExists) => director.edit_destination(id, config.clone())?,
+                outcome => outcome?,
+            },
             Self::RemoveDestination { service, address, port } => {
                 director.remove_destination(service, *address, *port)?;
             }

@@ -73,17 +73,22 @@ fn state() -> (Config, Views) {
     )
 }
 
-fn dumps() -> (String, String, String) {
+fn with_sources<T>(now: (Instant, SystemTime), make: impl FnOnce(&Sources<'_>) -> T) -> T {
     let (config, views) = state();
-    let sources = Sources {
+    make(&Sources {
         config: &config,
         views: &views,
         observed: &Observed::default(),
         policy: &ScriptPolicy::new(&config.globals),
         host: "host",
-        now: (Instant::now(), SystemTime::now()),
-    };
-    (vrrp_data(&sources), vrrp_json(&sources), vrrp_stats(&views))
+        now,
+    })
+}
+
+fn dumps() -> (String, String, String) {
+    with_sources((Instant::now(), SystemTime::now()), |sources| {
+        (vrrp_data(sources), vrrp_json(sources), vrrp_stats(sources.views))
+    })
 }
 
 #[test]
@@ -152,17 +157,10 @@ fn the_stats_file_has_keepalived_s_layout() {
 
 #[test]
 fn instants_become_times_of_day_on_both_sides_of_the_present() {
-    let (config, views) = state();
     let (now, time) = (Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
-    let sources = Sources {
-        config: &config,
-        views: &views,
-        observed: &Observed::default(),
-        policy: &ScriptPolicy::new(&config.globals),
-        host: "host",
-        now: (now, time),
-    };
     let second = Duration::from_secs(1);
-    assert_eq!(sources.time_of(now + second), time + second);
-    assert_eq!(sources.time_of(now - second), time - second);
+    with_sources((now, time), |sources| {
+        assert_eq!(sources.time_of(now + second), time + second);
+        assert_eq!(sources.time_of(now - second), time - second);
+    });
 }

@@ -32,7 +32,7 @@ impl Services {
         let forwarder = Forwarder::start(choice);
         let table = forwarder.as_ref().map_or_else(|| Box::new(NoTable) as Box<dyn Table>, Forwarder::table);
         if let Some(forwarder) = &forwarder {
-            forwarder.learn(&plan);
+            instruct(forwarder, &plan, config);
         }
         let netlink = plan.watches_addresses().then(addresses::start).flatten();
         let present = netlink.as_ref().map(addresses::present).unwrap_or_default();
@@ -46,9 +46,6 @@ impl Services {
         if let Some(netlink) = &netlink {
             addresses::follow(netlink, health.address_line());
         }
-        if let Some(forwarder) = &forwarder {
-            forwarder.set_timeouts(config.globals.lvs_timeouts);
-        }
         let mut services = Self { health, forwarder, backend: choice.backend, netlink, traffic: None, files, followed };
         services.watch_traffic(watches_traffic);
         services
@@ -59,8 +56,7 @@ impl Services {
             warn!(target: "healthcheck", "lvs_backend cannot be changed by a reload; it counts from the next start on");
         }
         if let Some(forwarder) = &self.forwarder {
-            forwarder.set_timeouts(config.globals.lvs_timeouts);
-            forwarder.learn(&plan);
+            instruct(forwarder, &plan, config);
         }
         if self.netlink.is_none() && plan.watches_addresses() {
             self.netlink = addresses::start();
@@ -137,6 +133,12 @@ fn report_files(tell: impl Fn(&str, i32) + Send + Sync + 'static) -> TrackerRepo
             tell(&name, value);
         }
     })
+}
+
+/// What a forwarder is told before its table changes.
+fn instruct(forwarder: &Forwarder, plan: &Plan, config: &Config) {
+    forwarder.set_timeouts(config.globals.lvs_timeouts);
+    forwarder.learn(plan);
 }
 
 /// Where nothing forwards, pools go on for those who are told about them.
