@@ -71,6 +71,8 @@ pub enum ReportKind {
     TwoOwners,
     /// No advert came in time.
     AdvertTimeout,
+    /// A backup's timer fired so late that it listens once more.
+    Overslept(Duration),
     /// Addresses are put on.
     SettingAddresses,
     /// Addresses are taken off.
@@ -170,6 +172,7 @@ impl Report {
     pub fn level(&self) -> Level {
         match &self.kind {
             ReportKind::AdvertTimeout
+            | ReportKind::Overslept(_)
             | ReportKind::SettingAddresses
             | ReportKind::RemovingAddresses
             | ReportKind::SentPriorityZero
@@ -231,6 +234,9 @@ impl fmt::Display for ReportKind {
                  reducing local priority",
             ),
             Self::AdvertTimeout => f.write_str("Receive advertisement timeout"),
+            Self::Overslept(late) => {
+                write!(f, "woke {:.3} seconds late, listening once more before taking over", late.as_secs_f64())
+            }
             Self::SettingAddresses => f.write_str("setting VIPs."),
             Self::RemovingAddresses => f.write_str("removing VIPs."),
             Self::SentPriorityZero => f.write_str("sent 0 priority"),

@@ -27,6 +27,8 @@ const HISTORY: usize = 16;
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 /// No timer reaches further, so that arithmetic on instants cannot overflow.
 const LONGEST_WAIT: Duration = Duration::from_secs(366 * 86_400);
+/// A wake-up that comes later than this was not held up by other threads, but by a machine that stood still.
+const OVERSLEPT: Duration = Duration::from_millis(2);
 
 /// The moment, and where effects go.
 pub(crate) struct Turn<'a> {
@@ -71,6 +73,8 @@ impl Sources {
 struct Armed {
     since: Instant,
     reason: TimerReason,
+    /// Whether it was prolonged because this router had overslept.
+    prolonged: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -238,8 +242,8 @@ impl Router {
         match reason {
             TimerReason::Start => Wish::Nothing,
             TimerReason::Advertise => self.fire_advertise(deadline, turn),
-            TimerReason::MasterDown => self.ran_out(TransitionReason::AdvertTimeout, turn),
-            TimerReason::Skew => self.ran_out(TransitionReason::MasterResigned, turn),
+            TimerReason::MasterDown => self.ran_out(TransitionReason::AdvertTimeout, deadline, turn),
+            TimerReason::Skew => self.ran_out(TransitionReason::MasterResigned, deadline, turn),
             TimerReason::SplitBrain => self.split_brain_over(turn),
             TimerReason::Announce => self.announce(self.config.announce.repeat, turn),
             TimerReason::AnnounceLowerPriority => self.announce(self.config.announce.lower_prio_repeat, turn),
@@ -278,10 +282,27 @@ impl Router {
     }
 
     /// RFC 9568 section 6.4.2: the master down timer of a backup.
-    fn ran_out(&mut self, reason: TransitionReason, turn: &mut Turn<'_>) -> Wish {
+    fn ran_out(&mut self, reason: TransitionReason, deadline: Instant, turn: &mut Turn<'_>) -> Wish {
+        if self.overslept(deadline, turn) {
+            return Wish::Nothing;
+        }
         self.report(ReportKind::AdvertTimeout, turn);
         self.wants_master = true;
         Wish::Master(reason)
+    }
+
+    /// A backup that stood still itself (a paused virtual machine, a stopped process) has not heard what was said meanwhile: adverts may
+    /// still be on their way through its host, and a master on the same machine has stood still, too. It listens once for as long
+    /// as it slept, one advert interval at most.
+    fn overslept(&mut self, deadline: Instant, turn: &mut Turn<'_>) -> bool {
+        let late = turn.now.saturating_duration_since(deadline);
+        let Some(armed) = self.armed.as_mut().filter(|armed| late > OVERSLEPT && !armed.prolonged) else {
+            return false;
+        };
+        armed.prolonged = true;
+        self.timers.set(armed.reason, later(turn.now, late.min(self.master_interval)));
+        self.report(ReportKind::Overslept(late), turn);
+        true
     }
 
     fn announce(&mut self, rounds: u32, turn: &mut Turn<'_>) -> Wish {
@@ -301,7 +322,7 @@ impl Router {
 
     /// Starts the wait of a backup.
     pub(crate) fn arm(&mut self, reason: TimerReason, now: Instant) {
-        self.armed = Some(Armed { since: now.max(self.not_before), reason });
+        self.armed = Some(Armed { since: now.max(self.not_before), reason, prolonged: false });
         self.rearm();
     }
 

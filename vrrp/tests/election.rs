@@ -181,6 +181,50 @@ fn priority_zero_leaves_only_the_skew() {
     assert_eq!(lab.view().last_transition().unwrap().reason, TransitionReason::MasterResigned);
 }
 
+/// A backup of priority 150 that wakes `late` milliseconds after its master down interval, 3.414 s from the start.
+fn overslept(late: u64) -> (RouterConfig, Lab) {
+    let config = vi("VI_1", 51, 150);
+    let mut lab = backup(config.clone());
+    lab.now = lab.at((3_414 + late) * 1_000_000);
+    lab.node.handle_timeout(lab.now);
+    (config, lab)
+}
+
+#[test]
+fn a_backup_that_overslept_listens_for_as_long_again() {
+    let (_, mut lab) = overslept(300);
+    assert_eq!(lab.log(), ["3714 (VI_1) woke 0.300 seconds late, listening once more before taking over"]);
+    lab.run_to(4_013);
+    assert_eq!(lab.state(), State::Backup);
+    lab.run_to(4_015);
+    assert_eq!(lab.state(), State::Master);
+}
+
+#[test]
+fn a_backup_that_overslept_stays_one_when_its_master_wakes_too() {
+    let (config, mut lab) = overslept(300);
+    lab.run_to(3_720).hear(&config, "10.77.0.2", 200).run_to(7_100);
+    assert_eq!(lab.state(), State::Backup);
+    lab.run_to(7_200);
+    assert_eq!(lab.state(), State::Master, "and waits as ever afterwards");
+}
+
+#[test]
+fn a_backup_listens_longer_by_one_interval_at_most_and_only_once() {
+    let (_, mut lab) = overslept(60_000);
+    lab.run_to(64_413);
+    assert_eq!(lab.state(), State::Backup);
+    lab.now = lab.at(70_000_000_000);
+    lab.node.handle_timeout(lab.now);
+    assert_eq!(lab.state(), State::Master, "late again, but twice is too much");
+}
+
+#[test]
+fn a_backup_that_is_late_by_a_millisecond_does_not_hesitate() {
+    let (_, lab) = overslept(1);
+    assert_eq!(lab.state(), State::Master);
+}
+
 #[test]
 fn a_farewell_that_a_new_master_overtook_means_nothing() {
     let config = vi("VI_1", 51, 100);
