@@ -10,9 +10,14 @@ pub fn run(bytes: &[u8], now: Instant) {
     let Ok(message) = Message::parse(bytes) else { return };
     let entries: Vec<_> = message.entries().collect();
     assert_eq!(entries.len(), usize::from(message.count), "every entry of a message that was accepted is there");
+    let unchecked = Message::of_checked(bytes).expect("the header was accepted");
+    assert!(unchecked.entries().eq(entries.iter().copied()), "unchecked it says the same");
     rewrite(&entries, message, now);
     let mut director = Director::new(Options { connection_limit: 64, ..Options::default() });
     director.set_sync(Some(standfast_ipvs::sync::SyncSettings::default()));
+    let mut adopted = 0;
+    director.adopt_all(&unchecked, now, |_| adopted += 1);
+    assert_eq!(adopted, entries.len());
     for entry in &entries {
         director.adopt(entry, now);
     }

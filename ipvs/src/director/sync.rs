@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::connections::counter;
 use super::path::{Packet, Path};
-use super::{Core, Director};
+use super::{Core, Director, warm};
 use crate::address::Address;
 use crate::connection::state::{TICKS, ticks};
 use crate::connection::table::Table;
@@ -14,7 +14,7 @@ use crate::forward::nat;
 use crate::packet::checksum::Change;
 use crate::persistence::{PersistenceEngine, call_id};
 use crate::service::{Protocol, ServiceId};
-use crate::sync::{Adoption, EngineData, Entry, Flags, Mark, Outbox, Subject, SyncSettings};
+use crate::sync::{Adoption, EngineData, Entry, Flags, Mark, Message, Outbox, Subject, SyncSettings};
 use crate::verdict::HopId;
 
 /// A template's time-out where version 0 does not say it.
@@ -46,10 +46,25 @@ impl Director {
         self.core.sync.as_mut().map(|telling| &mut telling.outbox)
     }
 
+    /// Takes in all connections of a datagram, as [`adopt`](Self::adopt) does, and tells what became of each.
+    pub fn adopt_all(&mut self, message: &Message<'_>, now: Instant, mut told: impl FnMut(Adoption)) {
+        let tick = self.clock.tick(now);
+        let mut entries = message.entries();
+        for _ in 0..usize::from(message.count).div_ceil(warm::BATCH) {
+            warm::warm_entries(&self.v4, entries.clone().take(warm::BATCH));
+            warm::warm_entries(&self.v6, entries.clone().take(warm::BATCH));
+            entries.by_ref().take(warm::BATCH).for_each(|entry| told(self.adopt_at(&entry, tick)));
+        }
+    }
+
     /// Takes in a connection that another director has told of: it gets the sent state and time-out, and is bound to
     /// its server if a service here has it (and to its way of forwarding; else to the sent one until then).
     pub fn adopt(&mut self, entry: &Entry<'_>, now: Instant) -> Adoption {
         let tick = self.clock.tick(now);
+        self.adopt_at(entry, tick)
+    }
+
+    fn adopt_at(&mut self, entry: &Entry<'_>, tick: u64) -> Adoption {
         match entry.client {
             SocketAddr::V4(_) => Path::new(&mut self.core, &mut self.v4, tick).adopt(entry),
             SocketAddr::V6(_) => Path::new(&mut self.core, &mut self.v6, tick).adopt(entry),

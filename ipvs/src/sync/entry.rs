@@ -166,6 +166,30 @@ impl<'a> Entry<'a> {
         Ok((entry, size))
     }
 
+    /// The length of the record at the start of `bytes`, checked as [`Entry::decode`] does.
+    pub(super) fn length(bytes: &[u8]) -> Result<usize, Rejection> {
+        let plain = match bytes {
+            [0, ..] => V4_LENGTH,
+            _ => V6_LENGTH,
+        };
+        // Nearly all have no options: then nothing but the length is left to check.
+        match bytes {
+            [0 | KIND_V6, _, high, low, ..]
+                if bytes.len() >= plain && usize::from(u16::from_be_bytes([*high, *low])) == plain =>
+            {
+                Ok(plain)
+            }
+            _ => Entry::decode(bytes).map(|(_, length)| length),
+        }
+    }
+
+    /// The record at the start of `bytes` and what follows it, by the length that it says; none at the end. For records of an
+    /// [`Outbox`](super::Outbox), which are well formed.
+    pub fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+        let size = u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]) & SIZE_BITS;
+        bytes.split_at_checked(size.into()).filter(|(record, _)| !record.is_empty())
+    }
+
     fn decode_options(&mut self, mut rest: &'a [u8]) -> Result<(), Rejection> {
         let (mut name, mut data) = (None, None);
         while let [kind, length, tail @ ..] = rest {

@@ -103,12 +103,23 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// A datagram that [`Message::parse`] has accepted before, without checking it a second time. Of any other one it gives the entries
+    /// up to the first that cannot be read; what follows the entries is not looked at.
+    pub fn of_checked(datagram: &'a [u8]) -> Option<Message<'a>> {
+        let (&[first, syncid, _, _], rest) = datagram.split_first_chunk()?;
+        if first != 0 {
+            return Some(Message::v0(syncid, first, rest));
+        }
+        let (&[count, ..], body) = rest.split_first_chunk::<4>()?;
+        Some(Message { version: Version::V1, syncid, count, extension: &[], body })
+    }
+
     pub(super) fn v0(syncid: u8, count: u8, body: &'a [u8]) -> Message<'a> {
         Message { version: Version::V0, syncid, count, extension: &[], body }
     }
 
     /// Its entries in order.
-    pub fn entries(&self) -> impl Iterator<Item = Entry<'a>> + use<'a> {
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'a>> + Clone + use<'a> {
         let (version, mut rest) = (self.version, self.body);
         let next = move || {
             let (entry, length) = match version {
@@ -131,7 +142,7 @@ fn length(body: &[u8], count: u8) -> Result<usize, Rejection> {
         if rest.len() < entry::V4_LENGTH {
             return Err(Rejection::Count);
         }
-        end = start + Entry::decode(rest)?.1;
+        end = start + Entry::length(rest)?;
     }
     // An extension begins aligned, too.
     Ok(if body.len() > end { padded(end).min(body.len()) } else { end })

@@ -28,7 +28,7 @@ impl Outbox {
         self.refused
     }
 
-    /// Gives the records, each to be read with [`Entry::decode`], and goes on with `spare`, which is emptied and of
+    /// Gives the records, each to be split off with [`Entry::split_record`], and goes on with `spare`, which is emptied and of
     /// which the capacity is kept if it suffices.
     pub fn take(&mut self, mut spare: Vec<u8>) -> Vec<u8> {
         spare.clear();
@@ -39,9 +39,9 @@ impl Outbox {
     /// Throws away what waits, as refused.
     pub fn discard(&mut self) {
         let mut rest = self.records.as_slice();
-        while let Ok((_, length)) = Entry::decode(rest) {
+        while let Some((_, tail)) = Entry::split_record(rest) {
             self.refused += 1;
-            rest = rest.get(length..).unwrap_or_default();
+            rest = tail;
         }
         self.records.clear();
     }
