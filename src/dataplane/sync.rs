@@ -1,14 +1,14 @@
 //! The worker's ends of the lines to the sync daemons.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst, fence};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::Instant;
 
 use standfast_ipvs::Director;
 use standfast_ipvs::sync::Message;
 
-use crate::sync::Counters;
+use crate::sync::{AdoptedCounts, Counters};
 
 /// Datagrams taken in between two batches of packets: some hundred microseconds.
 const AT_ONCE: usize = 16;
@@ -49,11 +49,21 @@ impl SyncOut {
     /// Passes on what the director has to tell.
     pub(super) fn serve(&self, director: &mut Director) {
         let Some(outbox) = director.outbox().filter(|outbox| !outbox.is_empty()) else { return };
-        let Ok(spare) = self.spare.try_recv() else { return self.starved.store(true, Relaxed) };
+        let Some(spare) = self.spare_buffer() else { return };
         match self.filled.try_send(Parcel::Records(outbox.take(spare))) {
             // As many buffers go round as there is room for, so that only a daemon that has ended refuses one.
             Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
         }
+    }
+
+    /// An empty buffer. Without one the daemon rings when it has given one back: it looks whether somebody waits after that, and who waits
+    /// looks for a buffer after saying so.
+    fn spare_buffer(&self) -> Option<Vec<u8>> {
+        self.spare.try_recv().ok().or_else(|| {
+            self.starved.store(true, SeqCst);
+            fence(SeqCst);
+            self.spare.try_recv().ok()
+        })
     }
 
     /// Goes on with all connections; gives what is left and whether there is more to do at once.
@@ -92,11 +102,17 @@ impl SyncIn {
             && let Ok(datagram) = self.inbox.try_recv()
         {
             taken += 1;
-            let entries = Message::parse(&datagram).into_iter().flat_map(|message| message.entries());
-            entries.for_each(|entry| self.counters.count_adopted(director.adopt(&entry, now)));
+            self.take_in(&datagram, director, now);
             // A buffer too many is let go.
             let _ = self.emptied.try_send(datagram);
         }
         taken
+    }
+
+    fn take_in(&self, datagram: &[u8], director: &mut Director, now: Instant) {
+        let Some(message) = Message::of_checked(datagram) else { return };
+        let mut adopted = AdoptedCounts::default();
+        director.adopt_all(&message, now, |adoption| adopted.count(adoption));
+        self.counters.count_adopted(&adopted);
     }
 }

@@ -13,6 +13,17 @@ const ADOPTIONS: [(Adoption, &str); 5] = [
     (Adoption::Full, "without room"),
 ];
 
+/// What became of the entries of one datagram: the threads' counters are touched once for all of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AdoptedCounts([u64; ADOPTIONS.len()]);
+
+impl AdoptedCounts {
+    /// One more.
+    pub(crate) fn count(&mut self, adoption: Adoption) {
+        self.0[adoption as usize] += 1;
+    }
+}
+
 /// Counters that threads share; all only grow.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -58,9 +69,11 @@ impl Counters {
         self.rejected[why as usize].fetch_add(1, Relaxed);
     }
 
-    /// What became of an entry.
-    pub(crate) fn count_adopted(&self, adoption: Adoption) {
-        self.adopted[adoption as usize].fetch_add(1, Relaxed);
+    /// What became of the entries of a datagram.
+    pub(crate) fn count_adopted(&self, adopted: &AdoptedCounts) {
+        for (counter, count) in self.adopted.iter().zip(adopted.0).filter(|(_, count)| *count > 0) {
+            counter.fetch_add(count, Relaxed);
+        }
     }
 
     /// The counters at one moment.

@@ -11,7 +11,9 @@
 
 mod counters;
 mod ears;
+mod mailbox;
 mod neighbourhood;
+mod post;
 mod receiver;
 mod sender;
 mod share;
@@ -26,6 +28,7 @@ use standfast_ipvs::sync::{Seal, SyncSettings, Version};
 
 use crate::dataplane;
 use crate::ipvsadm::{Daemon, DaemonSettings, Role};
+pub(crate) use counters::AdoptedCounts;
 pub use counters::{Counters, Tally};
 use receiver::Receiver;
 pub use receiver::Transfer;
@@ -153,7 +156,7 @@ impl Settings {
 }
 
 impl Error {
-    fn system(doing: &'static str) -> impl Fn(io::Error) -> Error {
+    pub(crate) fn system(doing: &'static str) -> impl Fn(io::Error) -> Error {
         move |source| match source.raw_os_error() {
             Some(libc::ENODEV) => Error::NoDevice,
             _ => Error::System { doing, source },

@@ -14,6 +14,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use socket2::Socket;
 use standfast_ipvs::sync::{Extension, Guard, Message, Rejection, Seal};
 
+use super::mailbox::Mailbox;
 use super::neighbourhood::Neighbourhood;
 use super::share::Share;
 use super::stationery::{Stationery, drawn};
@@ -23,8 +24,8 @@ use crate::ipvsadm::Daemon;
 
 /// Datagrams under way between receiver and worker.
 const UNDER_WAY: usize = 512;
-/// The longest datagram of UDP.
-const LONGEST: usize = 65_535;
+/// While datagrams come close together they are left to gather for so long, so that many are taken at a time.
+const GATHER_PAUSE: u16 = 1;
 /// How often it says that it is there.
 const HELLO_INTERVAL: Duration = Duration::from_secs(1);
 const HELLO_PAUSE: u16 = 1000;
@@ -210,9 +211,9 @@ struct Work {
 
 impl Work {
     fn run(mut self) {
-        let mut buffer = vec![0; LONGEST];
+        let (mut mailbox, sockets) = (Mailbox::new(), std::mem::take(&mut self.sockets));
         self.voice.speak(self.syncid, Instant::now());
-        while self.wait() {
+        while self.wait(&sockets, HELLO_PAUSE) {
             let start = Instant::now();
             self.voice.speak(self.syncid, start);
             let left = self.share.left(start);
@@ -220,20 +221,23 @@ impl Work {
                 std::thread::sleep(self.share.pause(start));
                 continue;
             }
-            let handled = self.serve(&mut buffer, left, start);
+            let handled = self.serve(&sockets, &mut mailbox, left, start);
             self.share.spend(handled);
             if handled > 0 {
                 self.worker.engine.wake_worker();
                 self.complain(start);
             }
+            if handled > 1 && !self.wait(&[], GATHER_PAUSE) {
+                return;
+            }
         }
     }
 
     /// Waits for datagrams; false at the end.
-    fn wait(&self) -> bool {
+    fn wait(&self, sockets: &[UdpSocket], pause: u16) -> bool {
         let mut ready = vec![PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)];
-        ready.extend(self.sockets.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
-        if let Err(error) = poll(&mut ready, HELLO_PAUSE) {
+        ready.extend(sockets.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
+        if let Err(error) = poll(&mut ready, pause) {
             tracing::debug!("the receiving sync daemon waits: {error}");
         }
         let rung = ready.first().and_then(PollFd::revents);
@@ -241,18 +245,19 @@ impl Work {
     }
 
     /// Takes what has come, as many as are left.
-    fn serve(&mut self, buffer: &mut [u8], left: u32, now: Instant) -> u32 {
+    fn serve(&mut self, sockets: &[UdpSocket], mailbox: &mut Mailbox, left: u32, now: Instant) -> u32 {
+        let left = left as usize;
         let mut handled = 0;
-        for socket in 0..self.sockets.len() {
-            while handled < left
-                && let Some(socket) = self.sockets.get(socket)
-                && let Some((length, host)) = receive(socket, buffer)
-            {
-                handled += 1;
-                self.take(buffer.get(..length).unwrap_or_default(), host, now);
+        for socket in sockets {
+            while handled < left {
+                let came = mailbox.fetch(socket, left - handled, |datagram, host| self.take(datagram, host, now));
+                if came == 0 {
+                    break;
+                }
+                handled += came;
             }
         }
-        handled
+        u32::try_from(handled).unwrap_or(u32::MAX)
     }
 
     fn take(&mut self, datagram: &[u8], host: IpAddr, now: Instant) {
@@ -288,18 +293,6 @@ impl Work {
         if fresh > 0 && now >= self.complain_from {
             (self.complain_from, self.refused) = (now + COMPLAINT_INTERVAL, tally.refused());
             tracing::warn!(target: "healthcheck", "{fresh} datagrams of the sync group were not believed; so far: {tally}");
-        }
-    }
-}
-
-/// A datagram's length and sender, if one waits.
-fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<(usize, IpAddr)> {
-    match socket.recv_from(buffer) {
-        Ok((length, from)) => Some((length, from.ip())),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-        Err(error) => {
-            tracing::debug!("the sync socket: {error}");
-            None
         }
     }
 }

@@ -1,15 +1,16 @@
 //! The sending end: takes records from the data plane's worker, packs them into datagrams and sends these.
 
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst, fence};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use socket2::Socket;
 use standfast_ipvs::sync::{Entry, Extension, Format, Outbox, Packer, Seal};
 
 use super::ears::{Ears, Pace};
+use super::post::Post;
 use super::stationery::{Stationery, drawn};
 use super::{Counters, Error, Settings, socket};
 use crate::dataplane::{self, Parcel, SyncOut};
@@ -18,8 +19,11 @@ use crate::dataplane::{self, Parcel, SyncOut};
 const BUFFERS: usize = 8;
 /// How often it is looked who hears, at least.
 const ATTENTION: Duration = Duration::from_secs(1);
-/// How long a datagram waits for more entries when connections are told at once.
+/// How long a datagram waits for more entries when connections are told at once. The thread sleeps for so long between two looks at
+/// what the worker has filled, so that a busy worker need not wake it for each handful of records.
 const SHORT_PATIENCE: Duration = Duration::from_millis(1);
+/// Datagrams sent in so long, no more: fewer than a receiver takes, so that all connections told in one go are not lost on the way.
+const DATAGRAMS_A_NAP: u32 = 20;
 /// A log line about datagrams that cannot be sent is enough for so long.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -44,7 +48,9 @@ impl Sender {
             patience: Format::PATIENCE,
         };
         let ports = (0..settings.ports).map_while(|ahead| daemon.port.checked_add(ahead));
-        let lane = |port| socket::sender(daemon, port).map(|socket| Lane { socket, packer: Packer::new(format) });
+        let lane = |port| {
+            socket::sender(daemon, port).map(|socket| Lane { post: Post::new(socket), packer: Packer::new(format) })
+        };
         let lanes = ports.map(lane).collect::<Result<Vec<_>, _>>().map_err(Error::system("open its sockets"))?;
         let ears = Ears::open(settings, Arc::clone(&counters)).map_err(Error::system("open its sockets"))?;
         // One place more, for the last word about all connections.
@@ -57,7 +63,7 @@ impl Sender {
         let starved = Arc::new(AtomicBool::new(false));
         let back = Back { emptied, starved: Arc::clone(&starved), engine: engine.clone() };
         let stationery = Stationery::new(settings.key.as_ref(), drawn());
-        let work = Work { lanes, batches, back, ears, stationery, counters, complained: None };
+        let work = Work { lanes, batches, back, ears, stationery, counters, complained: None, posted: 0 };
         let thread = std::thread::Builder::new().name("sync-master".to_owned()).spawn(move || work.run());
         let thread = thread.map_err(Error::system("start its thread"))?;
         engine.sync_out(Some((settings.rules, SyncOut { filled, spare, starved })));
@@ -77,7 +83,7 @@ impl Drop for Sender {
 
 /// One port.
 struct Lane {
-    socket: Socket,
+    post: Post,
     packer: Packer,
 }
 
@@ -92,7 +98,8 @@ impl Back {
     fn give(&self, batch: Vec<u8>) {
         // The worker may be gone.
         let _ = self.emptied.try_send(batch);
-        if self.starved.swap(false, Relaxed) {
+        fence(SeqCst);
+        if self.starved.swap(false, SeqCst) {
             self.engine.wake_worker();
         }
     }
@@ -106,6 +113,8 @@ struct Work {
     stationery: Stationery,
     counters: Arc<Counters>,
     complained: Option<Instant>,
+    /// Datagrams so far.
+    posted: u64,
 }
 
 impl Work {
@@ -113,17 +122,34 @@ impl Work {
         loop {
             let due = self.lanes.iter().filter_map(|lane| lane.packer.poll_timeout()).min();
             let pause = due.map_or(ATTENTION, |due| due.saturating_duration_since(Instant::now()).min(ATTENTION));
-            let parcel = self.batches.recv_timeout(pause);
-            let now = Instant::now();
-            match parcel {
-                Ok(Parcel::Records(records)) => self.pack(records, now),
-                Ok(Parcel::Complete(daemon, request)) => self.complete(daemon, request),
+            match self.batches.recv_timeout(pause) {
+                Ok(parcel) => self.round(parcel),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.each_lane(|packer, send| packer.flush(send)),
+                Err(RecvTimeoutError::Disconnected) => return self.flush(),
             }
+            let now = Instant::now();
             self.each_lane(|packer, send| packer.handle_timeout(now, send));
+            self.dispatch();
             self.listen(now);
         }
+    }
+
+    /// Takes a parcel, and those that come within a short time.
+    fn round(&mut self, first: Parcel) {
+        let mut parcel = Some(first);
+        let before = self.posted;
+        while let Some(next) = parcel.take() {
+            match next {
+                Parcel::Records(records) => self.pack(records, Instant::now()),
+                Parcel::Complete(daemon, request) => self.complete(daemon, request),
+            }
+            if self.posted - before < DATAGRAMS_A_NAP.into() {
+                parcel = self.batches.try_recv().ok();
+            }
+        }
+        self.dispatch();
+        let naps = u32::try_from(self.posted - before).unwrap_or(u32::MAX).div_ceil(DATAGRAMS_A_NAP).max(1);
+        std::thread::sleep(SHORT_PATIENCE.saturating_mul(naps));
     }
 
     /// Who hears of connections decides how they are told.
@@ -145,26 +171,41 @@ impl Work {
 
     /// The last word goes out behind everything else.
     fn complete(&mut self, daemon: u64, request: u32) {
-        self.each_lane(|packer, send| packer.flush(send));
+        self.flush();
         self.say(Extension::Complete { daemon, request });
+    }
+
+    fn flush(&mut self) {
+        self.each_lane(|packer, send| packer.flush(send));
+        self.dispatch();
     }
 
     fn say(&mut self, words: Extension) {
         let datagram = words.datagram(self.ears.syncid());
         let datagram = self.stationery.finish(&datagram);
-        if let Some(Err(fault)) = self.lanes.first().map(|lane| lane.socket.send(datagram)) {
-            self.complain(&fault);
+        let mut fault = None;
+        if let Some(lane) = self.lanes.first_mut() {
+            lane.post.push(datagram);
+            lane.post.flush(|_, outcome| fault = outcome.err());
         }
+        self.complain(fault);
     }
 
     fn pack(&mut self, batch: Vec<u8>, now: Instant) {
         let mut rest = batch.as_slice();
-        let lanes = self.lanes.len();
-        while let Ok((entry, length)) = Entry::decode(rest) {
-            let (record, tail) = rest.split_at(length);
-            rest = tail;
-            let lane = lane_of(&entry, lanes);
-            self.with_lane(lane, |packer, send| packer.push(record, now, send));
+        match self.lanes.len() {
+            1 => self.with_lane(0, |packer, send| {
+                while let Some((record, tail)) = Entry::split_record(rest) {
+                    packer.push(record, now, send);
+                    rest = tail;
+                }
+            }),
+            lanes => {
+                while let Some((record, tail)) = Entry::split_record(rest) {
+                    self.with_lane(lane_of(record, lanes), |packer, send| packer.push(record, now, send));
+                    rest = tail;
+                }
+            }
         }
         self.back.give(batch);
     }
@@ -175,29 +216,32 @@ impl Work {
         }
     }
 
+    /// Has a lane's packer work; what comes of it waits for [`Work::dispatch`].
     fn with_lane(&mut self, lane: usize, work: impl FnOnce(&mut Packer, &mut dyn FnMut(&[u8]))) {
-        let Some(Lane { socket, packer }) = self.lanes.get_mut(lane) else { return };
+        let Some(Lane { post, packer }) = self.lanes.get_mut(lane) else { return };
         let (counters, stationery, mut fault) = (&self.counters, &mut self.stationery, None);
-        let unfit = packer.unfit();
+        let (unfit, mut posted) = (packer.unfit(), 0);
         work(packer, &mut |datagram| {
-            // Both versions have the number of entries in their header.
-            let entries = datagram.first().filter(|first| **first != 0).or(datagram.get(4)).copied().unwrap_or(0);
-            match socket.send(stationery.finish(datagram)) {
-                Ok(_) => counters.count_sent(entries.into()),
-                Err(error) => {
-                    counters.count_unsent(entries.into());
-                    fault = Some(error);
-                }
+            if post.is_full() {
+                fault = send(post, counters).or(fault.take());
             }
+            posted += 1;
+            post.push(stationery.finish(datagram));
         });
         self.counters.count_unsent(packer.unfit() - unfit);
-        if let Some(fault) = fault {
-            self.complain(&fault);
-        }
+        self.posted += posted;
+        self.complain(fault);
     }
 
-    fn complain(&mut self, fault: &std::io::Error) {
-        let now = Instant::now();
+    /// Sends what waits.
+    fn dispatch(&mut self) {
+        let counters = &self.counters;
+        let fault = self.lanes.iter_mut().filter_map(|lane| send(&mut lane.post, counters)).last();
+        self.complain(fault);
+    }
+
+    fn complain(&mut self, fault: Option<io::Error>) {
+        let (Some(fault), now) = (fault, Instant::now()) else { return };
         if self.complained.is_none_or(|last| now >= last + COMPLAINT_INTERVAL) {
             self.complained = Some(now);
             tracing::warn!(target: "healthcheck", "Connections cannot be told to the other director: {fault}");
@@ -205,11 +249,30 @@ impl Work {
     }
 }
 
+/// Sends what waits and counts it; the latest fault.
+fn send(post: &mut Post, counters: &Counters) -> Option<io::Error> {
+    let mut fault = None;
+    post.flush(|datagram, outcome| match outcome {
+        Ok(()) => counters.count_sent(entries_of(datagram)),
+        Err(error) => {
+            counters.count_unsent(entries_of(datagram));
+            fault = Some(error);
+        }
+    });
+    fault
+}
+
 fn seal_room(settings: &Settings) -> usize {
     settings.key.as_ref().map_or(0, |_| Seal::ROOM)
 }
 
+/// The number of entries: both versions have it in their header.
+fn entries_of(datagram: &[u8]) -> u64 {
+    datagram.first().filter(|first| **first != 0).or(datagram.get(4)).copied().unwrap_or(0).into()
+}
+
 /// All entries of a client's port go the same way, so that they stay in order.
-fn lane_of(entry: &Entry<'_>, lanes: usize) -> usize {
-    usize::from(entry.client.port()).checked_rem(lanes).unwrap_or(0)
+fn lane_of(record: &[u8], lanes: usize) -> usize {
+    let port = Entry::decode(record).map_or(0, |(entry, _)| entry.client.port());
+    usize::from(port).checked_rem(lanes).unwrap_or(0)
 }
