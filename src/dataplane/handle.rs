@@ -123,6 +123,11 @@ impl Handle {
         answer
     }
 
+    /// Lets the claim hold so long after the process has been killed, from some seconds after the start on; zero takes that back.
+    pub fn outlive(&self, lasts: Duration) {
+        self.wake.send(Request::Outlive(lasts));
+    }
+
     /// Has another director told of connections by these rules, through this line; `None` ends it.
     pub fn sync_out(&self, line: Option<(SyncSettings, SyncOut)>) {
         let (settings, line) = line.unzip();

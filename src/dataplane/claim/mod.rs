@@ -1,27 +1,29 @@
 //! The claim: the host's own stack must neither see nor answer what a virtual service owns.
 //!
 //! The rules live in an nftables table of the `netdev` family whose owner is our netlink socket, so that they go with
-//! the process however it ends. Packet taps run before the ingress hook: the engine sees every packet that the rules
+//! the process however it ends; what the host's own stack must not see for some seconds more is in the [`will`]. Packet taps run before the ingress hook: the engine sees every packet that the rules
 //! drop. Neither the `nft` program nor a library is needed, only `CAP_NET_ADMIN` in the network namespace and Linux 5.12.
 //!
 //! ICMP is never claimed. Packets are claimed by address *and* port, so that everything else on a virtual address
 //! stays with the host.
 
+mod diversion;
 mod rules;
+mod will;
 
 pub(super) use diversion::Diversion;
-
-mod diversion;
+pub(super) use will::Will;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use nix::sys::socket::SockProtocol;
 
 use super::Error;
 use super::netlink::Socket;
-use rules::{Batch, SetName, address_key, flow_key};
+use rules::{Batch, SetName, Term, address_key, flow_key};
 
 const ELEMENTS_PER_MESSAGE: usize = 500;
 
@@ -100,6 +102,7 @@ impl Claims {
 pub(super) struct Claim {
     socket: Socket,
     table: String,
+    term: Term,
     installed: Claims,
     hooks: BTreeMap<u32, String>,
 }
@@ -110,15 +113,51 @@ impl Claim {
     /// # Errors
     /// [`Error::Claim`] with what to do about it.
     pub(super) fn create() -> Result<Self, Error> {
-        let socket = Socket::open(SockProtocol::NetlinkNetFilter, 0).map_err(|e| refusal("open nfnetlink", &e))?;
-        let table = format!("standfast-{}", std::process::id());
-        let mut claim = Self { socket, table, installed: Claims::default(), hooks: BTreeMap::new() };
-        claim
-            .commit(|batch| {
-                batch.create();
-            })
-            .map_err(|e| refusal("create the nftables table", &e))?;
+        let mut claim = Self::unmade(format!("standfast-{}", std::process::id()), Term::Socket)?;
+        let made = claim.commit(|batch| {
+            batch.create(Term::Socket);
+        });
+        made.map_err(|e| refusal("create the nftables table", &e))?;
         Ok(claim)
+    }
+
+    /// Creates a table that claims what `living` does and holds so long, in the place of one that was left behind.
+    fn bequeath(living: &Claim, holds: Duration) -> Result<Self, Error> {
+        let mut claim = Self::unmade("standfast-will".to_owned(), Term::Element)?;
+        let made = claim.commit(|batch| {
+            batch.clear();
+            batch.create(Term::Element);
+            batch.prolong(true, holds);
+        });
+        made.map_err(|e| refusal("create the nftables table that stays behind", &e))?;
+        claim.update(&living.installed)?;
+        drop(claim.hook(&living.hooks));
+        Ok(claim)
+    }
+
+    fn unmade(table: String, term: Term) -> Result<Self, Error> {
+        let socket = Socket::open(SockProtocol::NetlinkNetFilter, 0).map_err(|e| refusal("open nfnetlink", &e))?;
+        Ok(Self { socket, table, term, installed: Claims::default(), hooks: BTreeMap::new() })
+    }
+
+    /// Has a table that stays behind hold so long from here on.
+    fn prolong(&mut self, holds: Duration) -> Result<(), Error> {
+        // On a machine that stood still it may have ended.
+        let prolonged = self.commit(|batch| {
+            batch.prolong(false, holds);
+        });
+        let prolonged = prolonged.or_else(|_| {
+            self.commit(|batch| {
+                batch.prolong(true, holds);
+            })
+        });
+        prolonged.map_err(|e| refusal("prolong the nftables table that stays behind", &e))
+    }
+
+    fn delete(&mut self) -> io::Result<()> {
+        self.commit(|batch| {
+            batch.delete();
+        })
     }
 
     /// Brings the sets to `wanted`, by differences and in one transaction.
@@ -155,11 +194,11 @@ impl Claim {
         if self.hooks.get(&index).is_some_and(|known| known == name) {
             return Ok(());
         }
-        let chain = chain_name(index);
+        let (chain, term) = (chain_name(index), self.term);
         if self.hooks.contains_key(&index) {
             let renamed = self.commit(|batch| {
                 batch.unhook(&chain);
-                batch.hook(&chain, name);
+                batch.hook(term, &chain, name);
             });
             if renamed.is_ok() {
                 self.hooks.insert(index, name.to_owned());
@@ -167,7 +206,8 @@ impl Claim {
             }
             self.unhook(index);
         }
-        self.commit(|batch| batch.hook(&chain, name)).map_err(|e| refusal(&format!("hook interface {name}"), &e))?;
+        self.commit(|batch| batch.hook(term, &chain, name))
+            .map_err(|e| refusal(&format!("hook interface {name}"), &e))?;
         self.hooks.insert(index, name.to_owned());
         Ok(())
     }

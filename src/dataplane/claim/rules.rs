@@ -16,6 +16,12 @@
 //!   chain in2 { type filter hook ingress device eth0 priority -500; jump claimed }
 //! }
 //!
+//! table netdev standfast-will {           # without an owner: outlives the process for some seconds
+//!   set alive { pkt_type; timeout; elements = { host timeout 7s } }
+//!   (sets, chains and hooks as above, behind the claim's; in place of the first rule:)
+//!     meta pkttype != @alive accept
+//! }
+//!
 //! table inet standfast-PID {              # only where there are marks, or servers on the host itself
 //!   chain input { type filter hook input priority 98; meta mark 7 queue num 4711 }
 //!   chain output { type filter hook output priority 98; ip saddr 10.0.0.2 tcp sport 8081 queue num 4711 }
@@ -23,6 +29,7 @@
 //! ```
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use standfast_ipvs::FullNat;
 
@@ -41,6 +48,7 @@ const DELETE_CHAIN: u16 = SUBSYSTEM | 5;
 const FAMILY_NETDEV: u8 = 5;
 const FAMILY_INET: u8 = 1;
 const INGRESS: u32 = 0;
+/// Of the claim; what it leaves behind comes after it.
 const PRIORITY: i32 = -500;
 /// Where IPVS stands: behind the host's own packet filter (`NF_IP_PRI_NAT_SRC - 2`).
 const QUEUE_PRIORITY: i32 = 98;
@@ -57,8 +65,23 @@ const LESS: u32 = 2;
 /// `nft`'s numbers for ipv4_addr, ipv6_addr, inet_proto, inet_service: they only make `nft list` readable.
 const TYPE_PROTOCOL: u32 = 12;
 const TYPE_PORT: u32 = 13;
+const TYPE_PKTTYPE: u32 = 31;
 
 const COMMON_CHAIN: &str = "claimed";
+const ALIVE: &str = "alive";
+/// `NFT_SET_TIMEOUT`.
+const WITH_TIMEOUTS: u32 = 0x10;
+/// `PACKET_HOST`.
+const HOST: [u8; 1] = [0];
+
+/// How long a table holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Term {
+    /// As long as its socket.
+    Socket,
+    /// As long as the element of its set `alive`.
+    Element,
+}
 
 /// A set of the claim's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -141,16 +164,69 @@ impl<'a> Batch<'a> {
         self.writer
     }
 
-    /// Creates the table, its sets and the chain that all interfaces share.
-    pub(super) fn create(&mut self) {
+    /// Deletes the table.
+    pub(super) fn delete(&mut self) {
         let table = self.table;
-        self.message(NEW_TABLE, CREATE | EXCLUSIVE).string(1, table).be32(2, TABLE_OWNER);
+        self.message(DELETE_TABLE, 0).string(1, table);
+    }
+
+    /// Deletes a table that may be there.
+    pub(super) fn clear(&mut self) {
+        let table = self.table;
+        self.message(NEW_TABLE, CREATE).string(1, table);
+        self.delete();
+    }
+
+    /// Has the element of a table that holds by it end after so long, counted from here.
+    pub(super) fn prolong(&mut self, fresh: bool, holds: Duration) {
+        let table = self.table;
+        let milliseconds = u64::try_from(holds.as_millis()).unwrap_or(u64::MAX);
+        let kinds = if fresh { &[NEW_ELEMENT][..] } else { &[DELETE_ELEMENT, NEW_ELEMENT] };
+        for kind in kinds {
+            let flags = if *kind == NEW_ELEMENT { CREATE } else { 0 };
+            self.message(*kind, flags).string(1, table).string(2, ALIVE).nest(3, |list| {
+                list.nest(1, |element| {
+                    element.nest(1, |data| {
+                        data.attribute(1, &HOST);
+                    });
+                    if *kind == NEW_ELEMENT {
+                        element.attribute(4, &milliseconds.to_be_bytes());
+                    }
+                });
+            });
+        }
+    }
+
+    fn alive_set(&mut self) {
+        let (table, id) = (self.table, self.sequence + 1);
+        self.message(NEW_SET, CREATE | EXCLUSIVE)
+            .string(1, table)
+            .string(2, ALIVE)
+            .be32(3, WITH_TIMEOUTS)
+            .be32(4, TYPE_PKTTYPE)
+            .be32(5, HOST.len() as u32)
+            .be32(10, id);
+    }
+
+    /// Creates the table, its sets and the chain that all interfaces share.
+    pub(super) fn create(&mut self, term: Term) {
+        let table = self.table;
+        let owner = if term == Term::Socket { TABLE_OWNER } else { 0 };
+        self.message(NEW_TABLE, CREATE | EXCLUSIVE).string(1, table).be32(2, owner);
+        if term == Term::Element {
+            self.alive_set();
+        }
         for v6 in [false, true] {
             SetName::ALL.iter().for_each(|name| self.set(*name, v6));
         }
         self.message(NEW_CHAIN, CREATE | EXCLUSIVE).string(1, table).string(3, COMMON_CHAIN);
         self.rule(COMMON_CHAIN, |r| {
-            r.meta(META_PKTTYPE, REGISTER[0]).compare(NOT_EQUAL, REGISTER[0], &[0]).verdict(ACCEPT, None);
+            r.meta(META_PKTTYPE, REGISTER[0]);
+            match term {
+                Term::Socket => r.compare(NOT_EQUAL, REGISTER[0], &HOST),
+                Term::Element => r.lookup(ALIVE, REGISTER[0], true),
+            };
+            r.verdict(ACCEPT, None);
         });
         for v6 in [false, true] {
             for name in [SetName::Services, SetName::ServicesAnyPort] {
@@ -204,12 +280,13 @@ impl<'a> Batch<'a> {
     }
 
     /// Hooks the claim on an interface, through a chain of its own.
-    pub(super) fn hook(&mut self, chain: &str, interface: &str) {
+    pub(super) fn hook(&mut self, term: Term, chain: &str, interface: &str) {
         let table = self.table;
+        let priority = if term == Term::Socket { PRIORITY } else { PRIORITY + 1 };
         self.message(NEW_CHAIN, CREATE).string(1, table).string(3, chain).string(7, "filter").be32(5, ACCEPT).nest(
             4,
             |hook| {
-                hook.be32(1, INGRESS).be32(2, PRIORITY as u32).string(3, interface);
+                hook.be32(1, INGRESS).be32(2, priority as u32).string(3, interface);
             },
         );
         self.rule(chain, |r| {

@@ -47,6 +47,7 @@ impl Control {
         }
         self.attach(&model::union(&self.claims, &claims))?;
         self.claim.update(&claims)?;
+        self.will.update(&claims);
         self.divert(&claims);
         self.claims = claims;
         self.send_territory();
@@ -113,6 +114,7 @@ impl Control {
         let wanted: BTreeMap<u32, String> =
             links.iter().filter(|(_, link)| usable(link)).map(|(index, link)| (*index, link.name.clone())).collect();
         let refused = self.claim.hook(&wanted);
+        self.will.hook(&wanted);
         self.report_unhooked(&refused);
         let hooked = |index: &u32| wanted.contains_key(index) && !self.unhooked.contains(index);
         let links = self.topology.links();

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
@@ -17,7 +18,7 @@ use standfast_ipvs::{ConnectionView, Director, Settings, Timeouts};
 use tokio::sync::oneshot;
 
 use super::Error;
-use super::claim::{Claim, Claims, Diversion};
+use super::claim::{Claim, Claims, Diversion, Will};
 use super::command::{Command, Snapshot};
 use super::engine::Ports;
 use super::topology::{Changes, NextHop, Topology};
@@ -36,6 +37,8 @@ pub(super) enum Request {
     Pass(Box<Order>),
     /// Find the way to an address.
     Resolve(IpAddr),
+    /// Let the claim hold so long after a kill.
+    Outlive(Duration),
     /// The worker lost everything.
     WorkerRestarted,
     /// End.
@@ -68,6 +71,7 @@ pub(super) struct Control {
     receiver: OwnedFd,
     topology: Topology,
     claim: Claim,
+    will: Will,
     diversion: Diversion,
     /// Sees no packet: it judges commands before they are carried out, and remembers what a restarted worker has to know.
     shadow: Director,
@@ -103,6 +107,7 @@ impl Control {
             receiver,
             topology,
             claim,
+            will: Will::default(),
             diversion: Diversion::open()?,
             shadow,
             timeouts: None,
@@ -143,6 +148,7 @@ impl Control {
                 }
                 self.serve(request);
             }
+            self.will.tend(&self.claim, Instant::now());
             self.wait();
         }
     }
@@ -150,7 +156,9 @@ impl Control {
     fn wait(&self) {
         let mut ready =
             [PollFd::new(self.topology.as_fd(), PollFlags::POLLIN), PollFd::new(self.event.as_fd(), PollFlags::POLLIN)];
-        if let Err(error) = poll(&mut ready, PollTimeout::NONE) {
+        let left = self.will.due().map(|due| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
+        let timeout = left.map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+        if let Err(error) = poll(&mut ready, timeout) {
             tracing::debug!(%error, "poll");
         }
         let woken = ready[1].revents().is_some_and(|e| e.contains(PollFlags::POLLIN));
@@ -171,6 +179,7 @@ impl Control {
             Request::Connections(skip, reply) => self.worker.send(Order::Connections(skip, reply)),
             Request::Pass(order) => self.worker.send(*order),
             Request::Resolve(address) => self.resolve(address),
+            Request::Outlive(lasts) => self.will.set(lasts, Instant::now()),
             Request::WorkerRestarted => self.replay(),
             Request::Stop => {}
         }

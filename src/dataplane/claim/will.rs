@@ -1,0 +1,91 @@
+//! What of the claim outlives a process that dies without a word.
+//!
+//! The engine ends with its process, and so does the claim, while the virtual addresses stay on the host. Until another director
+//! announces itself the host's own stack would answer each client with RST, and servers behind NAT would be answered likewise: every
+//! connection that the other director has been told of would end in these seconds. So a second table, without an owner, has the same
+//! rules behind a condition: an element that ends by itself after some seconds, and is written anew as long as the process lives.
+//! Nothing passes this table that the first one has not let pass. An orderly end takes it away; after a kill it is empty of effect as
+//! soon as the element has ended, and the next process puts its own in its place.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::{Claim, Claims};
+
+/// The will, once it is written.
+#[derive(Debug, Default)]
+pub(in crate::dataplane) struct Will {
+    /// How long it is to hold after the end; zero for no will.
+    lasts: Duration,
+    claim: Option<Claim>,
+    /// When it is written (anew).
+    due: Option<Instant>,
+}
+
+impl Will {
+    /// Lets it hold so long from now on; zero takes it away.
+    ///
+    /// It is written for the first time after that time has passed: until then one of a predecessor that was killed may hold.
+    pub(in crate::dataplane) fn set(&mut self, lasts: Duration, now: Instant) {
+        if lasts == self.lasts {
+            return;
+        }
+        self.lasts = lasts;
+        self.due = (!lasts.is_zero()).then(|| if self.claim.is_some() { now } else { now + lasts });
+        if lasts.is_zero() {
+            self.revoke();
+        }
+    }
+
+    /// When to call [`Will::tend`].
+    pub(in crate::dataplane) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Writes it, or writes it anew, if it is time: what `living` claims is claimed for a while longer.
+    pub(in crate::dataplane) fn tend(&mut self, living: &Claim, now: Instant) {
+        if self.due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.due = Some(now + self.lasts / 2);
+        let holds = self.lasts + self.lasts / 2;
+        let written = match &mut self.claim {
+            Some(claim) => claim.prolong(holds),
+            None => Claim::bequeath(living, holds).map(|claim| self.claim = Some(claim)),
+        };
+        if let Err(error) = written {
+            // Somebody has deleted it, or the kernel cannot do it: the process is no worse off than without.
+            tracing::debug!(%error, "what the claim leaves behind cannot be written");
+            self.claim = None;
+        }
+    }
+
+    /// As the claim's.
+    pub(in crate::dataplane) fn update(&mut self, wanted: &Claims) {
+        if let Some(Err(error)) = self.claim.as_mut().map(|claim| claim.update(wanted)) {
+            tracing::debug!(%error, "what the claim leaves behind is not up to date");
+            self.claim = None;
+        }
+    }
+
+    /// As the claim's.
+    pub(in crate::dataplane) fn hook(&mut self, wanted: &BTreeMap<u32, String>) {
+        if let Some(claim) = &mut self.claim {
+            // Where the claim is refused, it has said so.
+            drop(claim.hook(wanted));
+        }
+    }
+
+    fn revoke(&mut self) {
+        if let Some(Err(error)) = self.claim.take().map(|mut claim| claim.delete()) {
+            tracing::debug!(%error, "what the claim leaves behind was gone already");
+        }
+    }
+}
+
+impl Drop for Will {
+    /// An orderly end leaves nothing.
+    fn drop(&mut self) {
+        self.revoke();
+    }
+}
