@@ -74,13 +74,37 @@ pub fn allow_many_descriptors() -> io::Result<()> {
 /// # Errors
 /// `InvalidInput` for a name that is no plain file name, else the system's.
 pub fn enter_network_namespace(name: &str) -> io::Result<()> {
+    let file = network_namespace(name)?;
+    Ok(setns(file.as_fd(), CloneFlags::CLONE_NEWNET)?)
+}
+
+/// Runs `task` in a thread of its own in a network namespace that `ip netns` made, or in that of process 1 for an empty name. Sockets and
+/// threads that it makes belong there.
+///
+/// # Errors
+/// As [`enter_network_namespace`].
+///
+/// # Panics
+/// When `task` does.
+pub fn in_network_namespace<T: Send>(name: &str, task: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let file = if name.is_empty() { File::open("/proc/1/ns/net")? } else { network_namespace(name)? };
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(|| {
+            setns(file.as_fd(), CloneFlags::CLONE_NEWNET)?;
+            Ok(task())
+        });
+        inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn network_namespace(name: &str) -> io::Result<File> {
     let mut components = Path::new(name).components();
     if !matches!((components.next(), components.next()), (Some(Component::Normal(_)), None)) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let file = File::open(Path::new("/run/netns").join(name))?;
-    Ok(setns(file.as_fd(), CloneFlags::CLONE_NEWNET)?)
+    File::open(Path::new("/run/netns").join(name))
 }
+
 /// Gives the process another name, as ps(1) shows it.
 pub fn set_process_name(name: &str) {
     let Ok(name) = std::ffi::CString::new(name) else { return };

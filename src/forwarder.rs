@@ -1,9 +1,13 @@
 //! Who forwards: the engine in this daemon, or the kernel's IPVS. Both are told by the same verbs and show themselves alike.
 
+use std::io;
+use std::time::Duration;
+
 use standfast_ipvs::Timeouts;
 use standfast_parser::model::{Config, FlushOnStop, LvsBackend, LvsTimeouts};
 use tracing::{error, info, warn};
 
+use crate::daemonize::in_network_namespace;
 use crate::dataplane::{self, Command, Dataplane, Snapshot};
 use crate::health::{Plan, Table, TableChange};
 use crate::kernel_ipvs::{self, Census};
@@ -18,7 +22,7 @@ pub enum Forwarder {
 }
 
 /// What a forwarder is asked to be at its start.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Choice {
     /// `lvs_backend`, or what the command line says.
     pub backend: LvsBackend,
@@ -26,6 +30,8 @@ pub struct Choice {
     pub flush: bool,
     /// Of the embedded engine.
     pub engine: dataplane::Options,
+    /// `net_namespace_ipvs`: where it forwards; the daemon's own namespace without a name.
+    pub namespace: Option<String>,
 }
 
 impl Choice {
@@ -37,14 +43,35 @@ impl Choice {
             backend: told.unwrap_or(globals.lvs_backend),
             flush: globals.lvs_flush,
             engine: dataplane::Options { busy_poll: globals.lvs_busy_poll, ..dataplane::Options::default() },
+            namespace: globals.net_namespace_ipvs.clone(),
         }
     }
 }
 
+/// Runs `task` where the services are: in the namespace of `net_namespace_ipvs`, or here.
+///
+/// # Errors
+/// When there is no such namespace, or no right to enter it.
+pub fn beside_services<T: Send>(namespace: Option<&str>, task: impl FnOnce() -> T + Send) -> io::Result<T> {
+    match namespace {
+        None => Ok(task()),
+        Some(name) => in_network_namespace(name, task),
+    }
+}
+
 impl Forwarder {
-    /// Starts it in the network namespace of the calling thread; `None` where it cannot be, which is logged.
+    /// Starts it in the namespace of the choice, or that of the calling thread; `None` where it cannot be, which is logged.
     #[must_use]
-    pub fn start(choice: Choice) -> Option<Forwarder> {
+    pub fn start(choice: &Choice) -> Option<Forwarder> {
+        let namespace = choice.namespace.as_deref();
+        beside_services(namespace, || Self::start_here(choice)).unwrap_or_else(|problem| {
+            let name = namespace.unwrap_or_default();
+            error!(target: "healthcheck", "Nothing will be forwarded: the namespace '{name}' of net_namespace_ipvs: {problem}");
+            None
+        })
+    }
+
+    fn start_here(choice: &Choice) -> Option<Forwarder> {
         match choice.backend {
             LvsBackend::Embedded => embedded(choice.engine),
             LvsBackend::Kernel => match kernel(choice.flush) {
@@ -108,6 +135,14 @@ impl Forwarder {
         }
     }
 
+    /// What the host's own stack must not answer stays so after a kill, until another director has taken over. The kernel's IPVS goes
+    /// on by itself then.
+    pub fn outlive(&self, config: &Config) {
+        if let Forwarder::Embedded(engine) = self {
+            engine.outlive(longest_takeover(config));
+        }
+    }
+
     /// Services, servers and counters; `None` when it has ended or cannot be read.
     pub async fn snapshot(&self) -> Option<Snapshot> {
         match self {
@@ -153,6 +188,16 @@ fn kernel(flush: bool) -> Result<Forwarder, kernel_ipvs::Error> {
     let handle = kernel_ipvs::Handle::start(flush)?;
     info!(target: "healthcheck", "Forwarding by the kernel's IPVS");
     Ok(Forwarder::Kernel(handle))
+}
+
+/// How long it takes until another director has taken over everything, with its announcements; zero where none will. The master down
+/// interval is three adverts and a skew of less than one, or of less than a second in version 2 (RFC 9568 section 6.1).
+fn longest_takeover(config: &Config) -> Duration {
+    const ANNOUNCING: Duration = Duration::from_millis(1500);
+    const LONGEST: Duration = Duration::from_secs(60);
+    let takeover = |adverts: Duration| adverts * 3 + adverts.max(Duration::from_secs(1)) + ANNOUNCING;
+    let longest = config.instances.iter().map(|instance| takeover(instance.advert_int)).max();
+    longest.unwrap_or_default().min(LONGEST)
 }
 
 fn timeouts_of(configured: LvsTimeouts) -> Timeouts {

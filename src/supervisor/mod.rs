@@ -379,6 +379,7 @@ impl<'a> Supervisor<'a> {
             ready::tell_life(self.routers.as_ref().map(VirtualRouters::answers));
         }
         self.watch_transfer();
+        self.retry_sync();
         let mut died = self.routers.as_mut().is_some_and(VirtualRouters::revive_trackers)
             | self.services.as_mut().is_some_and(Services::revive_trackers);
         if self.routers.is_none() && !self.config.instances.is_empty() && self.restart_at <= Instant::now() {

@@ -18,6 +18,8 @@ pub(super) struct Services {
     forwarder: Option<Forwarder>,
     /// `lvs_backend` at the start.
     backend: LvsBackend,
+    /// `net_namespace_ipvs` at the start.
+    namespace: Option<String>,
     /// Tells of addresses, from the first virtual server with `ha_suspend` on.
     netlink: Option<netlink::Handle>,
     /// There while a server is judged by its traffic.
@@ -29,7 +31,7 @@ pub(super) struct Services {
 impl Services {
     /// Starts the forwarder and the checkers. Where nothing can forward, servers are still checked and told about.
     pub(super) fn start(plan: Plan, config: &Config, choice: Choice, outbox: &Outbox) -> Self {
-        let forwarder = Forwarder::start(choice);
+        let forwarder = Forwarder::start(&choice);
         let table = forwarder.as_ref().map_or_else(|| Box::new(NoTable) as Box<dyn Table>, Forwarder::table);
         if let Some(forwarder) = &forwarder {
             instruct(forwarder, &plan, config);
@@ -46,14 +48,27 @@ impl Services {
         if let Some(netlink) = &netlink {
             addresses::follow(netlink, health.address_line());
         }
-        let mut services = Self { health, forwarder, backend: choice.backend, netlink, traffic: None, files, followed };
+        let mut services = Self {
+            health,
+            forwarder,
+            backend: choice.backend,
+            namespace: choice.namespace,
+            netlink,
+            traffic: None,
+            files,
+            followed,
+        };
         services.watch_traffic(watches_traffic);
         services
     }
 
     pub(super) fn load(&mut self, plan: Plan, config: &Config, told: Option<LvsBackend>) {
-        if Choice::of(config, told).backend != self.backend {
+        let choice = Choice::of(config, told);
+        if choice.backend != self.backend {
             warn!(target: "healthcheck", "lvs_backend cannot be changed by a reload; it counts from the next start on");
+        }
+        if choice.namespace != self.namespace {
+            warn!(target: "healthcheck", "net_namespace_ipvs cannot be changed by a reload; it counts from the next start on");
         }
         if let Some(forwarder) = &self.forwarder {
             instruct(forwarder, &plan, config);
@@ -94,6 +109,11 @@ impl Services {
     /// The line to whoever forwards, if anybody does.
     pub(super) fn forwarder(&self) -> Option<Forwarder> {
         self.forwarder.clone()
+    }
+
+    /// Where services are forwarded, if not in the daemon's own namespace.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
     }
 
     pub(super) fn health(&self) -> &Health {
@@ -139,6 +159,7 @@ fn report_files(tell: impl Fn(&str, i32) + Send + Sync + 'static) -> TrackerRepo
 fn instruct(forwarder: &Forwarder, plan: &Plan, config: &Config) {
     forwarder.set_timeouts(config.globals.lvs_timeouts);
     forwarder.learn(plan);
+    forwarder.outlive(config);
 }
 
 /// Where nothing forwards, pools go on for those who are told about them.

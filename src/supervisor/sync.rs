@@ -3,7 +3,7 @@
 use super::Supervisor;
 use super::services::Services;
 use crate::control::{Answer, Failure, Request};
-use crate::forwarder::Forwarder;
+use crate::forwarder::{Forwarder, beside_services};
 use crate::ipvsadm::{DaemonSettings, Role};
 use crate::kernel_ipvs;
 use crate::status::SyncDaemons;
@@ -33,6 +33,8 @@ pub(super) struct Sync {
     state: Option<State>,
     /// Since when that instance does not preempt, because the connections of the other director have not come.
     held_since: Option<Instant>,
+    /// Why a daemon that should run does not: an interface may get its address later, as with IPv6 at boot.
+    problem: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +113,7 @@ impl Supervisor<'_> {
         if self.sync.wanted.take().is_some() {
             self.sync.stop_all();
         }
+        self.sync.problem = None;
         self.sync.wanted = wanted;
         self.follow_sync();
     }
@@ -139,6 +142,7 @@ impl Supervisor<'_> {
                 info!(target: "healthcheck", "Stopped the {} sync daemon", role.word());
             }
         }
+        let known = self.sync.problem.take();
         for role in roles {
             if self.sync.daemons.settings(*role).is_some() {
                 continue;
@@ -147,9 +151,20 @@ impl Supervisor<'_> {
                 Ok(()) if *role == Role::Backup => self.hold_preemption(),
                 Ok(()) => {}
                 Err(problem) => {
-                    error!(target: "healthcheck", "The {} sync daemon does not start: {problem}", role.word());
+                    let problem = format!("The {} sync daemon does not start: {problem}", role.word());
+                    if known.as_ref() != Some(&problem) {
+                        error!(target: "healthcheck", "{problem}; it is tried again each second");
+                    }
+                    self.sync.problem = Some(problem);
                 }
             }
+        }
+    }
+
+    /// Tries again what could not be started.
+    pub(super) fn retry_sync(&mut self) {
+        if self.sync.problem.is_some() {
+            self.follow_sync();
         }
     }
 
@@ -180,14 +195,21 @@ impl Supervisor<'_> {
     }
 
     fn start_daemon(&mut self, role: Role, asked: &DaemonSettings) -> Result<(), Error> {
-        let settings = Settings::new(role, asked, &tuning(&self.config.globals.sync_tuning)?)?;
-        if self.sync.daemons.settings(role).is_some() {
-            return Err(Error::Running);
-        }
-        let forwarder = self.services_for_calls().forwarder();
-        let engine = forwarder.as_ref().and_then(Forwarder::embedded).ok_or(Error::NoDataplane)?;
-        let shown = settings.daemon.clone();
-        self.sync.daemons.start(settings, engine)?;
+        let tuning = tuning(&self.config.globals.sync_tuning)?;
+        let services = self.services_for_calls();
+        let (forwarder, namespace) = (services.forwarder(), services.namespace().map(str::to_owned));
+        let engine = forwarder.as_ref().and_then(Forwarder::embedded);
+        let daemons = &mut self.sync.daemons;
+        let started = beside_services(namespace.as_deref(), || {
+            let settings = Settings::new(role, asked, &tuning)?;
+            let shown = settings.daemon.clone();
+            if daemons.settings(role).is_some() {
+                return Err(Error::Running);
+            }
+            daemons.start(settings, engine.ok_or(Error::NoDataplane)?)?;
+            Ok(shown)
+        });
+        let shown = started.map_err(Error::system("enter its namespace"))??;
         info!(
             target: "healthcheck",
             "Started the {} sync daemon on {}, group {} port {}, syncid {}",
@@ -217,7 +239,13 @@ impl Supervisor<'_> {
     /// The data plane is another one.
     pub(super) fn attach_sync(&mut self) {
         match self.services.as_ref().and_then(Services::forwarder) {
-            Some(Forwarder::Embedded(engine)) => self.sync.daemons.attach(&engine),
+            Some(Forwarder::Embedded(engine)) => {
+                let namespace = self.services.as_ref().and_then(Services::namespace);
+                let daemons = &mut self.sync.daemons;
+                if let Err(problem) = beside_services(namespace, || daemons.attach(&engine)) {
+                    error!(target: "healthcheck", "The sync daemons do not start again: {problem}");
+                }
+            }
             Some(Forwarder::Kernel(line)) => {
                 if let Some(kernels) = &mut self.sync.kernels {
                     kernels.line = line;

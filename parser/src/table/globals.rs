@@ -71,9 +71,9 @@ keywords! { GLOBAL_DEFS_OWN {
     k("vrrp_cpu_affinity", Words, "CPU...", "none", "cpu set", 3).mild();
     k("vrrp_rlimit_rttime", integer(1, 4294967295), "USECS>=1", "10000", "RLIMIT_RTTIME", 3).never("the limit would hold for the whole process and end it");
     k("vrrp_rlimit_rtime", integer(1, 4294967295), "USECS", "-", "deprecated misspelling", 3).deprecated("").never("the limit would hold for the whole process and end it");
-    k("nftables_ipvs", OptionalWord, "[TABLE]", "off/keepalived_ipvs", "nftables fwmark per virtual_server_group", 3).accepted();
-    k("nftables_ipvs_priority", integer(-2147483648, 2147483647), "INT", "-1", "chain priority", 3).accepted();
-    k("nftables_ipvs_start_fwmark", integer(1, 4294967295), "N>=1", "1000", "first fwmark", 3).accepted();
+    k("nftables_ipvs", OptionalWord, "[TABLE]", "off/keepalived_ipvs", "nftables fwmark per virtual_server_group", 3).never("each address of a group is a service of its own, so that no packet needs a mark");
+    k("nftables_ipvs_priority", integer(-2147483648, 2147483647), "INT", "-1", "chain priority", 3).never("each address of a group is a service of its own, so that no packet needs a mark");
+    k("nftables_ipvs_start_fwmark", integer(1, 4294967295), "N>=1", "1000", "first fwmark", 3).never("each address of a group is a service of its own, so that no packet needs a mark");
     k("nftables_counters", Flag, "-", "off", "counters in rules", 2);
     k("notify_fifo", Words, "PATH [USER [GROUP]]", "none", "fifo for all vrrp+lvs events", 2).mild();
     k("notify_fifo_script", Script, "SCRIPT [USER [GROUP]]", "none", "reader; fifo name appended as last argument", 2).mild();
@@ -116,10 +116,10 @@ keywords! { GLOBAL_DEFS_OWN {
     k("vrrp_netlink_monitor_rcv_bufs_force", Switch, "[BOOL]", "off", "SO_RCVBUFFORCE", 2).never("the buffers have room for a megabyte, and what is lost nevertheless is read again");
     k("process_monitor_rcv_bufs", integer(0, 4294967295), "BYTES", "system", "proc connector buffer", 3).mild();
     k("process_monitor_rcv_bufs_force", Switch, "[BOOL]", "off", "SO_RCVBUFFORCE", 3);
-    k("lvs_netlink_cmd_rcv_bufs", integer(0, 4294967295), "BYTES", "system", "netlink socket buffer", 3).accepted().mild();
-    k("lvs_netlink_cmd_rcv_bufs_force", Switch, "[BOOL]", "off", "SO_RCVBUFFORCE", 3).accepted();
-    k("lvs_netlink_monitor_rcv_bufs", integer(0, 4294967295), "BYTES", "system", "netlink socket buffer", 3).accepted().mild();
-    k("lvs_netlink_monitor_rcv_bufs_force", Switch, "[BOOL]", "off", "SO_RCVBUFFORCE", 3).accepted();
+    k("lvs_netlink_cmd_rcv_bufs", integer(0, 4294967295), "BYTES", "system", "netlink socket buffer", 3).never("each netlink socket of services has 4 MiB, forced where permitted, and reads everything anew after a loss").mild();
+    k("lvs_netlink_cmd_rcv_bufs_force", Switch, "[BOOL]", "off", "SO_RCVBUFFORCE", 3).never("each netlink socket of services has 4 MiB, forced where permitted, and reads everything anew after a loss");
+    k("lvs_netlink_monitor_rcv_bufs", integer(0, 4294967295), "BYTES", "system", "netlink socket buffer", 3).never("each netlink socket of services has 4 MiB, forced where permitted, and reads everything anew after a loss").mild();
+    k("lvs_netlink_monitor_rcv_bufs_force", Switch, "[BOOL]", "off", "SO_RCVBUFFORCE", 3).never("each netlink socket of services has 4 MiB, forced where permitted, and reads everything anew after a loss");
     k("rs_init_notifies", Switch, "[BOOL]", "off", "notify_up at start for RS that start up", 3);
     k("no_checker_emails", Switch, "[BOOL]", "off", "mail only when RS is added/removed", 3);
     k("vrrp_rx_bufs_policy", Word, "MTU / ADVERT / BYTES", "system", "vrrp rx socket buffer policy (case-insensitive words)", 3).never("the sockets have room for 256 KB of adverts").mild();

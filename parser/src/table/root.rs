@@ -7,7 +7,7 @@ use super::{Block, Keyword, k, keywords};
 keywords! { ROOT_OWN {
     k("linkbeat_use_polling", Flag, "-", "off", "poll all interfaces' link state (MII/ETHTOOL/IOCTL) instead of netlink", 3).never("the kernel reports the state of every link; nothing is polled");
     k("net_namespace", OptionalWord, "NAME", "none", "run whole daemon in network namespace NAME (also implies pid dir /run/keepalived; not changeable on reload)", 2);
-    k("net_namespace_ipvs", OptionalWord, "[NAME]", "same ns", "put IPVS config in another netns (no NAME = default ns)", 3).accepted();
+    k("net_namespace_ipvs", OptionalWord, "[NAME]", "same ns", "namespace in which services are forwarded, whoever forwards (no NAME: that of process 1)", 3);
     k("namespace_with_ipsets", Flag, "-", "off", "allow ipsets together with net_namespace on old kernels", 3).never("addresses are dropped by nftables sets; ipsets are not used");
     k("use_pid_dir", Flag, "-", "off", "pid files in /run/keepalived/ instead of /run/", 3);
     k("instance", Word, "NAME", "none", "instance name: pid files + syslog ident get _NAME suffix (implies use_pid_dir)", 2).mild();
