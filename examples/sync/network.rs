@@ -23,6 +23,34 @@ impl Mode {
     }
 }
 
+/// What dies of the master.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// All of it.
+    Machine,
+    /// The daemon alone, by SIGKILL: the host lives on and has the addresses.
+    Daemon(Left),
+}
+
+/// What a killed daemon leaves behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// The rules that keep its host from answering in its place.
+    Rules,
+    /// Nothing: they are deleted first.
+    Nothing,
+}
+
+impl Death {
+    pub fn name(self) -> &'static str {
+        match self {
+            Death::Machine => "machine",
+            Death::Daemon(Left::Rules) => "daemon",
+            Death::Daemon(Left::Nothing) => "bare daemon",
+        }
+    }
+}
+
 pub struct Network {
     pub client: Host,
     directors: [Host; 2],
@@ -59,11 +87,16 @@ impl Network {
         std::thread::sleep(Duration::from_secs(3));
     }
 
-    pub fn kill_master(&mut self) {
+    pub fn kill_master(&mut self, death: Death) {
+        if death == Death::Daemon(Left::Nothing) {
+            self.directors[0].run_checked("nft", "delete table netdev standfast-will").unwrap();
+        }
         self.daemons[0].kill();
-        // As if the machine were gone: its addresses answer no more.
-        for interface in ["eth0", "eth1"] {
-            self.directors[0].ip(&format!("link set {interface} down")).unwrap();
+        if death == Death::Machine {
+            // Its addresses answer no more.
+            for interface in ["eth0", "eth1"] {
+                self.directors[0].ip(&format!("link set {interface} down")).unwrap();
+            }
         }
     }
 

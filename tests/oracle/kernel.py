@@ -317,6 +317,20 @@ for daemon in both:
     daemon.stop()
 same("lvs_flush_on_stop empties it at the end", lambda ns: ipvsadm(ns, "-Sn") == "")
 
-for name in ("lan", "gc", "gs", "k", "s"):
+print("\n=== net_namespace_ipvs")
+namespace("apart"); link("apart", "d0", "br0", "02:00:00:00:00:03", "10.0.0.3/24")
+write("net_namespace_ipvs apart\n" + conf())
+found = {}
+for daemon in both:
+    daemon.start()
+    wait(f"{os.path.basename(daemon.words[0])} has its services there, and none at home",
+         lambda: len(ipvsadm("apart", "-Sn").splitlines()) == LINES and ipvsadm(daemon.ns, "-Sn") == ""
+         and "sync daemon" in ipvsadm("apart", "-Ln --daemon"), limit=60)
+    found[daemon.ns] = {view: rows for view, rows in tables("apart").items() if view != "-Ln --daemon"}
+    daemon.stop()
+    check("and takes them away", ipvsadm("apart", "-Sn") == "")
+check("they are the same", found["k"] == found["s"])
+
+for name in ("lan", "gc", "gs", "k", "s", "apart"):
     subprocess.run(["ip", "netns", "del", name])
 finish()

@@ -2,7 +2,24 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test without the test attribute")]
 
+#[path = "../common/mod.rs"]
 mod common;
+
+mod crash;
+mod keywords;
+#[expect(dead_code, reason = "what the tests of VRRP look for is there, too")]
+#[path = "../vrrp/wire.rs"]
+mod wire;
+
+use crash::{
+    a_daemon_killed_on_a_living_host_breaks_nothing, an_orderly_end_leaves_nothing_and_a_kill_what_ends_by_itself,
+};
+use keywords::{
+    an_ipv6_group, at_once_can_be_switched_off, at_once_to_directors_of_this_kind,
+    daemons_follow_the_instance_that_has_them, persistence_alone, retries_within_the_refresh_period,
+    services_in_a_namespace_of_their_own, several_ports, the_line_of_the_daemon_says_where_and_how,
+    the_refresh_period_spares_entries, threshold_and_period, version_0,
+};
 
 use common::{Daemon, ELECTION, SOON, plugged};
 use nix::sys::signal::Signal;
@@ -21,6 +38,20 @@ fn main() -> ExitCode {
         a_stranger_in_the_group_changes_nothing,
         with_a_key_only_signed_and_fresh_datagrams_count,
         a_flood_gets_its_share,
+        a_daemon_killed_on_a_living_host_breaks_nothing,
+        an_orderly_end_leaves_nothing_and_a_kill_what_ends_by_itself,
+        the_line_of_the_daemon_says_where_and_how,
+        an_ipv6_group,
+        threshold_and_period,
+        the_refresh_period_spares_entries,
+        retries_within_the_refresh_period,
+        persistence_alone,
+        several_ports,
+        version_0,
+        at_once_to_directors_of_this_kind,
+        at_once_can_be_switched_off,
+        daemons_follow_the_instance_that_has_them,
+        services_in_a_namespace_of_their_own,
     ])
 }
 
@@ -148,7 +179,7 @@ fn survive(mut site: Site) {
     });
     let before = ipvsadm(&site.directors[1], "-Ln").0;
     assert!(before.contains("10.8.0.21:80                 Masq    1      2          0"), "{before}");
-    // A host that has died resets nobody's connections; one whose daemon alone has died would.
+    // The whole machine dies, not the daemon alone.
     site.directors[0].host.ip("link set eth0 down").unwrap();
     site.directors[0].process().kill();
     stream.read_exact(&mut vec![0; 64 << 10]).unwrap();
