@@ -3,6 +3,7 @@
 
 use crate::common::Daemon;
 use crate::director::Lan;
+use crate::floor::{Floor, Readings};
 use crate::load::Load;
 use crate::wire::Capture;
 use crate::{await_master, print};
@@ -15,6 +16,12 @@ const PROGRAMS: [&str; 2] = ["Standfast", "keepalived"];
 /// Seconds of adverts before the programs take turns.
 const TURN: usize = 10;
 const INSTANCES: u8 = 255;
+/// The goal for adverts with every core busy.
+const LATE: Duration = Duration::from_millis(2);
+/// A stall that may make a backup at 10 ms lose patience.
+const NOTABLE: Duration = Duration::from_millis(10);
+/// Between a stall and the wake-up that shows it.
+const MARGIN: Duration = Duration::from_millis(1);
 
 fn instance(vrid: u8, priority: u8, interval: &str, address: &str) -> String {
     format!(
@@ -34,39 +41,98 @@ fn start(lan: &Lan, host: &Host, program: &str, config: &str) -> Daemon {
     daemon
 }
 
-/// Deviations of the pauses between adverts from the interval, with every core busy.
+/// Deviations of the pauses between adverts from the interval, with every core busy, beside a bare thread's.
 pub fn jitter(seconds: usize) {
     println!(
         "{:<58} {:>5} {:>8} {:>8} {:>8} {:>8}",
         "all cores busy, milliseconds", "n", "median", "p99", "p99.9", "max"
     );
     for (name, interval) in [("0.01", 10), ("0.1", 100)] {
-        let mut errors = [Vec::new(), Vec::new()];
+        let mut paces = [Pace::default(), Pace::default()];
         let stolen = stolen_ticks();
         for _ in 0..seconds.div_ceil(TURN) {
-            for (program, errors) in PROGRAMS.iter().zip(&mut errors) {
-                errors.extend(pace(program, name, Duration::from_millis(interval)));
+            for (program, pace) in PROGRAMS.iter().zip(&mut paces) {
+                pace.join(self::pace(program, name, Duration::from_millis(interval)));
             }
         }
-        for (program, errors) in PROGRAMS.iter().zip(errors) {
-            print(&format!("{program}: error of the interval, adverts {name} s"), errors);
+        for (program, pace) in PROGRAMS.iter().zip(paces) {
+            pace.print(program, name);
         }
         println!("ticks that the host of this virtual machine took away meanwhile: {}", stolen_ticks() - stolen);
     }
 }
 
-fn pace(program: &str, name: &str, interval: Duration) -> Vec<f64> {
+/// Pauses between adverts, and what the machine did meanwhile.
+#[derive(Default)]
+struct Pace {
+    /// Deviations from the interval, in milliseconds.
+    errors: Vec<f64>,
+    /// Of these, those of pauses during which no processor stood still.
+    undisturbed: Vec<f64>,
+    /// Pauses longer than the interval by more than [`LATE`].
+    late: usize,
+    /// Of these, those that are so even without the time for which a processor stood still.
+    own: usize,
+    floor: Readings,
+}
+
+impl Pace {
+    fn of(moments: &[Duration], interval: Duration, floor: Readings) -> Self {
+        let mut pace = Self::default();
+        for pair in moments.windows(2) {
+            let excess = (pair[1] - pair[0]).as_secs_f64() - interval.as_secs_f64();
+            pace.errors.push(excess.abs() * 1e3);
+            // A late advert shortens the pause after it.
+            if floor.longest(pair[0] - interval, pair[1]).is_zero() {
+                pace.undisturbed.push(excess.abs() * 1e3);
+            }
+            let due = pair[0] + interval;
+            if excess > LATE.as_secs_f64() {
+                pace.late += 1;
+                let stalled = floor.stalled(due - MARGIN, pair[1]);
+                pace.own += usize::from(excess - stalled.as_secs_f64() > LATE.as_secs_f64());
+            }
+        }
+        pace.floor = floor;
+        pace
+    }
+
+    fn join(&mut self, other: Self) {
+        self.errors.extend(other.errors);
+        self.undisturbed.extend(other.undisturbed);
+        (self.late, self.own) = (self.late + other.late, self.own + other.own);
+        self.floor.join(other.floor);
+    }
+
+    fn print(self, program: &str, interval: &str) {
+        let (stalls, longest) = self.floor.summary(LATE);
+        print(&format!("{program}: error of the interval, adverts {interval} s"), self.errors);
+        print("  of these, while no processor stood still", self.undisturbed);
+        print("  a bare thread beside it", self.floor.control);
+        println!(
+            "  {} adverts late by more than 2 ms, {} of them by more than 2 ms beyond the time for which a processor stood still; \
+             {stalls} such stalls, the longest {:.1} ms",
+            self.late,
+            self.own,
+            longest.as_secs_f64() * 1e3
+        );
+    }
+}
+
+fn pace(program: &str, name: &str, interval: Duration) -> Pace {
     let lan = Lan::new("jitter");
     let capture = Capture::start(&lan.client);
     let _daemon = start(&lan, &lan.one, program, &usual(100, name));
     await_master(&capture);
     std::thread::sleep(Duration::from_millis(500));
     let _load = Load::start();
+    let floor = Floor::start(interval);
+    std::thread::sleep(2 * interval);
     capture.forget();
     std::thread::sleep(Duration::from_secs(TURN as u64));
     let frames = capture.pick(|frame| frame.advert(1).is_some());
-    let pauses = frames.windows(2).map(|pair| (pair[1].at - pair[0].at).as_secs_f64() - interval.as_secs_f64());
-    pauses.map(|error| error.abs() * 1e3).collect()
+    let moments: Vec<Duration> = frames.iter().map(|frame| frame.at).collect();
+    Pace::of(&moments, interval, floor.finish())
 }
 
 /// The eighth number of the first line, proc(5).
@@ -169,13 +235,40 @@ pub fn steady(seconds: u64) {
         master.await_log("Entering MASTER STATE", Duration::from_secs(10));
         let backup = start(&lan, &lan.two, program, &usual(100, "0.1"));
         backup.await_log("Entering BACKUP STATE", Duration::from_secs(10));
-        (lan, master, backup)
+        let capture = Capture::start(&lan.client);
+        (lan, master, backup, capture)
     });
+    let floor = Floor::start(Duration::from_millis(100));
     std::thread::sleep(Duration::from_secs(seconds));
-    for (program, (_, _, backup)) in PROGRAMS.iter().zip(&pairs) {
+    let floor = floor.finish();
+    for (program, (_, _, backup, capture)) in PROGRAMS.iter().zip(&pairs) {
         let elections = backup.log().matches("Entering MASTER STATE").count();
-        println!("{program}: {elections} false elections in {seconds} s at adverts of 100 ms");
+        let false_adverts: Vec<Duration> =
+            capture.pick(|frame| frame.advert(2).is_some()).iter().map(|frame| frame.at).collect();
+        println!(
+            "{program}: {elections} false elections in {seconds} s at adverts of 100 ms; {}",
+            explained(&false_adverts, &floor, Duration::from_millis(100))
+        );
     }
+    print_stalls(&floor);
+}
+
+/// How many false adverts came soon after a processor had stood still: within the time in which a backup loses patience.
+pub fn explained(moments: &[Duration], floor: &Readings, interval: Duration) -> String {
+    let disturbed = |at: &&Duration| floor.longest(**at - 4 * interval, **at) > NOTABLE;
+    let explained = moments.iter().filter(disturbed).count();
+    format!(
+        "{} false adverts, {explained} of them after a processor had stood still for more than 10 ms",
+        moments.len()
+    )
+}
+
+pub fn print_stalls(floor: &Readings) {
+    let (stalls, longest) = floor.summary(NOTABLE);
+    println!(
+        "processors stood still for more than 10 ms {stalls} times meanwhile, at most for {:.0} ms",
+        longest.as_secs_f64() * 1e3
+    );
 }
 
 /// What a program and its children have used.

@@ -15,6 +15,7 @@ mod common;
 mod daemons;
 #[path = "../../tests/vrrp/director.rs"]
 mod director;
+mod floor;
 mod load;
 #[path = "../../tests/vrrp/logs.rs"]
 mod logs;
@@ -24,6 +25,7 @@ mod outage;
 mod wire;
 
 use director::{Director, Keepalived, Lan, instance};
+use floor::Floor;
 use load::Load;
 use master::FakeMaster;
 use standfast::vrrp::{Priority, Scheduling, VrrpSetup};
@@ -95,15 +97,19 @@ fn measure_lateness(rounds: usize) {
 /// A round is a second at 10 ms adverts, with every core busy; programs take turns.
 fn count_false_masters(rounds: usize) {
     const TURN: usize = 10;
-    let (mut ours, mut theirs) = (0, 0);
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     let _load = Load::start();
+    let floor = Floor::start(SHORT);
     for _ in 0..rounds.div_ceil(TURN) {
-        ours += false_masters(Kind::Standfast, SHORT, TURN * 100);
-        theirs += false_masters(Kind::Keepalived, SHORT, TURN * 100);
+        ours.extend(false_masters(Kind::Standfast, SHORT, TURN * 100));
+        theirs.extend(false_masters(Kind::Keepalived, SHORT, TURN * 100));
     }
-    println!(
-        "false adverts in {rounds} rounds of a second at 10 ms, all cores busy: Standfast {ours}, keepalived {theirs}"
-    );
+    let floor = floor.finish();
+    println!("{rounds} rounds of a second at 10 ms, all cores busy:");
+    for (program, moments) in [("Standfast", ours), ("keepalived", theirs)] {
+        println!("{program}: {}", daemons::explained(&moments, &floor, SHORT));
+    }
+    daemons::print_stalls(&floor);
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -191,8 +197,8 @@ fn pace(kind: Kind, interval: Duration, adverts: usize) -> Vec<f64> {
     pauses.map(|error| error.abs() * 1e3).collect()
 }
 
-/// Adverts of a backup while a master of the same program speaks on a loaded machine.
-fn false_masters(kind: Kind, interval: Duration, adverts: usize) -> usize {
+/// When a backup advertised while a master spoke on a loaded machine.
+fn false_masters(kind: Kind, interval: Duration, adverts: usize) -> Vec<Duration> {
     let lan = Lan::new("false");
     let capture = Capture::start(&lan.client);
     let _backup = start(kind, &lan, interval);
@@ -203,7 +209,7 @@ fn false_masters(kind: Kind, interval: Duration, adverts: usize) -> usize {
     std::thread::sleep(Duration::from_millis(200));
     capture.forget();
     std::thread::sleep(interval * u32::try_from(adverts).unwrap());
-    capture.pick(|frame| frame.advert(1).is_some()).len()
+    capture.pick(|frame| frame.advert(1).is_some()).iter().map(|frame| frame.at).collect()
 }
 
 fn await_master(capture: &Capture) {
