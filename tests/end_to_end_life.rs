@@ -62,6 +62,7 @@ fn main() -> ExitCode {
         a_network_namespace_that_does_not_exist_ends_with_code_2,
         usr1_writes_the_state,
         files_are_where_the_configuration_says,
+        the_log_says_what_becomes_of_a_reload_time,
         it_daemonises_and_writes_pid_files,
         without_rights_it_says_so,
         garbage_as_configuration_never_panics,
@@ -393,6 +394,64 @@ fn files_are_where_the_configuration_says() {
     fs::write(&when, soon).unwrap();
     daemon.await_log("Reload complete", ELECTION);
     eventually(SOON, "files that are done with", || !when.exists() && !reading.exists());
+    assert_eq!(daemon.stop(), 0);
+}
+
+/// What is written into `reload_time_file`, and the lines that follow; `TIME` is what was written.
+const RELOAD_TIMES: &[(&str, &[&str])] = &[
+    ("nonsense", &["Reload date/time TIME invalid - ignoring", "Invalid reload time 'TIME' specified - ignoring"]),
+    (
+        "2037-11-21",
+        &["Reload time TIME format is incorrect - ignoring", "Invalid reload time 'TIME' specified - ignoring"],
+    ),
+    (
+        "2037-02-30 10:00:00",
+        &["Reload time TIME is not valid - ignoring", "Invalid reload time 'TIME' specified - ignoring"],
+    ),
+    ("2037-02-03 10:00:00", &["Scheduling reload for TIME"]),
+    ("2037-02-03 11:00:00", &["Reload time updated from 2037-02-03 10:00:00 to TIME"]),
+    (
+        "2001-02-03 10:00:00",
+        &[
+            "Reload time TIME is in the past - ignoring",
+            "Reload date/time is in the past - ignoring",
+            "Cancelling reload scheduled for 2037-02-03 11:00:00",
+        ],
+    ),
+    ("37-02-03 12:00:00", &["Scheduling reload for 2037-02-03 12:00:00"]),
+];
+
+fn the_log_says_what_becomes_of_a_reload_time() {
+    let lab = Lab::new("when").unwrap();
+    let mut daemon = prepared(&lab, &("global_defs {\n reload_time_file DIR/when\n}\n".to_owned() + CONFIG));
+    daemon.launch();
+    daemon.await_log("Startup complete", ELECTION);
+    let when = daemon.directory.join("when");
+    for (time, lines) in RELOAD_TIMES {
+        // Renamed into its place, as what is written there may be read twice.
+        let aside = daemon.directory.join("aside");
+        fs::write(&aside, format!("{time}\n")).unwrap();
+        fs::rename(&aside, &when).unwrap();
+        lines.iter().for_each(|line| daemon.await_log(&line.replace("TIME", time), SOON));
+    }
+    fs::remove_file(&when).unwrap();
+    daemon.await_log("Cancelling reload scheduled for 2037-02-03 12:00:00", SOON);
+    let expected: Vec<String> = RELOAD_TIMES
+        .iter()
+        .flat_map(|(time, lines)| lines.iter().map(move |line| line.replace("TIME", time)))
+        .chain(["Cancelling reload scheduled for 2037-02-03 12:00:00".to_owned()])
+        .collect();
+    let log = daemon.log();
+    let about = |line: &&str| {
+        ["eload time", "eload date", "reload for", "reload scheduled"].iter().any(|part| line.contains(part))
+    };
+    let told: Vec<&str> = log
+        .lines()
+        .filter(about)
+        .filter_map(|line| line.split_once(" 20")?.1.split_once(": "))
+        .map(|(_, line)| line)
+        .collect();
+    assert_eq!(told, expected);
     assert_eq!(daemon.stop(), 0);
 }
 

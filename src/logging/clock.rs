@@ -38,6 +38,14 @@ pub fn syslog_time(time: SystemTime) -> String {
     format!("{} {}", date_of(&tm), clock_of(&tm))
 }
 
+/// `2026-11-21 00:21:05`, of UTC or local time.
+#[must_use]
+pub fn plain_time(time: SystemTime, utc: bool) -> String {
+    let tm = if utc { universal(time) } else { local(time) };
+    let year = i64::from(tm.tm_year) + 1900;
+    format!("{year:04}-{:02}-{:02} {}", tm.tm_mon + 1, tm.tm_mday, clock_of(&tm))
+}
+
 fn date_of(tm: &libc::tm) -> String {
     format!("{} {:2}", name(&MONTHS, tm.tm_mon), tm.tm_mday)
 }
@@ -132,6 +140,7 @@ mod tests {
         let (rest, year) = rest.split_at(rest.len() - 5);
         assert_eq!((day.trim(), year.trim()), ("Sat", "2026"));
         assert_eq!(syslog_time(time), rest);
+        assert_eq!(plain_time(time, true), "2026-11-21 00:21:05");
         assert_eq!(dump_time(time), format!("{day}{rest}.314908{year}"));
     }
 }

@@ -257,8 +257,7 @@ impl<'a> Supervisor<'a> {
             Some(event) = self.inbox.health.recv() => self.health_event(event),
             call = self.calls.next() => self.answer(call).await,
             question = self.web.next() => self.tell_web(question),
-            () = self.appointment.due() => {
-                self.appointment.keep(SystemTime::now());
+            () = self.appointment.comes() => {
                 self.reload().await;
                 Next::Live
             }
@@ -374,7 +373,6 @@ impl<'a> Supervisor<'a> {
 
     /// Restarts what has died without a word.
     async fn look(&mut self) -> Next {
-        self.appointment.look(SystemTime::now());
         if ready::is_watched() {
             ready::tell_life(self.routers.as_ref().map(VirtualRouters::answers));
         }

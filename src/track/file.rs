@@ -3,25 +3,19 @@
 //! Directories are watched, not files: a file may come, go, or be replaced by another of its name.
 
 use super::TrackerReport;
-use super::watch::{GLANCE, Wanted, Watch};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
+use super::directories::{Directories, start_of};
+use super::watch::{Wanted, Watch};
 use standfast_parser::model::{CheckerKind, Config};
 use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 /// More than any number and the blanks around it.
 const LONGEST: u64 = 128;
-/// Pace of looking for directories that do not exist.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// A file that is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,125 +140,15 @@ fn initialise(tracker: &FileTracker) {
 }
 
 fn follow(trackers: &[FileTracker], report: &TrackerReport, wanted: &Wanted) {
-    let inotify = match Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC) {
-        Ok(inotify) => inotify,
-        Err(error) => {
-            warn!(target: "vrrp", "Tracked files cannot be watched and are read once a second: {}", error.desc());
-            return read_every_second(trackers, report, wanted);
-        }
-    };
-    let mut directories = Directories { inotify, watched: HashMap::new(), missing: BTreeSet::new() };
-    directories.missing = trackers.iter().map(|tracker| directory_of(&tracker.path)).collect();
+    let mut directories = Directories::of(trackers.iter().map(|tracker| tracker.path.as_path()));
     let mut values = HashMap::new();
     trackers.iter().for_each(|tracker| read_and_tell(tracker, &mut values, report));
-    let mut retry_at = Instant::now();
     while !wanted.is_over() {
-        if !directories.missing.is_empty() && retry_at <= Instant::now() {
-            retry_at = Instant::now() + RETRY;
-            if directories.watch_missing() {
-                trackers.iter().for_each(|tracker| read_and_tell(tracker, &mut values, report));
-            }
-        }
         let touched = directories.next();
         for tracker in trackers.iter().filter(|tracker| touched.concern(&tracker.path)) {
             if !wanted.is_over() {
                 read_and_tell(tracker, &mut values, report);
             }
-        }
-    }
-}
-
-fn read_every_second(trackers: &[FileTracker], report: &TrackerReport, wanted: &Wanted) {
-    let mut values = HashMap::new();
-    while !wanted.is_over() {
-        trackers.iter().for_each(|tracker| read_and_tell(tracker, &mut values, report));
-        std::thread::sleep(RETRY);
-    }
-}
-
-fn directory_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-struct Directories {
-    inotify: Inotify,
-    watched: HashMap<WatchDescriptor, PathBuf>,
-    missing: BTreeSet<PathBuf>,
-}
-
-/// What the events since the last look are about.
-#[derive(Default)]
-struct Touched {
-    everything: bool,
-    paths: BTreeSet<PathBuf>,
-}
-
-impl Touched {
-    fn concern(&self, path: &Path) -> bool {
-        self.everything || path.file_name().is_some_and(|name| self.paths.contains(&directory_of(path).join(name)))
-    }
-}
-
-impl Directories {
-    /// Watches what is not watched yet; true when a directory was added, whose files may have changed meanwhile.
-    fn watch_missing(&mut self) -> bool {
-        let before = self.missing.len();
-        for directory in std::mem::take(&mut self.missing) {
-            let flags = AddWatchFlags::IN_CLOSE_WRITE
-                | AddWatchFlags::IN_MOVE
-                | AddWatchFlags::IN_CREATE
-                | AddWatchFlags::IN_DELETE
-                | AddWatchFlags::IN_MOVE_SELF
-                | AddWatchFlags::IN_ONLYDIR;
-            match self.inotify.add_watch(&directory, flags) {
-                Ok(descriptor) => {
-                    self.watched.insert(descriptor, directory);
-                }
-                Err(_) => {
-                    self.missing.insert(directory);
-                }
-            }
-        }
-        self.missing.len() < before
-    }
-
-    /// Waits a moment for events.
-    fn next(&mut self) -> Touched {
-        let timeout = PollTimeout::try_from(GLANCE).unwrap_or(PollTimeout::ZERO);
-        let mut waiting = [PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
-        if !matches!(poll(&mut waiting, timeout), Ok(1..)) {
-            return Touched::default();
-        }
-        let mut touched = Touched::default();
-        match self.inotify.read_events() {
-            Ok(events) => events.iter().for_each(|event| self.take(event, &mut touched)),
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
-            Err(_) => touched.everything = true,
-        }
-        touched
-    }
-
-    fn take(&mut self, event: &InotifyEvent, touched: &mut Touched) {
-        if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
-            touched.everything = true;
-            return;
-        }
-        if event.mask.intersects(AddWatchFlags::IN_IGNORED | AddWatchFlags::IN_MOVE_SELF) {
-            if event.mask.contains(AddWatchFlags::IN_MOVE_SELF) {
-                // Its name belongs to something else from here on; the kernel answers with IN_IGNORED.
-                let _ = self.inotify.rm_watch(event.wd);
-            }
-            if let Some(directory) = self.watched.remove(&event.wd) {
-                self.missing.insert(directory);
-                touched.everything = true;
-            }
-            return;
-        }
-        if let (Some(directory), Some(name)) = (self.watched.get(&event.wd), &event.name) {
-            touched.paths.insert(directory.join(name));
         }
     }
 }
@@ -287,22 +171,11 @@ fn read_and_tell(tracker: &FileTracker, values: &mut HashMap<String, i32>, repor
 
 /// The number of a file: 0 for one that is absent or empty.
 fn read(path: &Path) -> Result<i32, String> {
-    match start_of(path) {
+    match start_of(path, LONGEST) {
         Ok(text) => number(&text),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
         Err(error) => Err(format!("cannot read {}: {error}", path.display())),
     }
-}
-
-/// A FIFO or device in its place must not hold the thread.
-fn start_of(path: &Path) -> io::Result<Vec<u8>> {
-    let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut text = Vec::new();
-    file.take(LONGEST).read_to_end(&mut text)?;
-    Ok(text)
 }
 
 fn number(text: &[u8]) -> Result<i32, String> {
@@ -318,6 +191,7 @@ mod tests {
     use std::fs;
     use std::sync::Arc;
     use std::sync::mpsc::{Receiver, channel};
+    use std::time::Duration;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 

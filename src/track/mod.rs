@@ -1,7 +1,9 @@
 //! Trackers that the daemon itself watches: `vrrp_script`, `track_file`, `vrrp_track_process`.
 
+mod directories;
 pub mod file;
 mod judge;
+pub mod line;
 pub mod process;
 mod watch;
 

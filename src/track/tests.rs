@@ -108,7 +108,7 @@ fn config(program: &str) -> Config {
     };
     let group = SyncGroup {
         name: "G1".into(),
-        track_scripts: vec![TrackedScript { name: "chk".into(), weight: None, reverse: false }],
+        track_scripts: vec![TrackedScript { name: "chk".into(), weight: None, reverse: None }],
         ..SyncGroup::default()
     };
     Config { scripts: vec![script], sync_groups: vec![group], ..Config::default() }
