@@ -4,8 +4,11 @@ mod common;
 
 use common::{parse_text, summary, without_spans};
 use standfast_parser::Parsed;
-use standfast_parser::model::{MetricKind, RouteKind, RuleAction, TunnelChecksum, TunnelKind, VmacAddress};
+use standfast_parser::model::{
+    MetricKind, RouteEncap, RouteKind, RuleAction, TunnelChecksum, TunnelHeader, TunnelKind, VmacAddress,
+};
 use standfast_parser::print::print;
+use std::net::Ipv4Addr;
 
 /// Parses a configuration without findings; what is printed must parse to the same model.
 fn clean(text: &str) -> Parsed {
@@ -45,6 +48,32 @@ fn routes_have_the_grammar_of_ip_route() {
 }
 
 #[test]
+fn routes_may_encapsulate() {
+    let body = "virtual_routes {\n\
+        10.1.0.0/16 encap ip id 7 dst 192.0.2.9 src 192.0.2.2 tos 4 ttl 33 flags 4 via 10.0.0.254 dev eth0\n\
+        10.2.0.0/16 encap mpls 100/0x11 via 10.0.0.254 dev eth0 metric 5\n\
+        10.3.0.0/16 no_track nexthop via 10.0.0.2 encap ip dst 192.0.2.9 dev eth0 nexthop via 10.0.0.3\n\
+        2001:db8::/32 encap ip6 dst 2001:db8:1::1 tc 8 hoplimit 3 via fe80::1 dev eth0\n\
+        2001:db8:2::/48 encap ila 1:2:3:ff via fe80::1 dev eth0\n}\n";
+    let parsed = clean(&instance(body));
+    let routes = &parsed.config.instances[0].routes;
+    let outer = TunnelHeader {
+        id: Some(7),
+        destination: Some(Ipv4Addr::new(192, 0, 2, 9)),
+        source: Some(Ipv4Addr::new(192, 0, 2, 2)),
+        tos: Some(4),
+        ttl: Some(33),
+        flags: Some(4),
+    };
+    assert_eq!(routes[0].encap, Some(RouteEncap::Ip(outer)));
+    assert_eq!(routes[0].via, Some(Ipv4Addr::new(10, 0, 0, 254).into()));
+    assert_eq!((&routes[1].encap, routes[1].metric), (&Some(RouteEncap::Mpls(vec![100, 17])), Some(5)));
+    assert!(matches!(routes[2].nexthops[0].encap, Some(RouteEncap::Ip(_))) && routes[2].nexthops[1].encap.is_none());
+    assert!(matches!(routes[3].encap, Some(RouteEncap::Ip6(TunnelHeader { tos: Some(8), ttl: Some(3), .. }))));
+    assert_eq!(routes[4].encap, Some(RouteEncap::Ila(0x0001_0002_0003_00ff)));
+}
+
+#[test]
 fn routes_that_cannot_be_are_left_out() {
     let body = |line: &str| instance(&format!("virtual_routes {{\n{line} no_track\n}}\n"));
     let cases = [
@@ -56,6 +85,12 @@ fn routes_that_cannot_be_are_left_out() {
         ("10.0.0.0/8 nexthop via 10.0.0.1 weight 0", "out-of-range"),
         ("10.0.0.0/8 nexthop via 10.0.0.1 nonsense", "unknown-option"),
         ("10.0.0.0/8 metric", "invalid-number"),
+        ("10.0.0.0/8 encap gre", "unknown-option"),
+        ("10.0.0.0/8 encap ip ttl 4", "missing-value"),
+        ("10.0.0.0/8 encap ip dst 2001:db8::1", "invalid-address"),
+        ("10.0.0.0/8 encap ip dst 10.0.0.1 ttl 256", "invalid-number"),
+        ("10.0.0.0/8 encap mpls 1048576", "invalid-number"),
+        ("10.0.0.0/8 encap ila 1:2:3", "invalid-number"),
     ];
     for (line, code) in cases {
         let parsed = parse_text(body(line));

@@ -8,6 +8,7 @@ mod address;
 mod announce;
 mod belongings;
 mod conflict;
+mod encap;
 mod estate;
 mod firewall;
 mod frame;

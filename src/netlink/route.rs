@@ -1,5 +1,6 @@
 //! Routes to set, and the netlink messages that set and remove them.
 
+use super::encap;
 use super::interface::Table;
 use super::kernel::{Message, family_of, request};
 use netlink_packet_core::{DefaultNla, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
@@ -124,6 +125,7 @@ impl RouteSpec {
             message.header.source_prefix_length = from.prefix_len();
             attributes.push(RouteAttribute::Source(from.network().into()));
         }
+        attributes.extend(route.encap.iter().flat_map(encap::attributes));
         attributes.extend(route.via.map(|via| gateway(via, route.family)));
         attributes.extend(index.map(RouteAttribute::Oif));
         attributes.extend(route.metric.map(RouteAttribute::Priority));
@@ -256,6 +258,7 @@ fn nexthop(nexthop: &Nexthop, family: Family, table: &Table) -> Option<RouteNext
     if nexthop.onlink {
         message.flags = RouteNextHopFlags::Onlink;
     }
+    message.attributes.extend(nexthop.encap.iter().flat_map(encap::attributes));
     message.attributes.extend(nexthop.via.map(|via| gateway(via, family)));
     message.attributes.extend(nexthop.realms.map(|both| RouteAttribute::Realm(realm(both))));
     Some(message)

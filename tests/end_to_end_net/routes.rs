@@ -11,6 +11,7 @@ pub fn tests() -> Vec<Test> {
     tests![
         routes_and_rules_come_with_the_mastership_and_go_with_it,
         every_option_of_routes_and_rules_reaches_the_kernel,
+        routes_that_encapsulate_reach_the_kernel,
         a_tracked_route_or_rule_removed_by_hand_costs_the_mastership_for_a_moment,
         what_is_not_tracked_may_be_removed,
         an_interface_that_a_tracked_thing_is_on_must_be_up,
@@ -127,6 +128,31 @@ fn every_option_of_routes_and_rules_reaches_the_kernel() {
     }
     assert_eq!(daemon.stop(), 0);
     assert!(!routes(&host).contains("keepalived") && !rules(&host).contains("keepalived"), "{}", routes(&host));
+}
+
+fn routes_that_encapsulate_reach_the_kernel() {
+    let lab = Lab::new("encap").unwrap();
+    let (mut daemon, host) = started(
+        &lab,
+        " virtual_ipaddress {
+  10.7.0.100/24
+ }
+ virtual_routes {
+  10.96.0.0/24 encap ip id 7 dst 10.7.0.9 src 10.7.0.11 tos 4 ttl 33 via 10.7.0.9 dev eth0
+  10.97.0.0/24 no_track nexthop encap ip dst 10.7.0.8 via 10.7.0.8 dev eth0 nexthop via 10.7.0.9 dev eth0
+  fd03::/64 encap ip6 id 9 dst fd04::1 hoplimit 5 dev eth0
+ }",
+    );
+    for text in [
+        "10.96.0.0/24  encap ip id 7 src 10.7.0.11 dst 10.7.0.9 ttl 33 tos 4 via 10.7.0.9 dev eth0 proto keepalived",
+        "nexthop  encap ip id 0 src 0.0.0.0 dst 10.7.0.8",
+        "fd03::/64  encap ip6 id 9 src :: dst fd04::1 hoplimit 5 tc 0 dev eth0 proto keepalived",
+    ] {
+        let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        eventually(SOON, text, || plain(&routes(&host)).contains(&plain(text)));
+    }
+    assert_eq!(daemon.stop(), 0);
+    assert!(!routes(&host).contains("encap"), "{}", routes(&host));
 }
 
 fn a_tracked_route_or_rule_removed_by_hand_costs_the_mastership_for_a_moment() {

@@ -7,6 +7,7 @@ mod check_services;
 mod check_vrrp;
 mod checker;
 mod easing;
+mod encap;
 mod forwarding;
 mod globals;
 mod http;

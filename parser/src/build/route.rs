@@ -129,7 +129,7 @@ impl<'t> Builder<'t> {
                 route.congestion_control = Some(CongestionControl { name: self.text_of(words)?, lock });
             }
             "ttl-propagate" => route.ttl_propagate = self.ttl_propagate(words)?,
-            "encap" => return self.refuse(word, "unsupported", "routes that encapsulate are not supported".to_owned()),
+            "encap" => route.encap = Some(self.encap(words)?),
             "as" => return self.refuse(word, "unsupported", "`as` needs MPLS, which is not supported".to_owned()),
             _ => return self.destination(draft, word, words),
         }
@@ -267,6 +267,7 @@ impl<'t> Builder<'t> {
                 "dev" => hop.dev = Some(self.device_of(words, "route")?),
                 "weight" => hop.weight = Some(self.hop_weight(words)?),
                 "onlink" => hop.onlink = true,
+                "encap" => hop.encap = Some(self.encap(words)?),
                 "realms" => {
                     self.same_family(word, &mut draft.family, Family::V4)?;
                     hop.realms = Some(self.realms(words)?);
@@ -318,7 +319,7 @@ impl<'t> Builder<'t> {
             let found = Diagnostic::error("tracked-protocol", text).at(first.span);
             self.report(found.help("`protocol` is ignored; say `no_track` to keep it"));
         }
-        if route.track {
+        if route.track || route.protocol.is_none() {
             route.protocol = Some(RTPROT_KEEPALIVED);
         }
         if route.track && route.dev.is_none() {
@@ -347,6 +348,7 @@ impl Draft {
                 destination: IpNet::V4(Ipv4Net::default()),
                 from: None,
                 source: None,
+                encap: None,
                 via: None,
                 dev: None,
                 table: MAIN,

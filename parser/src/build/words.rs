@@ -38,6 +38,11 @@ impl<'a, 't> Words<'a, 't> {
         self.rest.first().map(|word| word.text)
     }
 
+    /// The word that [`Self::next`] gave last, or the first one.
+    pub(super) fn last(&self) -> Argument<'t> {
+        self.last
+    }
+
     /// The word that [`Self::next`] would give.
     pub(super) fn rest_first(&self) -> Option<Argument<'t>> {
         self.rest.first().copied()

@@ -3,7 +3,7 @@
 use super::Family;
 use crate::span::Span;
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A line of `virtual_routes` or `static_routes`. Names of tables, protocols and so on are resolved to the kernel's numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Route {
     pub from: Option<IpNet>,
     /// `src`: preferred source address.
     pub source: Option<IpAddr>,
+    /// `encap`: what its packets are wrapped in.
+    pub encap: Option<RouteEncap>,
     /// `via`: gateway, of either family.
     pub via: Option<IpAddr>,
     /// `dev` or `oif`.
@@ -28,7 +30,7 @@ pub struct Route {
     pub vrf: Option<String>,
     /// `metric`, `priority` or `preference`.
     pub metric: Option<u32>,
-    /// `protocol`; 18 (keepalived) for routes that are tracked, and the kernel's choice (`boot`, 3) when absent otherwise.
+    /// `protocol`; 18 (keepalived) for routes that are tracked, and when absent.
     pub protocol: Option<u8>,
     /// `scope`; the kernel's number, chosen by the sort of route when absent.
     pub scope: Option<u8>,
@@ -106,6 +108,42 @@ impl RouteKind {
             Self::Nat => "nat",
             Self::ExternalResolver => "xresolve",
         }
+    }
+}
+
+/// `encap TYPE ...` of a route or a next hop, as in ip-route(8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteEncap {
+    /// `mpls LABEL[/LABEL...]`: 1 to 16 labels of 20 bits, the outermost first.
+    Mpls(Vec<u32>),
+    /// `ip`.
+    Ip(TunnelHeader<Ipv4Addr>),
+    /// `ip6`.
+    Ip6(TunnelHeader<Ipv6Addr>),
+    /// `ila A:B:C:D`: the locator.
+    Ila(u64),
+}
+
+/// What the outer header has; it has an identifier or a destination at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TunnelHeader<A> {
+    /// `id`.
+    pub id: Option<u64>,
+    /// `dst`.
+    pub destination: Option<A>,
+    /// `src`.
+    pub source: Option<A>,
+    /// `tos` or `tc`.
+    pub tos: Option<u8>,
+    /// `ttl` or `hoplimit`.
+    pub ttl: Option<u8>,
+    /// `flags`.
+    pub flags: Option<u16>,
+}
+
+impl<A> Default for TunnelHeader<A> {
+    fn default() -> Self {
+        Self { id: None, destination: None, source: None, tos: None, ttl: None, flags: None }
     }
 }
 
@@ -190,6 +228,8 @@ pub struct Nexthop {
     pub onlink: bool,
     /// `realms`, as in [`Route`].
     pub realms: Option<u32>,
+    /// `encap`.
+    pub encap: Option<RouteEncap>,
 }
 
 /// A line of `virtual_rules` or `static_rules`.

@@ -1,6 +1,9 @@
 use super::Printer;
 use super::words::word;
-use crate::model::{Family, MetricKind, Nexthop, Route, RouteKind, RouteMetric, RoutePlacement, Rule, RuleAction};
+use crate::model::{
+    Family, MetricKind, Nexthop, Route, RouteEncap, RouteKind, RouteMetric, RoutePlacement, Rule, RuleAction,
+    TunnelHeader,
+};
 use std::fmt::Display;
 
 impl Printer {
@@ -46,6 +49,7 @@ fn route_line(route: &Route) -> String {
     line.flag(&route.destination.to_string(), true);
     line.option("from", route.from);
     line.option("src", route.source);
+    encap(&mut line, route.encap.as_ref());
     line.option("via", route.via);
     line.name("dev", route.dev.as_ref());
     line.option("table", Some(route.table));
@@ -71,8 +75,35 @@ fn route_line(route: &Route) -> String {
     line.0
 }
 
+fn encap(line: &mut Line, encap: Option<&RouteEncap>) {
+    match encap {
+        None => {}
+        Some(RouteEncap::Mpls(labels)) => {
+            let labels: Vec<String> = labels.iter().map(u32::to_string).collect();
+            line.option("encap mpls", Some(labels.join("/")));
+        }
+        Some(RouteEncap::Ip(header)) => tunnel_header(line, "encap ip", header, "tos", "ttl"),
+        Some(RouteEncap::Ip6(header)) => tunnel_header(line, "encap ip6", header, "tc", "hoplimit"),
+        Some(RouteEncap::Ila(locator)) => {
+            let part = |shift: u32| format!("{:x}", locator >> shift & 0xffff);
+            line.option("encap ila", Some([48, 32, 16, 0].map(part).join(":")));
+        }
+    }
+}
+
+fn tunnel_header<A: Display + Copy>(line: &mut Line, kind: &str, header: &TunnelHeader<A>, tos: &str, ttl: &str) {
+    line.flag(kind, true);
+    line.option("id", header.id);
+    line.option("dst", header.destination);
+    line.option("src", header.source);
+    line.option(tos, header.tos);
+    line.option(ttl, header.ttl);
+    line.option("flags", header.flags);
+}
+
 fn nexthop(line: &mut Line, hop: &Nexthop) {
     line.flag("nexthop", true);
+    encap(line, hop.encap.as_ref());
     line.option("via", hop.via);
     line.name("dev", hop.dev.as_ref());
     line.option("weight", hop.weight);
