@@ -22,6 +22,8 @@ pub(super) struct Entry {
 /// What a router has besides the addresses that it advertises.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Besides {
+    /// No address is advertised.
+    bare: bool,
     excluded: bool,
     routes: bool,
     rules: bool,
@@ -33,7 +35,13 @@ impl Besides {
     fn of(router: &RouterSetup) -> Self {
         let Belongings { addresses, routes, rules, .. } = &router.belongings;
         let advertised: usize = router.config.halves().map(|half| half.addresses.len()).sum();
-        Self { excluded: addresses.len() > advertised, routes: !routes.is_empty(), rules: !rules.is_empty() }
+        let bare = advertised == 0;
+        Self { bare, excluded: addresses.len() > advertised, routes: !routes.is_empty(), rules: !rules.is_empty() }
+    }
+
+    /// Whether the line itself is left out: it is about addresses, and there is none.
+    pub(super) fn silences(self, kind: &ReportKind) -> bool {
+        self.bare && matches!(kind, ReportKind::SettingAddresses | ReportKind::RemovingAddresses)
     }
 
     /// keepalived's lines before and behind the one about the addresses.

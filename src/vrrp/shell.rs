@@ -8,7 +8,7 @@ use super::setup::VrrpSetup;
 use super::slots::{Facts, Slot, Slots, Virtual};
 use super::socket::{LARGEST, Outgoing};
 use super::sockets::Sockets;
-use crate::netlink::{self, Event, Interface};
+use crate::netlink::{self, AddressSpec, Belongings, Event, Interface};
 use crate::poller::Poller;
 use standfast_vrrp::{Datagram, Effect, Level, Link, Node, Report, RouterId, TrackerName, TrackerStatus};
 use std::collections::BTreeMap;
@@ -323,6 +323,7 @@ impl<'a> Shell<'a> {
             | Effect::UpdateAddresses { router }
             | Effect::Announce { router, .. }
             | Effect::AnnounceExtra { router } => self.command_netlink(router, &effect),
+            Effect::AnnounceSource { router, link, address } => self.announce_source(router, link, address),
             Effect::Report(report) => self.log(&report),
             Effect::UnknownVrid { link, vrid, .. } => {
                 let name = self.slots.get(link).map_or("any", |slot| slot.name.as_str());
@@ -338,7 +339,9 @@ impl<'a> Shell<'a> {
         let (before, after) = entry.map(|entry| entry.besides.lines(&report.kind)).unwrap_or_default();
         let name = &report.subject;
         before.iter().for_each(|line| tracing::debug!(target: "vrrp", "({name}) {line}"));
-        log(report);
+        if !entry.is_some_and(|entry| entry.besides.silences(&report.kind)) {
+            log(report);
+        }
         after.iter().for_each(|line| tracing::debug!(target: "vrrp", "({name}) {line}"));
     }
 
@@ -349,6 +352,15 @@ impl<'a> Shell<'a> {
             let (name, code) = (self.name(router), error as i32);
             tracing::warn!(target: "vrrp", "({name}): send advert error {code} ({})", error.desc());
         }
+    }
+
+    /// On the interface that has the address: the base of a VMAC.
+    fn announce_source(&self, router: RouterId, link: Link, address: IpAddr) {
+        let (Some(entry), Some(slot)) = (self.entries.get(&router), self.slots.get(link)) else { return };
+        let vmac = self.world.setup.vmacs.iter().find(|vmac| vmac.name == slot.name);
+        let interface = vmac.map_or(slot.name.as_str(), |vmac| vmac.base.as_str());
+        let source = AddressSpec::new(interface, address, if address.is_ipv4() { 32 } else { 128 });
+        self.world.netlink.announce(&entry.name, &Arc::new(Belongings::of(vec![source])), 1);
     }
 
     fn command_netlink(&self, router: RouterId, effect: &Effect) {

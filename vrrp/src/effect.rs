@@ -167,6 +167,16 @@ pub enum Effect {
         /// Whose addresses.
         router: RouterId,
     },
+    /// One gratuitous ARP or unsolicited neighbour advertisement for the address that unicast adverts are sent to: the master may have
+    /// forgotten where it is.
+    AnnounceSource {
+        /// Whose address.
+        router: RouterId,
+        /// Its interface.
+        link: Link,
+        /// The address.
+        address: IpAddr,
+    },
     /// A router changed its state: notification scripts, FIFOs, mail.
     Transition {
         /// Which router.

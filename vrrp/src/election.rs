@@ -32,7 +32,8 @@ impl Node {
     pub(crate) fn start_due(&mut self, now: Instant) {
         let mut started = Vec::new();
         while let Some((_, TimerReason::Start, id)) = self.first_due().filter(|(deadline, ..)| *deadline <= now) {
-            self.with(id, now, Router::start);
+            let in_fault = self.unit(id).into_iter().any(|id| self.fault(id).is_some());
+            self.with(id, now, |router, turn| router.start(in_fault, turn));
             started.push(id);
         }
         started.sort_by_key(|id| self.order.iter().position(|other| other == id));
@@ -73,10 +74,39 @@ impl Node {
         }
         let faulty: Vec<RouterId> = unit.iter().copied().filter(|id| self.fault(*id).is_some()).collect();
         if let Some(first) = faulty.first() {
-            self.fall(&faulty, *first, now);
+            let first = *first;
+            self.name_faults_at_start(&unit, now);
+            if unit.iter().all(|id| self.state(*id) == Some(State::Init)) {
+                self.fall_at_start(unit, first, now);
+            } else {
+                self.fall(&faulty, first, now);
+            }
         } else if !unit.iter().any(|id| self.routers.get(id).is_some_and(Router::is_pending)) {
             self.recover(id, &unit, now);
         }
+    }
+
+    fn name_faults_at_start(&mut self, unit: &[RouterId], now: Instant) {
+        for id in unit.iter().filter(|id| self.state(**id) == Some(State::Init)).copied().collect::<Vec<_>>() {
+            self.with(id, now, |router, turn| router.name_faults_at_start(turn));
+        }
+    }
+
+    /// A whole unit goes from INIT to FAULT.
+    fn fall_at_start(&mut self, mut unit: Vec<RouterId>, first: RouterId, now: Instant) {
+        unit.sort_by_key(|id| self.order.iter().position(|other| other == id));
+        let group = self.group_name_of(first);
+        if let (Some(group), Some(router)) = (&group, self.routers.get(&first)) {
+            let at_start = ReportKind::GroupFaultAtStart { member: Arc::clone(&router.name) };
+            let kind = if router.is_held() { ReportKind::GroupSync(State::Fault) } else { at_start };
+            self.report(Arc::clone(group), kind);
+        }
+        let others = group.map_or(TransitionReason::NoSource, TransitionReason::Group);
+        for id in unit {
+            let reason = self.fault(id).unwrap_or_else(|| others.clone());
+            self.with(id, now, |router, turn| router.become_faulty(reason, true, turn));
+        }
+        self.settle_group_of(first);
     }
 
     fn fall(&mut self, faulty: &[RouterId], first: RouterId, now: Instant) {
@@ -84,6 +114,8 @@ impl Node {
         let reason = self.fault(first).filter(|_| self.state(first) != Some(State::Fault));
         if let Some(reason) = reason {
             self.with(first, now, |router, turn| router.become_faulty(reason, false, turn));
+        } else if self.others(first).iter().all(|id| self.state(*id) == Some(State::Fault)) {
+            return self.settle_group_of(first);
         }
         self.lead(first, State::Fault, now, |router, reason, turn| {
             let reason = router.fault().unwrap_or(reason);

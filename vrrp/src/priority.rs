@@ -78,6 +78,16 @@ impl Vote {
         if product < -LIMIT { Ballot::Fault } else { Ballot::Adjust(product.min(LIMIT)) }
     }
 
+    /// What a file's value amounts to, weighed; -254 and less is a fault. 0 where there is no value.
+    #[must_use]
+    pub fn sum(&self) -> i32 {
+        match self.status {
+            TrackerStatus::Value(value) if self.weight == 0 && (value == 0) == self.reverse => -LIMIT - 1,
+            TrackerStatus::Value(value) => self.signed(self.weight).saturating_mul(value),
+            _ => 0,
+        }
+    }
+
     /// Takes a verdict; a fault leaves the priority as it was.
     pub fn set(&mut self, status: TrackerStatus) {
         self.status = status;
@@ -144,9 +154,9 @@ impl Priority {
         self.first(Ballot::Fault)
     }
 
-    /// Every tracker that makes the router faulty.
-    pub fn faults(&self) -> impl Iterator<Item = &TrackerName> {
-        self.votes.iter().filter(|vote| vote.ballot() == Ballot::Fault).map(|vote| &vote.tracker)
+    /// Every vote that makes the router faulty.
+    pub fn faults(&self) -> impl Iterator<Item = &Vote> {
+        self.votes.iter().filter(|vote| vote.ballot() == Ballot::Fault)
     }
 
     /// The first tracker whose first verdict the router waits for.

@@ -45,8 +45,18 @@ pub enum ReportKind {
     EnteringFault,
     /// FAULT from the start; follows its reasons.
     FaultAtStart,
-    /// A tracker with weight zero is down at the start.
-    TrackerDownAtStart(TrackerName),
+    /// A tracker is a fault at the start.
+    TrackerDownAtStart {
+        /// Which.
+        tracker: TrackerName,
+        /// What a file's value amounts to, weighed.
+        sum: i32,
+    },
+    /// A group begins in FAULT because this member does.
+    GroupFaultAtStart {
+        /// Name of the instance.
+        member: Arc<str>,
+    },
     /// The interface has no address at the start.
     NoSourceAtStart(Family),
     /// A unicast router has no peers at the start.
@@ -160,6 +170,8 @@ pub enum ReportKind {
     Rejected(Rejection),
     /// A master's timer fired so late that it gives way.
     TimerLate(Duration),
+    /// A unicast router that is back tells its peers where it is.
+    AnnouncingSource(IpAddr),
     /// Members of a group follow the first one.
     GroupSync(State),
     /// `vrrp_startup_delay` begins.
@@ -176,6 +188,7 @@ impl Report {
             | ReportKind::SettingAddresses
             | ReportKind::RemovingAddresses
             | ReportKind::SentPriorityZero
+            | ReportKind::AnnouncingSource(_)
             | ReportKind::PriorityZeroAsBackup
             | ReportKind::PriorityZeroAsMaster => Level::Detail,
             ReportKind::SplitBrain { .. } | ReportKind::TwoOwners => Level::Warning,
@@ -196,8 +209,13 @@ impl fmt::Display for Report {
                 write!(f, "Delaying startup for {} seconds", delay.as_secs_f64())
             }
             ReportKind::Rejected(rejection @ Rejection::TooShort { .. }) => write!(f, "{rejection}"),
-            ReportKind::TrackerDownAtStart(tracker) => {
-                write!(f, "({name}): entering FAULT state ({tracker} down)")
+            ReportKind::TrackerDownAtStart { tracker, sum } => write_down_at_start(f, name, tracker, *sum),
+            ReportKind::GroupFaultAtStart { member } => {
+                write!(f, "VRRP_Group({name}): Syncing {member} to FAULT state")
+            }
+            ReportKind::AnnouncingSource(address) => {
+                let packet = if address.is_ipv4() { "ARP" } else { "NA" };
+                write!(f, "{name}: sending gratuitous {packet} for {address}")
             }
             ReportKind::FileFault { file, fault: true } => {
                 write!(f, "({name}): tracked file {file} now FAULT state")
@@ -260,8 +278,10 @@ impl fmt::Display for ReportKind {
             Self::TimerLate(late) => {
                 write!(f, "advert timer fired {:.6} seconds late, giving way", late.as_secs_f64())
             }
-            Self::TrackerDownAtStart(tracker) => write!(f, "{tracker} is down at the start"),
+            Self::TrackerDownAtStart { tracker, .. } => write!(f, "{tracker} is down at the start"),
+            Self::GroupFaultAtStart { member } => write!(f, "{member} has a fault at the start"),
             Self::FileFault { file, fault } => write!(f, "tracked file {file}: fault {fault}"),
+            Self::AnnouncingSource(address) => write!(f, "announces {address}"),
             Self::GroupSync(state) => write!(f, "Syncing instances to {state} state"),
             Self::StartupDelay(delay) => write!(f, "startup delayed by {delay:?}"),
             other => other.about_another_advert(f),
@@ -292,6 +312,22 @@ impl ReportKind {
                 write!(f, "Split brain is over: {from} is silent, after {:.1} s{tail}", lasted.as_secs_f64())
             }
             _ => Ok(()),
+        }
+    }
+}
+
+fn write_down_at_start(f: &mut fmt::Formatter<'_>, name: &str, tracker: &TrackerName, sum: i32) -> fmt::Result {
+    match tracker {
+        TrackerName::File(file) => {
+            write!(f, "({name}): entering FAULT state (tracked file {file} has status {sum})")
+        }
+        TrackerName::Process(process) => {
+            write!(f, "({name}) entering FAULT state (tracked process {process} quorum not achieved)")
+        }
+        TrackerName::Script(script) => write!(f, "({name}): entering FAULT state due to script {script}"),
+        TrackerName::Source(_) => write!(f, "({name}): entering FAULT state (src address not configured)"),
+        TrackerName::Interface(_) | TrackerName::Bfd(_) => {
+            write!(f, "({name}): entering FAULT state ({tracker} down)")
         }
     }
 }

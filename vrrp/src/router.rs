@@ -187,6 +187,11 @@ impl Router {
         self.held = self.state == State::Init;
     }
 
+    /// Whether it was still in INIT when the start was over.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
+    }
+
     /// Waits `delay` longer before the first election.
     pub(crate) fn delay_start(&mut self, delay: Duration, now: Instant) {
         self.not_before = later(now, delay);
@@ -215,8 +220,10 @@ impl Router {
         if self.file_fault(tracker) != fault
             && let TrackerName::File(file) = tracker
         {
-            // The change of state that follows says all there is to say.
-            self.report(ReportKind::FileFault { file: file.clone(), fault: !fault }, turn);
+            // The change of state that follows says all there is to say, as does the start.
+            if self.is_running() {
+                self.report(ReportKind::FileFault { file: file.clone(), fault: !fault }, turn);
+            }
             return self.rearm();
         }
         self.priority_changed(priority, turn);

@@ -249,6 +249,19 @@ fn without_an_address_the_start_is_a_fault() {
 }
 
 #[test]
+fn a_unicast_router_that_is_back_tells_where_it_is() {
+    let config = RouterConfig { unicast_peers: vec![ip("10.77.0.2")], ..vi("VI_1", 51, 150) };
+    let mut lab = Lab::new(node_of(vec![watching(config, interface("eth0"), 0)]));
+    set(&mut lab, &interface("eth0"), TrackerStatus::Up);
+    lab.run_to(0).take();
+    set(&mut lab, &interface("eth0"), TrackerStatus::Down);
+    set(&mut lab, &interface("eth0"), TrackerStatus::Up);
+    let told = lab.take();
+    let lines = ["0 VI_1: sending gratuitous ARP for 10.77.0.1", "0 > announce source 0 10.77.0.1"];
+    assert!(lines.iter().all(|line| told.iter().any(|told| told == line)), "{told:?}");
+}
+
+#[test]
 fn a_master_that_loses_its_source_says_farewell_with_it() {
     let mut lab = Lab::new(node_of(vec![vi("VI_1", 51, 150)]));
     lab.run_to(4_000).take();
@@ -272,6 +285,54 @@ fn an_interface_that_is_down_at_the_start_is_named() {
         lab.log(),
         [
             "0 (VI_1): entering FAULT state (interface eth0 down)",
+            "0 (VI_1) entering FAULT state",
+            "0 (VI_1) removing VIPs.",
+        ]
+    );
+}
+
+#[test]
+fn a_group_with_a_fault_at_the_start_says_whose_it_is_and_then_whom_it_concerns() {
+    let mut config = pair();
+    config.routers[1] = watching(config.routers[1].clone(), interface("dum0"), 0);
+    let mut lab = Lab::new(config);
+    set(&mut lab, &interface("dum0"), TrackerStatus::Down);
+    assert_eq!(
+        lab.run_to(0).take(),
+        [
+            "0 > clear 0",
+            "0 > clear 1",
+            "0 (VI_2): entering FAULT state (interface dum0 down)",
+            "0 VRRP_Group(G1): Syncing VI_2 to FAULT state",
+            "0 (VI_1) entering FAULT state",
+            "0 (VI_1) removing VIPs.",
+            "0 > notify 0 INIT->FAULT 150",
+            "0 (VI_2) entering FAULT state",
+            "0 (VI_2) removing VIPs.",
+            "0 > notify 1 INIT->FAULT 150",
+            "0 > notify G1 FAULT",
+        ]
+    );
+}
+
+#[test]
+fn every_kind_of_tracker_is_named_at_the_start_in_words_of_its_own() {
+    let file = TrackerName::File("tf".to_owned());
+    let process = TrackerName::Process("nginx".to_owned());
+    let mut config = vi("VI_1", 51, 150);
+    for tracker in [&file, &process, &script()] {
+        config = watching(config, tracker.clone(), if *tracker == file { 2 } else { 0 });
+    }
+    let mut lab = Lab::new(node_of(vec![config]));
+    set(&mut lab, &file, TrackerStatus::Value(-150));
+    set(&mut lab, &process, TrackerStatus::Down);
+    set(&mut lab, &script(), TrackerStatus::Down);
+    assert_eq!(
+        lab.run_to(0).log(),
+        [
+            "0 (VI_1): entering FAULT state (tracked file tf has status -300)",
+            "0 (VI_1) entering FAULT state (tracked process nginx quorum not achieved)",
+            "0 (VI_1): entering FAULT state due to script chk",
             "0 (VI_1) entering FAULT state",
             "0 (VI_1) removing VIPs.",
         ]

@@ -54,6 +54,9 @@ scenarios! {
     sync_group: Scenario::new(grouped((150, 150), (100, 100), "", "track_interface {\n dum0\n }"),
         format!("{DUMMY}; {}; {}", DUMMY.replace("d1", "d2"),
             between("ip d1 link set dum0 down; 5; vips; ip d1 link set dum0 up; 6; vips"))).known(EITHER_MEMBER);
+    sync_group_down_at_start: Scenario::new(
+        grouped((150, 150), (100, 100), "", "track_interface {\n dum0\n }").into_iter().take(1).collect(),
+        format!("{DUMMY}; ip d1 link set dum0 down; start d1; 4; vips; ip d1 link set dum0 up; 6; vips; stop d1")).known(EITHER_MEMBER);
     sync_group_different_priorities: Scenario::new(grouped((150, 100), (100, 150), "", ""),
         "start d1; 0.4; start d2; 8; vips; stop d1; 2; vips; stop d2");
     sync_group_tracks: Scenario::new(grouped((150, 150), (100, 100), "track_interface {\n dum0\n }", ""),

@@ -112,7 +112,8 @@ scenarios! {
         vec![("d1", file("", "", &vi_1(150, "preempt_delay 6"))), ("other", file("", "", &vi_1(140, "preempt_delay 6"))), ("d2", file("", "", &vi_1(100, "")))],
         "start d2; 5; start d1; 4; conf d1 other; hup d1; 14; vips; stop d1; 1.5; stop d2").known(SET_AGAIN);
     runs_with_a_vrid_twice: Scenario::new(alone("").into_iter().map(|(host, text)| (host, text + &vi_1(150, "").replace("VI_1", "VI_2"))).collect(), "run d1");
-    runs_without_addresses: Scenario::new(vec![("d1", file("", "", &vi_1(150, "").replace("10.77.0.200/24", "")))], "start d1; 5; vips; stop d1");
+    runs_without_addresses: Scenario::new(vec![("d1", file("", "", &vi_1(150, "").replace("10.77.0.200/24", "")))], "start d1; 5; vips; stop d1")
+        .known(&["No VIP specified"]);
     runs_with_a_priority_too_high: Scenario::new(vec![("d1", file("", "", &vi_1(150, "").replace("priority 150", "priority 300")))], "start d1; 5; vips; stop d1");
     runs_with_an_unknown_script: Scenario::new(alone("track_script {\n nosuch\n }"), ALONE);
     runs_with_a_script_that_is_missing: Scenario::new(

@@ -129,7 +129,7 @@ impl fmt::Display for Rejection {
                 write!(f, "invalid TTL/HL. Received {received} and expect 255")
             }
             Self::PeerHopLimit { received, min, max } => {
-                write!(f, "invalid TTL/HL. Received {received} and expect {min} to {max}")
+                write!(f, "TTL/HL {received} not in range {min} - {max}")
             }
             Self::Type { received } => {
                 write!(f, "Invalid packet type. {received} and expect 1")

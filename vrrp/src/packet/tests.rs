@@ -312,7 +312,7 @@ fn peers_may_have_ttl_limits() {
     let octets = AdvertSpec::of(&config, 90).encode(&ip("10.77.0.100"), &ip("224.0.0.18"));
     for ttl in [59, 65, 255] {
         let told = verdict(&config, &octets, ttl).unwrap_err().to_string();
-        assert_eq!(told, format!("invalid TTL/HL. Received {ttl} and expect 60 to 64"));
+        assert_eq!(told, format!("TTL/HL {ttl} not in range 60 - 64"));
     }
     for ttl in [60, 64] {
         assert_eq!(verdict(&config, &octets, ttl), Ok(()));

@@ -1,7 +1,7 @@
 //! Changes of state. The caller has made sure that they are wanted and allowed.
 
 use super::{HISTORY, Router, Turn, interval, later};
-use crate::config::TrackerName;
+use crate::config::Link;
 use crate::effect::{Effect, State, TransitionReason};
 use crate::report::ReportKind;
 use crate::timer::TimerReason;
@@ -22,15 +22,15 @@ enum Farewell {
 }
 
 impl Router {
-    /// The start is due: whatever an earlier life left behind is taken off. A router that a reload added says nothing of it,
-    /// and one with a fault names the fault first.
-    pub(crate) fn start(&mut self, turn: &mut Turn<'_>) {
+    /// The start is due: whatever an earlier life left behind is taken off. A router that a reload added says nothing of it, and one
+    /// that begins `in_fault`, of its own or of its group, says it afterwards.
+    pub(crate) fn start(&mut self, in_fault: bool, turn: &mut Turn<'_>) {
         self.timers.cancel(TimerReason::Start);
         let (from, to) = (self.priority.base(), self.priority.effective());
         if from != to {
             self.report(ReportKind::PriorityChanged { from, to }, turn);
         }
-        if self.is_first_start && self.fault().is_none() {
+        if self.is_first_start && !in_fault {
             self.report(ReportKind::RemovingAddresses, turn);
         }
         turn.effects.push_back(Effect::ClearAddresses { router: self.id });
@@ -62,10 +62,24 @@ impl Router {
     /// BACKUP from INIT, FAULT, or MASTER; `resign` says goodbye first and comes back after the skew time.
     pub(crate) fn become_backup(&mut self, reason: TransitionReason, resign: bool, turn: &mut Turn<'_>) {
         let init = self.state == State::Init && !self.held;
+        let is_back = matches!(self.state, State::Init | State::Fault) && !init;
+        let follows = matches!(reason, TransitionReason::Group(_));
         self.report(ReportKind::EnteringBackup { init }, turn);
         self.release(if resign { Farewell::Once } else { Farewell::None }, turn);
         self.change(State::Backup, reason, turn);
+        if is_back && !follows {
+            self.announce_source(turn);
+        }
         self.arm(if resign { TimerReason::Skew } else { TimerReason::MasterDown }, turn.now);
+    }
+
+    fn announce_source(&self, turn: &mut Turn<'_>) {
+        let link = self.config.link;
+        let unicast = !self.config.unicast_peers.is_empty() && link != Link(0);
+        if let Some(address) = self.source.filter(|_| unicast) {
+            self.report(ReportKind::AnnouncingSource(address), turn);
+            turn.effects.push_back(Effect::AnnounceSource { router: self.id, link, address });
+        }
     }
 
     /// A backup that has just resigned gives the others more than the skew time, and does not preempt for so long.
@@ -102,10 +116,11 @@ impl Router {
         self.change(State::Fault, reason, turn);
     }
 
-    fn report_fault_at_start(&self, turn: &mut Turn<'_>) {
-        let down: Vec<TrackerName> = self.priority.faults().cloned().collect();
-        for tracker in &down {
-            self.report(ReportKind::TrackerDownAtStart(tracker.clone()), turn);
+    /// Says what keeps a router in INIT from becoming anything else.
+    pub(crate) fn name_faults_at_start(&self, turn: &mut Turn<'_>) {
+        for vote in self.priority.faults() {
+            let kind = ReportKind::TrackerDownAtStart { tracker: vote.tracker.clone(), sum: vote.sum() };
+            self.report(kind, turn);
         }
         if self.config.lacks_peers {
             self.report(ReportKind::NoPeers, turn);
@@ -113,8 +128,12 @@ impl Router {
         if self.source.is_none() {
             self.report(ReportKind::NoSourceAtStart(self.config.family), turn);
         }
+    }
+
+    fn report_fault_at_start(&self, turn: &mut Turn<'_>) {
         self.report(ReportKind::FaultAtStart, turn);
-        if self.is_first_start && !self.held && (down.is_empty() || self.source.is_some()) {
+        let is_tracker = self.priority.faults().next().is_some();
+        if self.is_first_start && !self.held && (!is_tracker || self.source.is_some()) {
             self.report(ReportKind::RemovingAddresses, turn);
         }
     }

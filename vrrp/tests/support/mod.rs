@@ -99,6 +99,7 @@ impl Lab {
             Effect::UpdateAddresses { router } => format!("> update {}", router.0),
             Effect::Announce { router, rounds } => format!("> announce {} x{rounds}", router.0),
             Effect::AnnounceExtra { router } => format!("> announce extra {}", router.0),
+            Effect::AnnounceSource { router, address, .. } => format!("> announce source {} {address}", router.0),
             Effect::Transition { router, from, to, priority, .. } => {
                 format!("> notify {} {from}->{to} {priority}", router.0)
             }
