@@ -130,3 +130,20 @@ fn auth_hmac_without_a_usable_key_is_refused() {
     let (found, _) = instance(&format!("auth_hmac {{\nkey 1 {}\nactive_key 2\n}}", "k".repeat(32)));
     assert!(found.auth_hmac.is_none());
 }
+
+#[test]
+fn a_weight_of_its_own_leaves_the_direction_of_the_tracked_thing() {
+    let tracked = |options: &str| {
+        let text = format!(
+            "vrrp_script s {{\nscript /bin/true\nweight -30 reverse\n}}\nvrrp_instance A {{\ninterface eth0\nvirtual_router_id 7\n\
+             track_script {{\ns {options}\n}}\nvirtual_ipaddress {{\n10.0.0.9\n}}\n}}\n"
+        );
+        let config = parse_text(text).config;
+        config.instances[0].track_scripts.first().map(|tracked| tracked.weighed((-30, true)))
+    };
+    assert_eq!(tracked(""), Some((-30, true)));
+    assert_eq!(tracked("weight 7"), Some((7, true)));
+    assert_eq!(tracked("weight 7 reverse"), Some((7, true)));
+    assert_eq!(tracked("weight 7 noreverse"), Some((7, false)));
+    assert_eq!(tracked("reverse weight 7"), None, "a line in another order is ignored");
+}

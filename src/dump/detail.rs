@@ -83,10 +83,7 @@ pub(super) fn tracked_scripts(page: &mut Page, config: &Config, tracked: &[Track
     page.line(3, "Tracked scripts :");
     for one in tracked {
         let own = config.scripts.iter().find(|script| script.name == one.name);
-        let (weight, reverse) = match (one.weight, own) {
-            (Some(weight), _) => (weight, one.reverse),
-            (None, own) => own.map_or((0, false), |script| (script.weight, script.reverse)),
-        };
+        let (weight, reverse) = one.weighed(own.map_or((0, false), |script| (script.weight, script.reverse)));
         page.line(5, format_args!("{} weight {weight}{}", one.name, reversed(reverse)));
     }
 }
@@ -128,10 +125,7 @@ fn weighted(page: &mut Page, title: &str, tracked: &[TrackedWeight], own: impl F
     }
     page.line(3, title);
     for one in tracked {
-        let (weight, reverse) = match one.weight {
-            Some(weight) => (weight, one.reverse),
-            None => own(&one.name).unwrap_or_default(),
-        };
+        let (weight, reverse) = one.weighed(own(&one.name).unwrap_or_default());
         page.line(5, format_args!("{}, weight {weight}{}", one.name, reversed(reverse)));
     }
 }

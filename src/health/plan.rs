@@ -260,10 +260,7 @@ impl Planner<'_, '_> {
         match kind {
             CheckerKind::File(tracked) => {
                 let file = self.config.track_files.iter().find(|file| file.name == tracked.name)?;
-                let (weight, reverse) = match tracked.weight {
-                    Some(weight) => (weight, tracked.reverse),
-                    None => (file.weight, file.reverse),
-                };
+                let (weight, reverse) = tracked.weighed((file.weight, file.reverse));
                 Some(Source::File { name: file.name.clone(), weight, reverse })
             }
             CheckerKind::Bfd(name) => Some(Source::Bfd { name: name.clone() }),

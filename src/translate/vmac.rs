@@ -16,12 +16,14 @@ pub(super) struct Vmacs {
     names: BTreeMap<(String, String), String>,
     /// Name of the ipvlan by instance.
     ipvlans: BTreeMap<String, String>,
+    /// For addresses of instances without one.
+    fallback: String,
 }
 
 impl Vmacs {
     /// Chooses names for all of them.
     pub(super) fn new(config: &Config) -> Self {
-        let mut vmacs = Self::default();
+        let mut vmacs = Self { fallback: config.globals.fallback_interface().to_owned(), ..Self::default() };
         for instance in &config.instances {
             vmacs.add_own(config, instance);
             vmacs.add_ipvlan(config, instance);
@@ -56,7 +58,7 @@ impl Vmacs {
 
     /// Where an address belongs: on its own VMAC, on the instance's, or where the line says.
     pub(super) fn place<'a>(&'a self, instance: &'a VrrpInstance, line: &'a VirtualAddress) -> &'a str {
-        let own = instance.interface.as_deref().unwrap_or_default();
+        let own = instance.interface.as_deref().unwrap_or(&self.fallback);
         match line.dev.as_deref() {
             None => self.interface(instance, own),
             Some(base) if wants(instance, line) => self.interface(instance, base),

@@ -83,7 +83,7 @@ fn promoting(config: &Config) -> Vec<String> {
 }
 
 fn statics(config: &Config) -> Belongings {
-    let default = config.globals.default_interface.as_deref().unwrap_or_default();
+    let default = config.globals.fallback_interface();
     let statics = &config.statics;
     Belongings {
         addresses: statics.addresses.iter().map(|line| AddressSpec::from_config(line, default)).collect(),
@@ -274,10 +274,7 @@ fn tracked_interface(interface: &TrackedInterface) -> TrackerConfig {
 
 fn tracked_script(config: &Config, tracked: &TrackedScript, runnable: &BTreeSet<String>) -> Option<TrackerConfig> {
     let script = config.scripts.iter().find(|script| script.name == tracked.name)?;
-    let (weight, reverse) = match tracked.weight {
-        Some(weight) => (weight, tracked.reverse),
-        None => (script.weight, script.reverse),
-    };
+    let (weight, reverse) = tracked.weighed((script.weight, script.reverse));
     runnable.contains(&script.name).then(|| TrackerConfig {
         tracker: TrackerName::Script(script.name.clone()),
         weight,
@@ -287,25 +284,20 @@ fn tracked_script(config: &Config, tracked: &TrackedScript, runnable: &BTreeSet<
 
 fn tracked_file(config: &Config, tracked: &TrackedWeight) -> Option<TrackerConfig> {
     let file = config.track_files.iter().find(|file| file.name == tracked.name)?;
-    let (weight, reverse) = weight_of(tracked, (file.weight, file.reverse));
+    let (weight, reverse) = tracked.weighed((file.weight, file.reverse));
     Some(TrackerConfig { tracker: TrackerName::File(file.name.clone()), weight, reverse })
 }
 
 fn tracked_process(config: &Config, tracked: &TrackedWeight) -> Option<TrackerConfig> {
     let process = config.track_processes.iter().find(|process| process.name == tracked.name)?;
-    let (weight, reverse) = weight_of(tracked, (process.weight, process.reverse));
+    let (weight, reverse) = tracked.weighed((process.weight, process.reverse));
     Some(TrackerConfig { tracker: TrackerName::Process(process.name.clone()), weight, reverse })
 }
 
 fn tracked_session(config: &Config, tracked: &TrackedWeight) -> Option<TrackerConfig> {
     let session = config.bfd_instances.iter().find(|session| session.name == tracked.name && session.vrrp)?;
-    let (weight, reverse) = weight_of(tracked, (session.weight, session.reverse));
+    let (weight, reverse) = tracked.weighed((session.weight, session.reverse));
     Some(TrackerConfig { tracker: TrackerName::Bfd(session.name.clone()), weight, reverse })
-}
-
-/// The weight of this tracking, or that of the tracked thing.
-fn weight_of(tracked: &TrackedWeight, own: (i32, bool)) -> (i32, bool) {
-    tracked.weight.map_or(own, |weight| (weight, tracked.reverse))
 }
 
 fn family(family: model::Family) -> Family {

@@ -166,7 +166,7 @@ impl<'t> Builder<'t> {
     }
 
     fn file_keyword(&mut self, tracked: &mut Option<TrackedWeight>, item: &Item<'t>) {
-        let entry = tracked.get_or_insert(TrackedWeight { name: String::new(), weight: None, reverse: false });
+        let entry = tracked.get_or_insert(TrackedWeight { name: String::new(), weight: None, reverse: None });
         if item.name() == "track_file" {
             entry.name = item.text_value().unwrap_or_default();
             return;
@@ -174,7 +174,7 @@ impl<'t> Builder<'t> {
         let range = Range { min: -i128::from(i32::MAX), max: i128::from(i32::MAX), strict: true, repair: None };
         let weight = item.argument(0).and_then(|word| self.number("weight", word, range, 1));
         entry.weight = weight.and_then(|weight| i32::try_from(weight).ok()).or(entry.weight);
-        entry.reverse = self.reverse_option(item.argument(1));
+        entry.reverse = Some(self.reverse_option(item.argument(1)));
     }
 
     /// Whether a checker has everything that it cannot do without; reported when it has not.
@@ -302,11 +302,9 @@ impl KindDraft {
             },
             Self::Grpc { service, tls } => CheckerKind::Grpc { service, tls },
             Self::Udp(check) => CheckerKind::Udp(Box::new(check)),
-            Self::File(tracked) => CheckerKind::File(tracked.unwrap_or(TrackedWeight {
-                name: String::new(),
-                weight: None,
-                reverse: false,
-            })),
+            Self::File(tracked) => {
+                CheckerKind::File(tracked.unwrap_or(TrackedWeight { name: String::new(), weight: None, reverse: None }))
+            }
             Self::Bfd(name) => CheckerKind::Bfd(name.unwrap_or_default()),
         }
     }

@@ -202,14 +202,14 @@ impl<'t> Builder<'t> {
             let Some((name, options)) = entry.split_first() else {
                 continue;
             };
-            let weight = self.track_options(item.name(), options, most);
+            let Ok(weight) = self.track_options(item.name(), options, most) else { continue };
             if !self.tracker_exists(kind, what, *name) || self.listed_twice(kind, what, *name) {
                 continue;
             }
             list.push(TrackedWeight {
                 name: name.text.to_owned(),
                 weight: weight.map(|w| w.0),
-                reverse: weight.is_some_and(|w| w.1),
+                reverse: weight.and_then(|w| w.1),
             });
         }
     }

@@ -2,6 +2,7 @@
 
 use super::item::Argument;
 use super::named::Kind;
+use super::words::{Read, Refused};
 use super::{Builder, Item};
 use crate::Need;
 use crate::diagnostic::Diagnostic;
@@ -10,8 +11,8 @@ use crate::span::Span;
 use crate::table::Range;
 use crate::tree::NodeId;
 
-/// `weight N [reverse]`.
-pub(super) type Weight = Option<(i32, bool)>;
+/// `weight N [reverse|noreverse]`.
+pub(super) type Weight = Option<(i32, Option<bool>)>;
 
 impl<'t> Builder<'t> {
     /// All words of a block that takes several on a line.
@@ -32,12 +33,13 @@ impl<'t> Builder<'t> {
             let Some((name, options)) = entry.split_first() else {
                 continue;
             };
-            let weight = self.track_options("track_interface", options, 253).unwrap_or((0, false));
+            let Ok(weight) = self.track_options("track_interface", options, 253) else { continue };
+            let (weight, reverse) = weight.unwrap_or_default();
             self.mention(name, "track_interface", Need::Line);
             if self.listed_twice(Kind::Interface, "interface", *name) {
                 continue;
             }
-            list.push(TrackedInterface { name: name.text.to_owned(), weight: weight.0, reverse: weight.1 });
+            list.push(TrackedInterface { name: name.text.to_owned(), weight, reverse: reverse == Some(true) });
             self.tracked_interface_spans.insert(name.text, name.span);
         }
     }
@@ -48,7 +50,7 @@ impl<'t> Builder<'t> {
             let Some((name, options)) = entry.split_first() else {
                 continue;
             };
-            let weight = self.track_options("track_script", options, 253);
+            let Ok(weight) = self.track_options("track_script", options, 253) else { continue };
             if self.named.index(Kind::Script, name.text).is_none() {
                 self.unknown_script(*name);
                 continue;
@@ -59,7 +61,7 @@ impl<'t> Builder<'t> {
             list.push(TrackedScript {
                 name: name.text.to_owned(),
                 weight: weight.map(|w| w.0),
-                reverse: weight.is_some_and(|w| w.1),
+                reverse: weight.and_then(|w| w.1),
             });
         }
     }
@@ -72,23 +74,24 @@ impl<'t> Builder<'t> {
         self.report(found.suggest(near));
     }
 
-    /// `[weight N [reverse|noreverse]]`; anything else is reported and ignored.
-    pub(super) fn track_options(&mut self, what: &str, options: &[Argument<'t>], most: i128) -> Weight {
-        let (first, rest) = options.split_first()?;
+    /// `[weight N [reverse|noreverse]]`; what is something else is not tracked.
+    pub(super) fn track_options(&mut self, what: &str, options: &[Argument<'t>], most: i128) -> Read<Weight> {
+        let Some((first, rest)) = options.split_first() else { return Ok(None) };
         if first.text != "weight" {
             let text = format!("unknown option `{}` in `{what}`", first.text);
             let found = Diagnostic::error("unknown-option", text).at(first.span);
-            self.report(found.help("`weight N` and `weight N reverse` exist; the option is ignored"));
-            return None;
+            self.report(found.help("`weight N` and `weight N reverse` exist; the line is ignored"));
+            return Err(Refused);
         }
         let Some((value, rest)) = rest.split_first() else {
             let found = Diagnostic::error("missing-value", "`weight` needs a number").at(first.span);
-            self.report(found.help("the option is ignored"));
-            return None;
+            self.report(found.help("the line is ignored"));
+            return Err(Refused);
         };
         let range = Range { min: -most, max: most, strict: false, repair: None };
-        let weight = self.number("weight", *value, range, 1).and_then(|v| i32::try_from(v).ok())?;
-        Some((weight, self.reverse_option(rest.first().copied())))
+        let weight = self.number("weight", *value, range, 1).and_then(|v| i32::try_from(v).ok());
+        let reverse = rest.first().map(|option| self.reverse_option(Some(*option)));
+        Ok(weight.map(|weight| (weight, reverse)))
     }
 
     /// A port of 1 to 65535.

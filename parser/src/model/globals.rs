@@ -39,7 +39,7 @@ pub struct Globals {
     pub enable_script_security: bool,
     /// `dynamic_interfaces`.
     pub dynamic_interfaces: bool,
-    /// `default_interface`.
+    /// `default_interface`; see [`Globals::fallback_interface`].
     pub default_interface: Option<String>,
     /// `vrrp_version`; `None` lets the family decide.
     pub vrrp_version: Option<u8>,
@@ -163,6 +163,14 @@ pub struct Globals {
     pub lvs_notify_fifo: Option<Fifo>,
     /// Statements that are accepted and kept as they stand.
     pub kept: Vec<Statement>,
+}
+
+impl Globals {
+    /// Where addresses stand whose lines and instances name no interface: `default_interface`, or eth0.
+    #[must_use]
+    pub fn fallback_interface(&self) -> &str {
+        self.default_interface.as_deref().unwrap_or("eth0")
+    }
 }
 
 impl Default for Globals {

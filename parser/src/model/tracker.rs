@@ -119,8 +119,24 @@ pub struct TrackedScript {
     pub name: String,
     /// `weight` of this tracking; `None` takes the script's.
     pub weight: Option<i32>,
-    /// `reverse` of this tracking; meaningful only with `weight`.
-    pub reverse: bool,
+    /// `reverse` (true) or `noreverse` of this tracking, only with `weight`; `None` takes the tracked thing's.
+    pub reverse: Option<bool>,
+}
+
+impl TrackedScript {
+    /// Weight and `reverse` of this tracking, where those of the script are `own`.
+    #[must_use]
+    pub fn weighed(&self, own: (i32, bool)) -> (i32, bool) {
+        (self.weight.unwrap_or(own.0), self.reverse.unwrap_or(own.1))
+    }
+}
+
+impl TrackedWeight {
+    /// Weight and `reverse` of this tracking, where those of the tracked thing are `own`.
+    #[must_use]
+    pub fn weighed(&self, own: (i32, bool)) -> (i32, bool) {
+        (self.weight.unwrap_or(own.0), self.reverse.unwrap_or(own.1))
+    }
 }
 
 /// A tracked thing by name, with the weight of this tracking.
@@ -130,6 +146,6 @@ pub struct TrackedWeight {
     pub name: String,
     /// `weight` of this tracking; `None` takes the tracked thing's.
     pub weight: Option<i32>,
-    /// `reverse` of this tracking; meaningful only with `weight`.
-    pub reverse: bool,
+    /// `reverse` (true) or `noreverse` of this tracking, only with `weight`; `None` takes the tracked thing's.
+    pub reverse: Option<bool>,
 }

@@ -68,7 +68,7 @@ impl Printer {
             CheckerKind::Udp(check) => self.udp(check),
             CheckerKind::File(tracked) => {
                 self.value("track_file", word(&tracked.name));
-                let reverse = if tracked.reverse { " reverse" } else { "" };
+                let reverse = if tracked.reverse == Some(true) { " reverse" } else { "" };
                 self.optional("weight", tracked.weight.map(|w| format!("{w}{reverse}")));
             }
             CheckerKind::Bfd(name) => self.value("name", word(name)),

@@ -208,11 +208,14 @@ fn peer_line(peer: &UnicastPeer) -> String {
     }
 }
 
-fn tracked_line(name: &str, weight: Option<i32>, reverse: bool) -> String {
-    match weight {
-        Some(weight) => format!("{} weight {}", word(name), weighted(weight, reverse)),
-        None => word(name),
-    }
+fn tracked_line(name: &str, weight: Option<i32>, reverse: Option<bool>) -> String {
+    let Some(weight) = weight else { return word(name) };
+    let reverse = match reverse {
+        None => "",
+        Some(true) => " reverse",
+        Some(false) => " noreverse",
+    };
+    format!("{} weight {weight}{reverse}", word(name))
 }
 
 fn weighted(weight: i32, reverse: bool) -> String {

@@ -11,7 +11,7 @@ fn following(kind: CheckerKind) -> RealServer {
 }
 
 fn file(weight: Option<i32>) -> CheckerKind {
-    CheckerKind::File(TrackedWeight { name: "load".to_owned(), weight, reverse: false })
+    CheckerKind::File(TrackedWeight { name: "load".to_owned(), weight, reverse: None })
 }
 
 fn config(kind: CheckerKind) -> Config {
