@@ -89,6 +89,12 @@ impl Estate {
         self.addresses.get(&(index, address)).map(|owned| &owned.owner)
     }
 
+    /// What takes everything off an interface that was set on it.
+    pub(super) fn removals(&self, index: u32) -> Vec<Message> {
+        let held = self.addresses.iter().filter(|((on, _), _)| *on == index);
+        held.map(|(_, owned)| owned.spec.delete(index)).collect()
+    }
+
     pub(super) fn forget_interface(&mut self, gone: u32) {
         self.addresses.retain(|(index, _), _| *index != gone);
     }

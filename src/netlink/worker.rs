@@ -252,6 +252,7 @@ impl<'a> Worker<'a> {
                 }
             }
             Change::Removed(interface) => {
+                self.clear_renamed(interface.index);
                 self.estate.forget_interface(interface.index);
                 self.expected.retain(|(index, _), _| *index != interface.index);
                 self.usable.remove(&interface.index);
@@ -261,6 +262,16 @@ impl<'a> Worker<'a> {
             }
             Change::AddressRemoved { index, address } => self.address_removed(index, address),
         }
+    }
+
+    /// An interface that goes on under another name keeps nothing of what was set on it.
+    fn clear_renamed(&mut self, index: u32) {
+        if self.table.name(index).is_empty() {
+            return;
+        }
+        let mut requests = self.estate.removals(index);
+        // What has gone with another one is no fault.
+        let _ = self.kernel.carry_out(&mut requests);
     }
 
     /// Messages were dropped: reads everything again and finds what was lost meanwhile.

@@ -24,10 +24,11 @@ async fn run(globals: &Globals, which: &str, wanted: Option<&LifeScript>) {
         Outcome::Disabled(problem) => return warn!("{which} script: {problem}"),
     };
     let text = &script.text;
-    info!("Running {} script {text}", which.to_lowercase());
+    let which = which.to_lowercase();
+    info!("Running {which} script {}", text.split_whitespace().next().unwrap_or_default());
     match script::run(&command).await {
-        Ok(script::Outcome::Exited(0)) => {}
-        Ok(script::Outcome::Exited(status)) => warn!("{which} script {text} failed with status {status}"),
+        Ok(script::Outcome::Exited(0)) => info!("{which} script script succeeded"),
+        Ok(script::Outcome::Exited(status)) => warn!("{which} script script failed, status {status}"),
         Ok(script::Outcome::Signaled(signal)) => warn!("{which} script {text} terminated due to signal {signal}"),
         Ok(script::Outcome::TimedOut) => warn!("{which} script {text} timed out after {} s", timeout.as_secs()),
         Err(error) => warn!("{which} script {text} cannot be run: {error}"),
