@@ -220,22 +220,33 @@ impl Engine {
     pub(super) fn unpark(&mut self, now: Instant) -> Vec<(Vec<u8>, u32)> {
         let territory = &self.territory;
         let ready = self.parking.take(now, |bytes| !territory.is_foreign(bytes.get(PREFIX..).unwrap_or_default()));
-        ready.into_iter().flat_map(|parked| self.settle(parked, now)).collect()
+        // Nearly all are for the same few addresses.
+        let mut known = BTreeMap::new();
+        let mut is_local = |address: IpAddr| *known.entry(address).or_insert_with(|| is_local(address));
+        let mut frames = Vec::new();
+        for parked in ready {
+            let packet = parked.held.bytes.get(PREFIX..).unwrap_or_default();
+            let foreign = self.territory.is_foreign(packet);
+            if foreign && destination(packet).is_some_and(&mut is_local) {
+                // The kernel was quicker than its message about the address: its stack would answer with RST.
+                self.parking.push_again(parked, now);
+            } else {
+                frames.extend(self.settle(parked.held, foreign, now));
+            }
+        }
+        frames
     }
 
-    fn settle(&mut self, mut parked: Held, now: Instant) -> Vec<(Vec<u8>, u32)> {
-        let bytes = &mut parked.bytes;
-        let foreign = self.territory.is_foreign(bytes.get(PREFIX..).unwrap_or_default());
-        self.cut = parked.cut;
+    fn settle(&mut self, mut held: Held, foreign: bool, now: Instant) -> Vec<(Vec<u8>, u32)> {
+        let bytes = &mut held.bytes;
+        self.cut = held.cut;
         let action = match Virtio::parse(bytes) {
-            // The kernel was quicker than its message about the address: its stack would answer with RST. The sender tries again.
-            _ if foreign && bytes.get(PREFIX..).and_then(destination).is_some_and(is_local) => Action::Discard,
             _ if foreign => self.leave_to_host(bytes),
-            Some(virtio) => self.receive_whole(bytes, &virtio, parked.ingress, now),
+            Some(virtio) => self.receive_whole(bytes, &virtio, held.ingress, now),
             None => Action::Discard,
         };
         self.cut = None;
-        action.into_frames(parked.bytes)
+        action.into_frames(held.bytes)
     }
 
     fn resume(&mut self, mut held: Held, address: IpAddr, now: Instant) -> Vec<(Vec<u8>, u32)> {
