@@ -79,6 +79,7 @@ fn run(mode: Mode, sync: bool, death: Death, connections: usize) -> usize {
     let mut crowd = Crowd::connect(&network.client, connections);
     // Long enough for every transfer and talk to be under way, and no longer than the last connection is young.
     crowd.live(Duration::from_secs(3));
+    crowd.forget_stalls();
     network.kill_master(death);
     let killed = Instant::now();
     let takeover = crowd.live_until(PATIENCE, || network.taken_over());
