@@ -1,7 +1,8 @@
 //! Measures how exactly a dead server is noticed: `cargo run --release -p standfast-checkers --example detection -- [SERVERS]`.
 //!
 //! Every server dies just behind a good answer. From that answer on the settings say when the verdict must fall; printed is by how
-//! much it comes later.
+//! much it comes later. Beside it stands what the machine does to anybody: for each verdict a bare thread sleeps until the moment
+//! at which it is due, and is late, too.
 
 use standfast_checkers::{
     CheckEvent, CheckerId, CheckerSpec, ConnectSpec, HttpSpec, HttpUrl, JudgeSettings, ProbeSpec, Runner, RunnerOptions,
@@ -42,17 +43,34 @@ fn main() -> Outcome<()> {
         format!("delay_loop {PERIOD:?}, retry {RETRIES}, delay_before_retry {PAUSE:?}, connect_timeout {PATIENCE:?}");
     println!("{servers} servers each; {settings}");
     for death in [Death::Refused, Death::Silent, Death::Error] {
-        let mut excess = measure(death, servers)?;
-        excess.sort_unstable();
-        let at = |share: f64| excess.get(((excess.len() - 1) as f64 * share) as usize).copied().unwrap_or_default();
+        let late = measure(death, servers)?;
         println!(
-            "{death:?}: due {:?} after the last good answer; later than that by {:?} (median), {:?} (worst)",
-            due(death),
-            at(0.5),
-            at(1.0)
+            "{death:?}: due {:?} after the last good answer; later than that, median, ninth tenth and worst",
+            due(death)
+        );
+        println!("    the verdict              {}", spread(late.iter().map(|late| late.verdict)));
+        println!("    a bare thread            {}", spread(late.iter().map(|late| late.bare)));
+        println!(
+            "    the verdict beyond that  {}",
+            spread(late.iter().map(|late| late.verdict.saturating_sub(late.bare)))
         );
     }
     Ok(())
+}
+
+fn spread(late: impl Iterator<Item = Duration>) -> String {
+    let mut late: Vec<_> = late.collect();
+    late.sort_unstable();
+    let at = |share: f64| {
+        late.get(((late.len() - 1) as f64 * share) as usize).copied().unwrap_or_default().as_secs_f64() * 1e3
+    };
+    format!("{:.2}, {:.2}, {:.2} ms", at(0.5), at(0.9), at(1.0))
+}
+
+/// By how much a verdict, and the thread that slept until it was due, were late.
+struct Late {
+    verdict: Duration,
+    bare: Duration,
 }
 
 /// What the settings say: from the last good answer to the verdict.
@@ -62,7 +80,7 @@ fn due(death: Death) -> Duration {
 }
 
 /// By how much each verdict was later than the settings say.
-fn measure(death: Death, servers: u64) -> Outcome<Vec<Duration>> {
+fn measure(death: Death, servers: u64) -> Outcome<Vec<Late>> {
     let (ends, ended) = mpsc::channel();
     let mut specs = Vec::new();
     for id in 0..servers {
@@ -72,17 +90,21 @@ fn measure(death: Death, servers: u64) -> Outcome<Vec<Duration>> {
         spawn(move || {
             // A server that fails to do its part is missing below.
             if let Ok(last) = live(listener, death) {
-                let _ = ends.send((id, last));
+                let moment = last + due(death);
+                sleep(moment.saturating_duration_since(Instant::now()));
+                let _ = ends.send((id, (moment, moment.elapsed())));
             }
-            sleep(due(death) * 4);
         });
     }
+    drop(ends);
     let fallen = downs(specs, servers)?;
-    let last: BTreeMap<u64, Instant> = ended.try_iter().collect();
-    let excess =
-        fallen.iter().filter_map(|(id, fell)| Some(fell.saturating_duration_since(*last.get(id)? + due(death))));
-    let excess: Vec<_> = excess.collect();
-    if excess.len() as u64 == servers { Ok(excess) } else { Err("a server did not do its part".into()) }
+    let slept: BTreeMap<u64, (Instant, Duration)> = ended.iter().collect();
+    let late = fallen.iter().filter_map(|(id, fell)| {
+        let (moment, bare) = slept.get(id)?;
+        Some(Late { verdict: fell.saturating_duration_since(*moment), bare: *bare })
+    });
+    let late: Vec<_> = late.collect();
+    if late.len() as u64 == servers { Ok(late) } else { Err("a server did not do its part".into()) }
 }
 
 /// When each server was judged to be down.

@@ -1,19 +1,22 @@
-//! Measures what checkers cost: `cargo run --release -p standfast-checkers --example load -- [tcp|http|hyper] [CHECKERS] [SECONDS]`.
+//! Measures what checkers cost: `cargo run --release -p standfast-checkers --example load -- [tcp|http] [CHECKERS] [SECONDS] [THREADS]`.
 //!
-//! A child process answers on 127.0.0.1; each checker asks once a second. Printed are attempts, CPU time of this process for each,
-//! lateness, memory for each idle checker, and how long a server that goes away takes to be noticed. `hyper` asks for a path that
-//! reqwest would change, so that the requests go through hyper alone.
+//! A child process answers on all loopback addresses, and each checker asks one of its own once a second, as real servers have
+//! addresses of their own. Printed are attempts, CPU time of both processes for each, lateness, memory for each idle checker, how
+//! long a server that goes away takes to be noticed, and what the machine did meanwhile: the share of its time that the host took
+//! away, and how late a bare thread wakes that sleeps for a millisecond again and again.
 
 use standfast_checkers::{
     CheckEvent, CheckerId, CheckerSpec, ConnectSpec, HttpSpec, HttpUrl, JudgeSettings, ProbeSpec, Runner, RunnerOptions,
 };
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::sleep;
 
@@ -23,10 +26,11 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 fn main() -> Outcome<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     match words.first().map(String::as_str) {
-        Some("answer") => runtime.block_on(answer()),
+        Some("answer") => answer(words.get(1).is_some_and(|kind| kind == "http")),
         kind => {
+            let threads = words.get(3).map_or(Ok(2), |word| word.parse())?;
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
             let checkers = words.get(1).map_or(Ok(10_000), |word| word.parse())?;
             let seconds = words.get(2).map_or(Ok(20), |word| word.parse())?;
             runtime.block_on(measure(kind.unwrap_or("tcp"), checkers, seconds))
@@ -34,42 +38,47 @@ fn main() -> Outcome<()> {
     }
 }
 
-/// The child: answers anything on a port that it prints.
-async fn answer() -> Outcome<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+/// The child: answers anything on a port that it prints, one connection after the other.
+fn answer(http: bool) -> Outcome<()> {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(4096)?)?;
     println!("{}", listener.local_addr()?.port());
+    let mut request = [0; 1024];
     loop {
-        let (mut stream, _) = listener.accept().await?;
-        tokio::spawn(async move {
-            let mut request = [0; 1024];
-            if matches!(stream.read(&mut request).await, Ok(1..)) {
-                // The other side may have gone.
-                let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-            }
-        });
+        let (mut stream, _) = listener.accept()?;
+        if http && matches!(stream.read(&mut request), Ok(1..)) {
+            // The other side may have gone.
+            let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
     }
 }
 
 async fn measure(kind: &str, checkers: u64, seconds: u64) -> Outcome<()> {
-    let (mut child, target) = responder()?;
+    let (mut child, port) = responder(kind)?;
     let memory = resident()?;
     let (sender, mut events) = unbounded_channel();
-    let specs = (0..checkers).map(|id| spec(id, target, kind)).collect();
+    let specs = (0..checkers).map(|id| spec(id, port, kind)).collect();
     let runner = Runner::start(specs, sender, &RunnerOptions::default());
     // The first second of the runner is quiet: what it holds are idle checkers.
     sleep(PERIOD / 2).await;
     println!("memory        {:.2} KiB a checker", (resident()? - memory) / 1024.0 / checkers as f64);
     sleep(PERIOD * 3).await;
     drain(&mut events);
-    let (statistics, cpu, begun) = (runner.statistics(), cpu_time()?, Instant::now());
-    let before = statistics.attempts();
+    let (statistics, bare) = (runner.statistics(), Bare::start());
+    let (attempts, before, begun) = (statistics.attempts(), Spent::so_far(&child)?, Instant::now());
     sleep(Duration::from_secs(seconds)).await;
-    let attempts = statistics.attempts() - before;
-    let (after, elapsed) = (cpu_time()?, begun.elapsed());
-    let [user, system] = [after[0] - cpu[0], after[1] - cpu[1]].map(|spent| spent * 1e6 / attempts as f64);
+    let attempts = statistics.attempts() - attempts;
+    let (spent, elapsed) = (Spent::so_far(&child)?.since(&before), begun.elapsed());
+    let [user, system, server] = [spent.user, spent.system, spent.server].map(|spent| spent * 1e6 / attempts as f64);
     let mut down = downs(&mut events);
     println!("attempts      {attempts} in {elapsed:.1?}, {} checkers down", down.len());
     println!("cpu           {:.1} us an attempt: {user:.1} here, {system:.1} in the kernel", user + system);
+    println!("responder     {server:.1} us an attempt");
+    println!(
+        "machine       {:.0} % of its time taken away by the host; a bare thread woke {}",
+        spent.stolen * 100.0,
+        bare.end()
+    );
     println!("under way     {} attempts at most", statistics.peak());
     println!(
         "lateness      p50 {:?}, p99 {:?}, p99.9 {:?}",
@@ -88,18 +97,19 @@ async fn measure(kind: &str, checkers: u64, seconds: u64) -> Outcome<()> {
     Ok(())
 }
 
-fn responder() -> Outcome<(Child, SocketAddr)> {
-    let mut child = Command::new(std::env::current_exe()?).arg("answer").stdout(Stdio::piped()).spawn()?;
+fn responder(kind: &str) -> Outcome<(Child, u16)> {
+    let mut child = Command::new(std::env::current_exe()?).args(["answer", kind]).stdout(Stdio::piped()).spawn()?;
     let mut port = String::new();
     let output = child.stdout.as_mut().ok_or("the child has no output")?;
     std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut port)?;
-    Ok((child, SocketAddr::from((Ipv4Addr::LOCALHOST, port.trim().parse()?))))
+    Ok((child, port.trim().parse()?))
 }
 
-fn spec(id: u64, target: SocketAddr, kind: &str) -> CheckerSpec {
-    let connect = ConnectSpec::new(target, Duration::from_secs(2));
-    let url =
-        HttpUrl { status_codes: vec![(200, 200)], ..HttpUrl::new(if kind == "hyper" { "/./check" } else { "/check" }) };
+fn spec(id: u64, port: u16, kind: &str) -> CheckerSpec {
+    // Past 127.0.0.0/16, one address for each.
+    let address = Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 0).to_bits() + id as u32);
+    let connect = ConnectSpec::new(SocketAddr::from((address, port)), Duration::from_secs(2));
+    let url = HttpUrl { status_codes: vec![(200, 200)], ..HttpUrl::new("/check") };
     let probe =
         if kind == "tcp" { ProbeSpec::Tcp(connect) } else { ProbeSpec::Http(HttpSpec::new(connect, vec![url])) };
     CheckerSpec {
@@ -138,11 +148,76 @@ fn take(event: &CheckEvent, down: &mut BTreeSet<CheckerId>) {
     }
 }
 
-/// Seconds of user and system time of this process.
-fn cpu_time() -> Outcome<[f64; 2]> {
-    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF)?;
-    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-    Ok([seconds(usage.user_time()), seconds(usage.system_time())])
+/// Seconds of processor time: of this process, of the responder, and the share of the machine's that its host took away.
+struct Spent {
+    user: f64,
+    system: f64,
+    server: f64,
+    stolen: f64,
+    machine: f64,
+}
+
+impl Spent {
+    fn so_far(child: &Child) -> Outcome<Self> {
+        let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF)?;
+        let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+        let (user, system) = (seconds(usage.user_time()), seconds(usage.system_time()));
+        // Fields 14 and 15 of /proc/PID/stat, in hundredths of a second; the name before them has no space.
+        let server: f64 = numbers(&format!("/proc/{}/stat", child.id()))?.iter().skip(10).take(2).sum();
+        let machine = numbers("/proc/stat")?;
+        let stolen = machine.get(7).copied().ok_or("/proc/stat is short")?;
+        Ok(Self { user, system, server: server / 100.0, stolen, machine: machine.iter().take(8).sum() })
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        let machine = self.machine - before.machine;
+        Self {
+            user: self.user - before.user,
+            system: self.system - before.system,
+            server: self.server - before.server,
+            stolen: (self.stolen - before.stolen) / machine,
+            machine,
+        }
+    }
+}
+
+/// The numbers in the first line of a file.
+fn numbers(path: &str) -> Outcome<Vec<f64>> {
+    let text = std::fs::read_to_string(path)?;
+    let line = text.lines().next().ok_or("an empty file")?;
+    Ok(line.split(' ').skip(2).filter_map(|word| word.parse().ok()).collect())
+}
+
+/// What any program bears on this machine: a thread that sleeps for a millisecond at a time.
+struct Bare {
+    goes_on: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Duration>>,
+}
+
+impl Bare {
+    fn start() -> Self {
+        let goes_on = Arc::new(AtomicBool::new(true));
+        let told = goes_on.clone();
+        let nap = Duration::from_millis(1);
+        let sleep = move || {
+            let begun = Instant::now();
+            std::thread::sleep(nap);
+            begun.elapsed() - nap
+        };
+        let thread = std::thread::spawn(move || {
+            std::iter::repeat_with(sleep).take_while(|_| told.load(Ordering::Relaxed)).collect()
+        });
+        Self { goes_on, thread }
+    }
+
+    /// How late it woke, in words.
+    fn end(self) -> String {
+        self.goes_on.store(false, Ordering::Relaxed);
+        let mut late = self.thread.join().unwrap_or_default();
+        late.sort_unstable();
+        let at = |share: f64| late.get((late.len() as f64 * share) as usize).copied().unwrap_or_default();
+        format!("p50 {:?}, p99 {:?}, worst {:?} late", at(0.5), at(0.99), late.last().copied().unwrap_or_default())
+    }
 }
 
 /// Resident bytes of this process.

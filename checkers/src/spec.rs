@@ -94,6 +94,16 @@ pub enum ProbeSpec {
 }
 
 impl ProbeSpec {
+    /// How long an attempt may last, where that is one span of time from its start.
+    pub(crate) fn limit(&self) -> Option<Duration> {
+        match self {
+            Self::Tcp(connect) | Self::Ping(connect) => Some(connect.timeout),
+            Self::Dns(dns) => Some(dns.connect.timeout),
+            Self::Udp(udp) => Some(udp.connect.timeout),
+            Self::Http(_) | Self::Misc(_) | Self::Smtp(_) | Self::Grpc(_) => None,
+        }
+    }
+
     /// The way in which attempts of this kind are judged.
     pub fn judge_kind(&self) -> JudgeKind {
         match self {

@@ -10,9 +10,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-fn http(connect: &ConnectSpec, path: &str) -> ProbeSpec {
+fn http(connect: &ConnectSpec, tls: bool, path: &str) -> ProbeSpec {
     let url = HttpUrl::new(path);
-    ProbeSpec::Http(HttpSpec::new(connect.clone(), vec![url]))
+    ProbeSpec::Http(HttpSpec { tls, ..HttpSpec::new(connect.clone(), vec![url]) })
 }
 
 #[tokio::test]
@@ -21,8 +21,9 @@ async fn without_descriptors_nothing_is_judged() {
     let connect = ConnectSpec::new(listener.local_addr().unwrap(), Duration::from_millis(200));
     let specs = [
         ProbeSpec::Tcp(connect.clone()),
-        http(&connect, "/library"),
-        http(&connect, "/x/../direct"),
+        http(&connect, false, "/check"),
+        http(&connect, true, "/library"),
+        http(&connect, true, "/x/../direct"),
         ProbeSpec::Smtp(SmtpSpec { connect: connect.clone(), helo_name: String::new() }),
         ProbeSpec::Dns(DnsSpec { connect: connect.clone(), record_type: DnsSpec::SOA, name: String::new() }),
         ProbeSpec::Udp(UdpSpec { connect: connect.clone(), payload: None, reply: None }),

@@ -75,16 +75,13 @@ async fn method_headers_and_credentials_are_sent() {
         basic_auth: Some(("user".to_owned(), "pass:word".to_owned())),
         ..HttpExtras::default()
     };
-    // The second path takes the way without reqwest.
-    for path in ["/a", "/x/../a"] {
-        let outcome = attempt(&check(target, false, extras.clone(), url(path)), 0).await;
-        assert_eq!(outcome, Attempt::HttpPassed(Evidence::Status));
-        let request = requests.recv().await.unwrap().to_lowercase();
-        assert!(request.starts_with(&format!("head {path} http/1.0\r\n")), "{request}");
-        let expected = ["authorization: basic dxnlcjpwyxnzondvcmq=", "x-probe: a b", "user-agent: other"];
-        assert!(expected.iter().all(|line| request.contains(&format!("\r\n{line}\r\n"))), "{request}");
-        assert!(!request.contains("keepaliveclient"), "{request}");
-    }
+    let outcome = attempt(&check(target, false, extras, url("/a")), 0).await;
+    assert_eq!(outcome, Attempt::HttpPassed(Evidence::Status));
+    let request = requests.recv().await.unwrap().to_lowercase();
+    assert!(request.starts_with("head /a http/1.0\r\n"), "{request}");
+    let expected = ["authorization: basic dxnlcjpwyxnzondvcmq=", "x-probe: a b", "user-agent: other"];
+    assert!(expected.iter().all(|line| request.contains(&format!("\r\n{line}\r\n"))), "{request}");
+    assert!(!request.contains("keepaliveclient"), "{request}");
 }
 
 #[tokio::test]

@@ -1,16 +1,21 @@
 //! Servers that misbehave, each for every way of asking: the verdict is right, and it comes within the check's limits.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of a test")]
 
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use standfast_checkers::judge::Attempt;
 use standfast_checkers::probe::attempt;
 use standfast_checkers::{
     ConnectSpec, DnsSpec, HttpProtocol, HttpSpec, HttpUrl, ProbeSpec, SmtpSpec, UdpReply, UdpSpec,
 };
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
 
 const LIMIT: Duration = Duration::from_millis(400);
 /// What a busy machine may add.
@@ -31,23 +36,66 @@ enum Deed {
 use Deed::{Drips, Repeats, Resets, Says};
 
 async fn server(deed: Deed) -> SocketAddr {
+    serving(move |stream| meet(stream, deed)).await
+}
+
+/// The same behind TLS.
+async fn tls_server(deed: Deed) -> SocketAddr {
+    let acceptor = tls_acceptor();
+    serving(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            match (acceptor.accept(stream).await, deed) {
+                (Ok(stream), Resets) => stream.get_ref().0.set_zero_linger().unwrap(),
+                (Ok(stream), deed) => carry_out(stream, deed).await,
+                (Err(error), _) => panic!("{error}"),
+            }
+        }
+    })
+    .await
+}
+
+async fn serving<F>(deed: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(carry_out(stream, deed));
+            tokio::spawn(deed(stream));
         }
     });
     address
 }
 
-async fn carry_out(mut stream: TcpStream, deed: Deed) {
+fn tls_acceptor() -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("../fixtures/untrusted-certificate.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../fixtures/untrusted-key.pem")).unwrap();
+    let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    TlsAcceptor::from(Arc::new(builder.with_single_cert(vec![certificate], key).unwrap()))
+}
+
+async fn meet(mut stream: TcpStream, deed: Deed) {
+    if matches!(deed, Resets) {
+        // Who waits for a greeting asks nothing.
+        let _ = tokio::time::timeout(LIMIT / 4, stream.read(&mut [0; 4096])).await;
+        return stream.set_zero_linger().unwrap();
+    }
+    carry_out(stream, deed).await;
+}
+
+async fn carry_out(mut stream: impl AsyncRead + AsyncWrite + Unpin, deed: Deed) {
     let mut request = [0; 4096];
     let _ = tokio::time::timeout(LIMIT / 4, stream.read(&mut request)).await;
     // The other side may go at any time.
     match deed {
-        Says(text) => drop(stream.write_all(text.as_bytes()).await),
-        Resets => stream.set_zero_linger().unwrap(),
+        Says(text) => {
+            let _ = stream.write_all(text.as_bytes()).await;
+            let _ = stream.flush().await;
+        }
+        Resets => {}
         Repeats(head, text) => {
             let _ = stream.write_all(head.as_bytes()).await;
             let block = text.repeat(1 + 16_384 / text.len());
@@ -136,9 +184,19 @@ const WEB: [(&str, Deed, &str); 18] = [
 async fn web_servers() {
     for (name, deed, expected) in WEB {
         let target = server(deed).await;
+        assert_eq!(verdict(http(target, "/check", false, None), 2).await, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn web_servers_behind_tls() {
+    for (name, deed, expected) in WEB {
+        let target = tls_server(deed).await;
         // The second path is one that reqwest cannot ask for.
         for path in ["/check", "/x/../check"] {
-            assert_eq!(verdict(http(target, path, false, None), 2).await, expected, "{name}, {path}");
+            let words = verdict(http(target, path, true, None), 3).await;
+            // A body is read in other words there.
+            assert_eq!(words.replace("SSL read error from", "Read error with"), expected, "{name}, {path}");
         }
     }
 }
@@ -148,9 +206,10 @@ async fn bodies_that_lie_about_their_length_have_the_digest_of_what_came() {
     let hello = Some(0x5d41_402a_bc4b_2a76_b971_9d91_1017_c592_u128.to_be_bytes());
     for (length, expected) in [("5", "passed"), ("4", "MD5 digest error to"), ("99", "passed")] {
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nhello");
-        let target = server(Says(answer.leak())).await;
-        for path in ["/check", "/x/../check"] {
-            assert_eq!(verdict(http(target, path, false, hello), 2).await, expected, "{length}, {path}");
+        let says = Says(answer.leak());
+        let (plain, tls) = (server(says).await, tls_server(says).await);
+        for (target, path, tls) in [(plain, "/check", false), (tls, "/check", true), (tls, "/x/../check", true)] {
+            assert_eq!(verdict(http(target, path, tls, hello), 3).await, expected, "{length}, {path}");
         }
     }
 }

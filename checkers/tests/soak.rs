@@ -51,8 +51,7 @@ fn all_kinds(target: SocketAddr, udp: SocketAddr) -> Vec<ProbeSpec> {
     let reply = UdpReply { pattern: Vec::new(), ignored_bits: Vec::new(), min_length: 0, max_length: 255 };
     vec![
         ProbeSpec::Tcp(connect.clone()),
-        http(connect.clone(), false, "/library"),
-        http(connect.clone(), false, "/x/../direct"),
+        http(connect.clone(), false, "/check"),
         http(connect.clone(), true, "/library"),
         http(connect.clone(), true, "/x/../direct"),
         ProbeSpec::Smtp(SmtpSpec { connect, helo_name: "checker".to_owned() }),
@@ -149,15 +148,14 @@ async fn answering() -> u16 {
     port
 }
 
-/// The nth probe of the soak: mostly connections, every tenth an HTTP request, every thousandth a program.
+/// The nth probe of the soak: connections and HTTP requests in turn, every thousandth a program.
 fn nth(index: usize, port: u16) -> ProbeSpec {
     let [_, a, b, _] = u32::try_from(index % 4096).unwrap().to_be_bytes().map(|byte| byte % 16);
     let host = Ipv4Addr::new(127, 1 + a, 1 + b, u8::try_from(1 + index % 200).unwrap());
     let connect = ConnectSpec::new(SocketAddr::from((host, port)), Duration::from_secs(5));
     match index {
         _ if index.is_multiple_of(1000) => misc("exit 0"),
-        _ if index.is_multiple_of(20) => http(connect, false, "/x/../direct"),
-        _ if index.is_multiple_of(10) => http(connect, false, "/library"),
+        _ if index.is_multiple_of(2) => http(connect, false, "/check"),
         _ => ProbeSpec::Tcp(connect),
     }
 }

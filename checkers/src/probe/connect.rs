@@ -5,7 +5,8 @@ use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use tokio::net::{TcpSocket, TcpStream};
+use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// How a connection failed.
@@ -24,10 +25,44 @@ pub(super) enum ConnectError {
 /// Connects within `spec.timeout`.
 pub(super) async fn connect(spec: &ConnectSpec) -> Result<TcpStream, ConnectError> {
     let socket = tcp_socket(spec).map_err(ConnectError::Local)?;
-    match timeout(spec.timeout, socket.connect(spec.target)).await {
-        Err(_) => Err(ConnectError::Timeout),
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(classify(error)),
+    let stands = begin(&socket, spec.target)?;
+    let stream = TcpStream::from_std(socket.into()).map_err(ConnectError::Local)?;
+    if !stands {
+        establish(&stream, spec.timeout).await?;
+    }
+    Ok(stream)
+}
+
+/// Connects within `spec.timeout` and closes the connection.
+pub(super) async fn reach(spec: &ConnectSpec) -> Result<(), ConnectError> {
+    let socket = tcp_socket(spec).map_err(ConnectError::Local)?;
+    if begin(&socket, spec.target)? {
+        return Ok(());
+    }
+    let stream = TcpStream::from_std(socket.into()).map_err(ConnectError::Local)?;
+    establish(&stream, spec.timeout).await
+}
+
+/// Asks for a connection; true if it stands at once. A server on this host, or in a container on it, has answered before the
+/// first call returns, which says nevertheless that the connection is under way; the second one tells. Then there is nothing
+/// to wait for.
+fn begin(socket: &Socket, target: SocketAddr) -> Result<bool, ConnectError> {
+    let target = SockAddr::from(target);
+    for _ in 0..2 {
+        match socket.connect(&target) {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EALREADY)) => {}
+            answer => return answer.map(|()| true).map_err(classify),
+        }
+    }
+    Ok(false)
+}
+
+/// Waits until a connection that was asked for stands.
+async fn establish(stream: &TcpStream, limit: Duration) -> Result<(), ConnectError> {
+    let Ok(ready) = timeout(limit, stream.writable()).await else { return Err(ConnectError::Timeout) };
+    match ready.and_then(|()| stream.take_error()) {
+        Ok(None) => Ok(()),
+        Ok(Some(error)) | Err(error) => Err(classify(error)),
     }
 }
 
@@ -60,14 +95,14 @@ pub(super) fn is_ours(error: &io::Error) -> bool {
     )
 }
 
-fn tcp_socket(spec: &ConnectSpec) -> io::Result<TcpSocket> {
+fn tcp_socket(spec: &ConnectSpec) -> io::Result<Socket> {
     let socket = socket(spec, Type::STREAM, Protocol::TCP)?;
     // A bound source port must be usable again while the last probe's connection is in TIME_WAIT.
     if spec.bind_port.is_some() {
         socket.set_reuse_address(true)?;
     }
     bind(&socket, spec)?;
-    Ok(TcpSocket::from_std_stream(socket.into()))
+    Ok(socket)
 }
 
 /// A non-blocking socket with mark and device, not yet bound.

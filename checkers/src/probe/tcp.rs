@@ -1,12 +1,12 @@
 //! `TCP_CHECK`.
 
-use super::connect::{ConnectError, connect};
+use super::connect::{ConnectError, reach};
 use crate::judge::{Attempt, Fault};
 use crate::spec::ConnectSpec;
 
 pub(super) async fn attempt(spec: &ConnectSpec) -> Attempt {
-    match connect(spec).await {
-        Ok(_) => Attempt::Passed,
+    match reach(spec).await {
+        Ok(()) => Attempt::Passed,
         Err(ConnectError::Local(error)) => Attempt::Unjudged(format!("TCP socket: {error}. Rescheduling.")),
         Err(ConnectError::Timeout) => {
             Attempt::Failed(Fault::new("timeout", format!("no connection within {:?}", spec.timeout)))

@@ -14,8 +14,10 @@ use tokio::time::sleep_until;
 /// When the alarm of an empty schedule rings; then it is set anew.
 const IDLE: Duration = Duration::from_secs(86_400);
 
-/// Lateness that the next attempt makes up for; more is a pause of the whole process, after which all keep their distances.
-const FORGIVEN: Duration = Duration::from_millis(20);
+/// The share of a pause by which it may be shorter to make up for lateness. So the small lateness of alarms does not add up over
+/// retries, and checkers that were spread over their period stay so when the machine stood still; those that are later than this
+/// keep their distances.
+const MADE_UP: u32 = 4;
 
 /// All checkers and when each is due.
 pub(super) struct Schedule {
@@ -53,7 +55,7 @@ struct Report {
     attempt: Attempt,
     started: Instant,
     finished: Instant,
-    /// By how much it began later than it was due.
+    /// By how much it began later than it was due, and ended later than it may last.
     lateness: Duration,
 }
 
@@ -227,7 +229,8 @@ impl Schedule {
         checker.state = State::Running(self.running.spawn(async move {
             let attempt = probe::attempt(&spec.probe, url).await;
             let finished = tokio::time::Instant::now().into_std();
-            let lateness = now.saturating_duration_since(due);
+            let overtime = spec.probe.limit().map(|limit| finished.saturating_duration_since(now + limit));
+            let lateness = now.saturating_duration_since(due) + overtime.unwrap_or_default();
             Report { id, generation, attempt, started: now, finished, lateness }
         }));
     }
@@ -252,10 +255,9 @@ impl Schedule {
         };
         let dynamic = matches!(&checker.spec.probe, ProbeSpec::Misc(program) if program.dynamic);
         checker.tally.count(&report.attempt, report.finished.saturating_duration_since(report.started), dynamic);
-        // Delays count from when the attempt was due, so that the alarm's small lateness does not add up over retries.
-        let early = report.lateness.min(FORGIVEN);
-        let Judgement { next, events } =
-            checker.judge.observe(&report.attempt, report.started - early, report.finished - early);
+        let Judgement { next, events } = checker.judge.observe(&report.attempt, report.started, report.finished);
+        let pause = next.saturating_duration_since(report.finished);
+        let next = next - report.lateness.min(pause / MADE_UP);
         checker.state = State::Waiting(next);
         self.due.insert((next, id));
         for event in events {

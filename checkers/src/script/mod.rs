@@ -9,6 +9,7 @@ mod spawn;
 pub use resolve::{ProgramError, find_program};
 
 use spawn::Fate;
+pub use spawn::make_ready;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};

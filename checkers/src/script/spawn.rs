@@ -45,6 +45,12 @@ pub(super) fn spawn(command: &Command, fate: Fate) -> impl Future<Output = io::R
     }
 }
 
+/// Makes the thread that starts programs, with the scheduling of the calling one, before the first of them.
+pub fn make_ready() {
+    // Without it each start of a program fails and says so.
+    let _ = forker();
+}
+
 fn forker() -> io::Result<&'static Sender<Request>> {
     static FORKER: OnceLock<Option<Sender<Request>>> = OnceLock::new();
     FORKER.get_or_init(start_forker).as_ref().ok_or_else(|| io::Error::other("no thread can be had to start programs"))

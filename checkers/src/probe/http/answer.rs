@@ -3,13 +3,14 @@
 use super::Trouble;
 use crate::judge::{Evidence, Fault};
 use crate::pattern::WINDOW;
-use crate::spec::{HttpSpec, HttpUrl};
+use crate::spec::HttpUrl;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes};
 use md5::{Digest, Md5};
 use std::error::Error;
 use std::io;
 use std::pin::pin;
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// Bytes of a body that are looked at. A longer one fails a digest; a check of the status alone is content.
@@ -21,6 +22,9 @@ pub(super) struct Answer {
     body: Seen,
 }
 
+/// hyper's words for a connection that ended within a message.
+pub(super) const EARLY: &str = "connection closed before message completed";
+
 /// What is kept of a body.
 #[derive(Default)]
 struct Seen {
@@ -31,17 +35,20 @@ struct Seen {
 }
 
 impl Answer {
-    /// Reads the body within the check's limit.
-    pub(super) async fn read<B>(status: u16, body: B, url: &HttpUrl, spec: &HttpSpec) -> Result<Self, Trouble>
+    /// Reads what a library decrypts, within the check's limit.
+    pub(super) async fn read<B>(status: u16, body: B, url: &HttpUrl, limit: Duration) -> Result<Self, Trouble>
     where
         B: Body<Data = Bytes>,
         B::Error: Error + 'static,
     {
-        let limit = spec.connect.timeout;
-        let phrase = if spec.tls { "Timeout SSL read" } else { "Timeout HTTP read" };
-        let late = |_| fault(phrase, format!("the body did not end within {limit:?}"));
-        let body = timeout(limit, see_body(body, url, spec.tls)).await.map_err(late)??;
+        let late = |_| fault("Timeout SSL read", format!("the body did not end within {limit:?}"));
+        let body = timeout(limit, see_body(body, url)).await.map_err(late)??;
         Ok(Self { status, body })
+    }
+
+    /// A body that was looked at to its end.
+    pub(super) fn watched(status: u16, watch: Watch<'_>) -> Self {
+        Self { status, body: watch.finish() }
     }
 
     /// A body that lies here whole; either digest will do.
@@ -85,39 +92,59 @@ impl Answer {
     }
 }
 
-async fn see_body<B>(body: B, url: &HttpUrl, tls: bool) -> Result<Seen, Trouble>
+async fn see_body<B>(body: B, url: &HttpUrl) -> Result<Seen, Trouble>
 where
     B: Body<Data = Bytes>,
     B::Error: Error + 'static,
 {
     let mut body = pin!(body);
-    let mut digest = url.digest.is_some().then(Md5::new);
-    let mut seen = Seen::default();
-    let mut length: u64 = 0;
-    while let Some(frame) = body.frame().await {
-        let data = match frame {
-            Ok(frame) => frame.into_data().unwrap_or_default(),
+    let mut watch = Watch::new(url);
+    while let Some(frame) = body.frame().await
+        && watch.length() <= BODY_LIMIT
+    {
+        match frame {
+            Ok(frame) => watch.see(&frame.into_data().unwrap_or_default()),
             // keepalived takes an answer that ends early for what it is.
             Err(error) if ends_early(&error) && !url.tls_compliant => break,
-            Err(error) => {
-                let phrase = if tls { "SSL read error from" } else { "Read error with" };
-                return Err(fault(phrase, innermost(&error)));
-            }
-        };
-        length = length.saturating_add(data.len() as u64);
-        if length > BODY_LIMIT {
-            return Ok(seen);
-        }
-        if let Some(digest) = &mut digest {
-            digest.update(&data);
-        }
-        if url.pattern.is_some() || url.body_match.is_some() {
-            let room = WINDOW - seen.window.len().min(WINDOW);
-            seen.window.extend(data.iter().take(room));
+            Err(error) => return Err(fault("SSL read error from", innermost(&error))),
         }
     }
-    seen.digest = digest.map(|digest| digest.finalize().into());
-    Ok(seen)
+    Ok(watch.finish())
+}
+
+/// Looks at a body piece by piece, and keeps what is asked for.
+pub(super) struct Watch<'a> {
+    url: &'a HttpUrl,
+    digest: Option<Md5>,
+    window: Vec<u8>,
+    length: u64,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn new(url: &'a HttpUrl) -> Self {
+        Self { url, digest: url.digest.is_some().then(Md5::new), window: Vec::new(), length: 0 }
+    }
+
+    pub(super) fn see(&mut self, data: &[u8]) {
+        self.length = self.length.saturating_add(data.len() as u64);
+        if let Some(digest) = &mut self.digest {
+            digest.update(data);
+        }
+        if self.url.pattern.is_some() || self.url.body_match.is_some() {
+            let room = WINDOW - self.window.len().min(WINDOW);
+            self.window.extend_from_slice(data.get(..room).unwrap_or(data));
+        }
+    }
+
+    /// Bytes so far.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn finish(self) -> Seen {
+        let digest = self.digest.filter(|_| self.length <= BODY_LIMIT);
+        Seen { digest: digest.map(|digest| digest.finalize().into()), window: self.window }
+    }
 }
 
 pub(super) fn fault(phrase: &'static str, detail: impl Into<String>) -> Trouble {

@@ -1,20 +1,20 @@
-//! The request through hyper on a socket of our own.
+//! The request over TLS through hyper on a socket of our own.
 
 use super::answer::{Answer, fault, head_phrase, innermost};
-use super::{Trouble, certificate, headers, method, tls};
-use crate::probe::connect::{ConnectError, connect};
+use super::{Trouble, certificate, connect_trouble, headers, method, tls};
+use crate::probe::connect::connect;
 use crate::spec::{HttpProtocol, HttpSpec, HttpUrl};
 use http_body_util::Empty;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::http::uri::PathAndQuery;
-use hyper::{Request, Response, Uri, Version};
+use hyper::{Request, Uri, Version};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use std::fmt::Write as _;
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -24,24 +24,11 @@ pub(super) async fn exchange(spec: &HttpSpec, url: &HttpUrl) -> Result<Answer, T
     let request = request(spec, url)?;
     let deadline = Instant::now() + spec.connect.timeout;
     let stream = connect(&spec.connect).await.map_err(|error| connect_trouble(error, spec.connect.timeout))?;
-    if spec.tls {
-        let stream = handshake(spec, url, stream, deadline).await?;
-        if let Some(least) = spec.extras.expiry_min {
-            certificate::outlasts(stream.get_ref().1.peer_certificates().unwrap_or_default(), least)?;
-        }
-        talk(stream, request, url, spec).await
-    } else {
-        talk(stream, request, url, spec).await
+    let stream = handshake(spec, url, stream, deadline).await?;
+    if let Some(least) = spec.extras.expiry_min {
+        certificate::outlasts(stream.get_ref().1.peer_certificates().unwrap_or_default(), least)?;
     }
-}
-
-pub(super) fn connect_trouble(error: ConnectError, limit: Duration) -> Trouble {
-    match error {
-        ConnectError::Local(error) => Trouble::Local(format!("WEB socket: {error}. Rescheduling")),
-        ConnectError::Timeout => fault("Timeout connecting", format!("no connection within {limit:?}")),
-        ConnectError::Unreachable(error) => fault("HTTP_CHECK - network unreachable", error.to_string()),
-        ConnectError::Refused(error) => fault("Error connecting", error.to_string()),
-    }
+    talk(stream, request, url, spec.connect.timeout).await
 }
 
 pub(super) async fn handshake(
@@ -67,28 +54,31 @@ fn server_name(spec: &HttpSpec, url: &HttpUrl) -> ServerName<'static> {
     name.and_then(|name| ServerName::try_from(name).ok()).unwrap_or_else(|| spec.connect.target.ip().into())
 }
 
-async fn talk<S>(stream: S, request: Request<Empty<Bytes>>, url: &HttpUrl, spec: &HttpSpec) -> Result<Answer, Trouble>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+async fn talk(
+    stream: TlsStream<TcpStream>,
+    request: Request<Empty<Bytes>>,
+    url: &HttpUrl,
+    limit: Duration,
+) -> Result<Answer, Trouble> {
     let mut builder = http1::Builder::new();
     builder.title_case_headers(true).ignore_invalid_headers_in_responses(true);
     builder.allow_spaces_after_header_name_in_responses(true).allow_obsolete_multiline_headers_in_responses(true);
     let (mut sender, connection) =
         builder.handshake(TokioIo::new(stream)).await.map_err(|error| read_trouble(&error))?;
-    // Ends with this attempt, also when the attempt is given up.
-    let mut driver = tokio::task::JoinSet::new();
-    driver.spawn(connection);
-    let limit = spec.connect.timeout;
-    let response = timeout(limit, sender.send_request(request))
-        .await
-        .map_err(|_| fault("Timeout WEB read", format!("no answer within {limit:?}")))?
-        .map_err(|error| read_trouble(&error))?;
-    read(response, url, spec).await
-}
-
-async fn read(response: Response<Incoming>, url: &HttpUrl, spec: &HttpSpec) -> Result<Answer, Trouble> {
-    Answer::read(response.status().as_u16(), response.into_body(), url, spec).await
+    let exchange = async {
+        let response = timeout(limit, sender.send_request(request))
+            .await
+            .map_err(|_| fault("Timeout WEB read", format!("no answer within {limit:?}")))?
+            .map_err(|error| read_trouble(&error))?;
+        Answer::read(response.status().as_u16(), response.into_body(), url, limit).await
+    };
+    let mut exchange = pin!(exchange);
+    tokio::select! {
+        biased;
+        answer = &mut exchange => answer,
+        // The connection may end before its answer has been looked at; how it ended is in there.
+        _ = connection => exchange.await,
+    }
 }
 
 fn read_trouble(error: &hyper::Error) -> Trouble {

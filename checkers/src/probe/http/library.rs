@@ -1,4 +1,4 @@
-//! The request through reqwest. Clients are shared by all checks with the same local side and hold no connections.
+//! The request over TLS through reqwest. Clients are shared by all checks with the same local side and hold no connections.
 
 use super::answer::{Answer, chain, ends_early, fault, head_phrase, innermost};
 use super::{TlsIdentity, Trouble, authority, headers, method, tls};
@@ -35,13 +35,12 @@ struct LocalSide {
 pub(super) fn reachable(spec: &HttpSpec, url: &HttpUrl) -> Option<Url> {
     let connect = &spec.connect;
     let scoped = matches!(connect.target, std::net::SocketAddr::V6(target) if target.scope_id() != 0);
-    let named = spec.tls && (spec.extras.sni_name.is_some() || (spec.enable_sni && url.virtualhost.is_some()));
-    let seen = spec.tls && spec.extras.expiry_min.is_some();
+    let named = spec.extras.sni_name.is_some() || (spec.enable_sni && url.virtualhost.is_some());
+    let seen = spec.extras.expiry_min.is_some();
     if connect.fwmark.is_some() || connect.bind_port.is_some() || scoped || named || seen {
         return None;
     }
-    let scheme = if spec.tls { "https" } else { "http" };
-    let address = Url::parse(&format!("{scheme}://{}{}", authority(connect.target), url.path)).ok()?;
+    let address = Url::parse(&format!("https://{}{}", authority(connect.target), url.path)).ok()?;
     let target = match address.query() {
         Some(query) => format!("{}?{query}", address.path()),
         None => address.path().to_owned(),
@@ -54,7 +53,7 @@ pub(super) async fn exchange(spec: &HttpSpec, url: &HttpUrl, address: Url) -> Re
     let version = if spec.protocol == HttpProtocol::V1_1 { Version::HTTP_11 } else { Version::HTTP_10 };
     let request = client.request(method(&spec.extras)?, address).version(version).headers(headers(spec, url)?);
     let response = within_steps(request.send(), spec.connect.timeout).await?;
-    Answer::read(response.status().as_u16(), Body::from(response), url, spec).await
+    Answer::read(response.status().as_u16(), Body::from(response), url, spec.connect.timeout).await
 }
 
 /// Gives the connection and the answer's head `limit` each.

@@ -1,28 +1,32 @@
 //! `HTTP_GET` and `SSL_GET`: one request, keepalived's, and the answer measured against the `url` block.
 //!
-//! reqwest carries the request wherever it can say it. It cannot set a mark or a source port, send a name in the TLS greeting that
-//! is not the one it connects to, show the server's certificate, or leave a path as it is written; those go through hyper on a
-//! socket of our own.
-//! Neither follows redirects, uses proxies or keeps connections.
+//! Plain HTTP goes over a connection of our own ([`plain`]). For TLS, reqwest carries the request wherever it can say it. It
+//! cannot set a mark or a source port, send a name in the TLS greeting that is not the one it connects to, show the server's
+//! certificate, or leave a path as it is written; those go through hyper on a socket of our own.
+//! None follows redirects, uses proxies or keeps connections.
 
 mod answer;
 mod certificate;
 mod direct;
+mod frame;
 mod identity;
 mod library;
 mod page;
+mod plain;
 pub(super) mod tls;
 
 pub use identity::{IdentityError, TlsIdentity};
 
 use crate::judge::{Attempt, Fault};
+use crate::probe::connect::ConnectError;
 use crate::spec::{HttpExtras, HttpProtocol, HttpSpec, HttpUrl};
-use answer::Answer;
+use answer::{Answer, fault};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hyper::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 pub use page::{Page, page};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 pub(super) const USER_AGENT: &str = "KeepAliveClient";
 
@@ -36,15 +40,33 @@ pub(super) async fn attempt(spec: &HttpSpec, index: usize) -> Attempt {
     let Some(url) = spec.urls.get(index) else {
         return Attempt::Unjudged("the HTTP check has no URL".to_owned());
     };
-    let answer = match library::reachable(spec, url) {
-        _ if page::is_needed(spec, url) => page::exchange(spec, url).await,
-        Some(address) => library::exchange(spec, url, address).await,
-        None => direct::exchange(spec, url).await,
-    };
-    match answer {
+    match exchange(spec, url).await {
         Ok(answer) => measure(url, &answer),
         Err(Trouble::Fault(fault)) => Attempt::Failed(fault),
         Err(Trouble::Local(reason)) => Attempt::Unjudged(reason),
+    }
+}
+
+/// The ways over TLS take much more room than the plain one.
+async fn exchange(spec: &HttpSpec, url: &HttpUrl) -> Result<Answer, Trouble> {
+    if page::is_needed(spec, url) {
+        return Box::pin(page::exchange(spec, url)).await;
+    }
+    if !spec.tls {
+        return plain::exchange(spec, url).await;
+    }
+    match library::reachable(spec, url) {
+        Some(address) => Box::pin(library::exchange(spec, url, address)).await,
+        None => Box::pin(direct::exchange(spec, url)).await,
+    }
+}
+
+fn connect_trouble(error: ConnectError, limit: Duration) -> Trouble {
+    match error {
+        ConnectError::Local(error) => Trouble::Local(format!("WEB socket: {error}. Rescheduling")),
+        ConnectError::Timeout => fault("Timeout connecting", format!("no connection within {limit:?}")),
+        ConnectError::Unreachable(error) => fault("HTTP_CHECK - network unreachable", error.to_string()),
+        ConnectError::Refused(error) => fault("Error connecting", error.to_string()),
     }
 }
 

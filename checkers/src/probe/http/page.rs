@@ -2,7 +2,7 @@
 //! chunked body, which no HTTP library shows.
 
 use super::answer::{Answer, BODY_LIMIT};
-use super::{Trouble, direct, headers, method};
+use super::{Trouble, connect_trouble, direct, headers, method};
 use crate::probe::connect::connect;
 use crate::spec::{HttpProtocol, HttpSpec, HttpUrl};
 use md5::{Digest, Md5};
@@ -13,6 +13,8 @@ use tokio::time::{Instant, timeout};
 
 /// Longest head of an answer.
 const HEAD_LIMIT: usize = 64 << 10;
+/// Bytes that a request and most answers fit in.
+const ROOM: usize = 2 << 10;
 /// Bytes read at a time.
 const PIECE: usize = 16 << 10;
 
@@ -40,7 +42,7 @@ async fn fetch(spec: &HttpSpec, url: &HttpUrl) -> Result<Page, Trouble> {
     let request = request(spec, url)?;
     let limit = spec.connect.timeout;
     let deadline = Instant::now() + limit;
-    let stream = connect(&spec.connect).await.map_err(|error| direct::connect_trouble(error, limit))?;
+    let stream = connect(&spec.connect).await.map_err(|error| connect_trouble(error, limit))?;
     if spec.tls {
         converse(direct::handshake(spec, url, stream, deadline).await?, &request, limit).await
     } else {
@@ -86,12 +88,15 @@ fn unframe(mut framed: &[u8]) -> Vec<u8> {
     content
 }
 
-fn request(spec: &HttpSpec, url: &HttpUrl) -> Result<Vec<u8>, Trouble> {
+/// The request as it is sent, with room for an answer of the usual length.
+pub(super) fn request(spec: &HttpSpec, url: &HttpUrl) -> Result<Vec<u8>, Trouble> {
     let version = if spec.protocol == HttpProtocol::V1_1 { "1.1" } else { "1.0" };
-    let mut request =
-        format!("{} {} HTTP/{version}\r\n", method(&spec.extras)?, direct::escape(&url.path)).into_bytes();
+    let mut request = Vec::with_capacity(ROOM);
+    for part in [method(&spec.extras)?.as_str(), " ", &direct::escape(&url.path), " HTTP/", version, "\r\n"] {
+        request.extend_from_slice(part.as_bytes());
+    }
     for (name, value) in &headers(spec, url)? {
-        request.extend_from_slice(title(name.as_str()).as_bytes());
+        request.extend(title(name.as_str()));
         request.extend_from_slice(b": ");
         request.extend_from_slice(value.as_bytes());
         request.extend_from_slice(b"\r\n");
@@ -101,12 +106,11 @@ fn request(spec: &HttpSpec, url: &HttpUrl) -> Result<Vec<u8>, Trouble> {
 }
 
 /// `user-agent` as servers are used to see it.
-fn title(name: &str) -> String {
-    let words = name.split('-').map(|word| {
-        let (first, rest) = word.split_at_checked(1).unwrap_or((word, ""));
-        first.to_ascii_uppercase() + rest
-    });
-    words.collect::<Vec<_>>().join("-")
+fn title(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().scan(b'-', |before, byte| {
+        let begins = std::mem::replace(before, byte) == b'-';
+        Some(if begins { byte.to_ascii_uppercase() } else { byte })
+    })
 }
 
 async fn converse(
@@ -228,7 +232,7 @@ mod tests {
 
     #[test]
     fn names_are_written_as_servers_know_them() {
-        assert_eq!(title("user-agent"), "User-Agent");
-        assert_eq!(title("host"), "Host");
+        assert!(title("user-agent").eq(*b"User-Agent"));
+        assert!(title("host").eq(*b"Host"));
     }
 }
