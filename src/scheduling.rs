@@ -1,18 +1,18 @@
-//! Real-time priority and locked memory for the threads that must not be late.
+//! Priority, processors and locked memory of the threads that a file may speak about.
 
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::unistd::Pid;
 
-/// How the VRRP and netlink threads are scheduled.
+/// How the threads of a part are scheduled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scheduling {
     /// Before or among other threads.
     pub priority: Priority,
-    /// `vrrp_cpu_affinity`: the processors that may run the thread; `None` is all.
+    /// `.._cpu_affinity`: the processors that may run the thread; `None` is all.
     pub affinity: Option<CpuSet>,
-    /// `vrrp_no_swap`: keeps the whole process in memory.
+    /// `.._no_swap`: keeps the whole process in memory.
     pub lock_memory: bool,
 }
 
@@ -27,10 +27,12 @@ pub enum Priority {
     Automatic,
     /// As `Automatic`, one below.
     Yielding,
-    /// `vrrp_rt_priority`: `SCHED_RR` at this priority, 1..=99.
+    /// `.._rt_priority`: `SCHED_RR` at this priority, 1..=99.
     Realtime(u8),
-    /// `vrrp_priority`: nice value, -20..=19.
+    /// `.._priority`: nice value, -20..=19.
     Nice(i8),
+    /// That of other programs.
+    Ordinary,
 }
 
 const BEST_NICE: i8 = -20;
@@ -49,19 +51,21 @@ impl Scheduling {
         };
         Self { priority, lock_memory: false, ..self }
     }
-    /// Applies the settings to the calling thread; what the kernel refuses is logged and otherwise ignored.
-    pub fn apply(self) {
+
+    /// Applies the settings to the calling thread, one of `part`; what the kernel refuses is logged and otherwise ignored.
+    pub fn apply(self, part: &str) {
         match self.priority {
             Priority::Automatic => be_preferred(AUTOMATIC),
             Priority::Yielding => be_preferred(AUTOMATIC - 1),
-            Priority::Realtime(priority) => log_refusal("real-time priority", set_realtime(priority)),
-            Priority::Nice(nice) => log_refusal("process priority", set_nice(nice)),
+            Priority::Realtime(priority) => log_refusal(part, "real-time priority", set_realtime(priority)),
+            Priority::Nice(nice) => log_refusal(part, "process priority", set_nice(nice)),
+            Priority::Ordinary => {}
         }
         if let Some(affinity) = self.affinity {
-            log_refusal("processor affinity", sched_setaffinity(Pid::from_raw(0), &affinity));
+            log_refusal(part, "processor affinity", sched_setaffinity(Pid::from_raw(0), &affinity));
         }
         if self.lock_memory {
-            log_refusal("locked memory", mlockall(lock_what_is_used()));
+            log_refusal(part, "locked memory", mlockall(lock_what_is_used()));
         }
     }
 }
@@ -78,9 +82,9 @@ fn lock_what_is_used() -> MlockAllFlags {
     MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault
 }
 
-fn log_refusal(what: &str, outcome: nix::Result<()>) {
+fn log_refusal(part: &str, what: &str, outcome: nix::Result<()>) {
     if let Err(error) = outcome {
-        tracing::warn!(target: "vrrp", "Unable to set {what} for VRRP: {}", error.desc());
+        tracing::warn!(target: "vrrp", "Unable to set {what} for {part}: {}", error.desc());
     }
 }
 

@@ -101,7 +101,7 @@ impl Readings {
 }
 
 fn control(interval: Duration, stop: &AtomicBool) -> Vec<f64> {
-    Scheduling { priority: Priority::Realtime(HIGHEST), ..Scheduling::default() }.apply();
+    Scheduling { priority: Priority::Realtime(HIGHEST), ..Scheduling::default() }.apply("the floor");
     let (mut errors, mut before) = (Vec::new(), None);
     tick(interval, stop, |_, _| {
         let woke = monotonic();
@@ -116,7 +116,7 @@ fn watch(core: usize, stop: &AtomicBool) -> Vec<Stall> {
     let mut affinity = CpuSet::new();
     affinity.set(core).unwrap();
     let priority = Priority::Realtime(HIGHEST);
-    Scheduling { priority, affinity: Some(affinity), ..Scheduling::default() }.apply();
+    Scheduling { priority, affinity: Some(affinity), ..Scheduling::default() }.apply("the floor");
     let mut stalls = Vec::new();
     tick(WATCH, stop, |woke, late| {
         if late > STALL {

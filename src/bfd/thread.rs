@@ -26,7 +26,7 @@ pub(super) fn run(
     commands: &Receiver<Command>,
     bell: &Bell,
 ) {
-    scheduling.apply();
+    scheduling.apply("BFD");
     loop {
         let life = catch_unwind(AssertUnwindSafe(|| live(&mut sessions, report, commands, bell)));
         match life {

@@ -14,6 +14,7 @@ mod report;
 mod service;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 pub use easing::Passive;
 pub use effect::{FarmEffect, HealthEvent, NoteKind, Table, TableChange};
@@ -24,11 +25,13 @@ pub use orders::{ServerAction, ServerOrder};
 pub use plan::{Plan, PlannedService};
 pub use report::{CheckReport, ServerReport, ServiceReport, Verdict};
 
-use standfast_checkers::{CheckEvent, Runner, RunnerOptions};
+use crate::scheduling::Scheduling;
+use standfast_checkers::{CheckEvent, Runner};
 use standfast_ipvs::ServiceId;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
+use threads::Threads;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -65,19 +68,21 @@ pub struct Failing {
 }
 
 impl Health {
-    /// Starts the checkers of a plan, on a host with these addresses, on the current tokio runtime. Servers enter the table
-    /// before their first check, unless they are in alpha mode.
+    /// Starts the checkers of a plan, on a host with these addresses: their pools on the current tokio runtime, their probes on
+    /// threads that are scheduled as told. Servers enter the table before their first check, unless they are in alpha mode.
     pub fn start(
         plan: Plan,
         addresses: BTreeSet<IpAddr>,
         world: World,
         table: Box<dyn Table>,
         outbox: UnboundedSender<HealthEvent>,
+        scheduling: Option<Scheduling>,
     ) -> Self {
         let (orders, inbox) = unbounded_channel();
         let (events, verdicts) = unbounded_channel();
-        let runner = Runner::start(Vec::new(), events, &RunnerOptions::default());
-        let keeper = Keeper { farm: Farm::new(world), runner, addresses, table, outbox };
+        let threads = Threads::start(scheduling);
+        let runner = threads.run(events);
+        let keeper = Keeper { farm: Farm::new(world), runner, addresses, table, outbox, _threads: threads };
         let task = tokio::spawn(keeper.run(plan, inbox, verdicts));
         Self { orders, task }
     }
@@ -157,6 +162,8 @@ struct Keeper {
     addresses: BTreeSet<IpAddr>,
     table: Box<dyn Table>,
     outbox: UnboundedSender<HealthEvent>,
+    /// The runner's.
+    _threads: Threads,
 }
 
 impl Keeper {

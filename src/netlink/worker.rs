@@ -144,7 +144,7 @@ impl<'a> Worker<'a> {
             Command::Leave => self.leaving = true,
             Command::Forget => self.estate.memory.forget(),
             Command::SetPace(pace) => self.announcer.set_pace(pace),
-            Command::Schedule(scheduling) => scheduling.apply(),
+            Command::Schedule(scheduling) => scheduling.apply("VRRP"),
             Command::SetStatics(statics) => self.set_statics(&statics),
             Command::SetSysctls(wanted) => self.estate.sysctls.apply(&wanted),
             Command::SetFirewall(options) => self.estate.firewall.options = options,

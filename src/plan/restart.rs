@@ -6,7 +6,7 @@ use standfast_parser::model::Config;
 use standfast_parser::print::print;
 
 /// Keywords of `global_defs`, and of the top of the file, that are read at the start alone.
-const AT_START: [&str; 11] = [
+const AT_START: [&str; 15] = [
     "process_name",
     "instance",
     "use_pid_dir",
@@ -18,6 +18,10 @@ const AT_START: [&str; 11] = [
     "vrrp_no_swap",
     "vrrp_rt_priority",
     "vrrp_cpu_affinity",
+    "checker_priority",
+    "checker_no_swap",
+    "checker_rt_priority",
+    "checker_cpu_affinity",
 ];
 
 /// What differs: first what counts at once, then what waits for a restart.

@@ -7,6 +7,7 @@ use crate::health::{Health, Plan, Table, TableChange, World};
 use crate::netlink;
 use crate::track::TrackerReport;
 use crate::track::file::{self, FileTracker, FileTrackers};
+use crate::translate;
 use standfast_parser::model::{Config, FlushOnStop, LvsBackend};
 use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::sync::Arc;
@@ -42,7 +43,8 @@ impl Services {
         let files = followed.iter().map(|tracker| (tracker.name.clone(), file::first_number(tracker)));
         let world = World { files: files.collect(), ..World::default() };
         let watches_traffic = plan.watches_traffic();
-        let health = Health::start(plan, present, world, table, outbox.health.clone());
+        let scheduling = translate::checkers::scheduling(&config.globals);
+        let health = Health::start(plan, present, world, table, outbox.health.clone(), scheduling);
         let mut files = FileTrackers::new(report_files(health.file_line()));
         files.update(followed.clone());
         if let Some(netlink) = &netlink {

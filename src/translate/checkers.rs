@@ -1,6 +1,7 @@
 //! Checkers and pools as the checkers crate takes them.
 
-use super::names;
+use super::{names, vrrp};
+use crate::scheduling::{Priority, Scheduling};
 use standfast_checkers::pool::{PoolChecker, PoolConfig, ServerConfig, ServerId, SorryConfig};
 use standfast_checkers::script::Command;
 use standfast_checkers::{
@@ -8,7 +9,7 @@ use standfast_checkers::{
     JudgeSettings, MiscSpec, PatternSettings, ProbeSpec, SmtpSpec, UdpReply, UdpSpec,
 };
 use standfast_parser::model::{
-    self, Checker, CheckerKind, HttpCheck, MiscCheck, Protocol, RealServer, Script, UdpCheck, VirtualServer,
+    self, Checker, CheckerKind, Globals, HttpCheck, MiscCheck, Protocol, RealServer, Script, UdpCheck, VirtualServer,
 };
 use std::time::Duration;
 
@@ -22,6 +23,14 @@ pub struct Names {
     pub server: String,
     /// `[10.0.0.100]:tcp:80`.
     pub service: String,
+}
+
+/// How the threads of the probes run, as `checker_*` say; `None` is like any other.
+#[must_use]
+pub fn scheduling(globals: &Globals) -> Option<Scheduling> {
+    let told = vrrp::part_scheduling(&globals.checker_process)?;
+    let priority = if told.priority == Priority::Automatic { Priority::Ordinary } else { told.priority };
+    Some(Scheduling { priority, ..told })
 }
 
 /// A checker's specification; `None` where its program may not run.

@@ -93,8 +93,15 @@ fn statics(config: &Config) -> Belongings {
     }
 }
 
+/// What is not told is above the health checks, with room for the netlink thread between them: they may not delay an advert.
 fn scheduling(globals: &Globals) -> Scheduling {
-    part_scheduling(&globals.vrrp_process).unwrap_or_default()
+    let told = part_scheduling(&globals.vrrp_process).unwrap_or_default();
+    match (told.priority, globals.checker_process.rt_priority) {
+        (Priority::Automatic, Some(checks)) => {
+            Scheduling { priority: Priority::Realtime(checks.saturating_add(2).min(99)), ..told }
+        }
+        _ => told,
+    }
 }
 
 /// How the BFD thread runs: as `bfd_*` say, else just behind VRRP.
@@ -104,7 +111,7 @@ pub fn bfd_scheduling(globals: &Globals) -> Scheduling {
 }
 
 /// `None` where nothing is said.
-fn part_scheduling(settings: &ProcessSettings) -> Option<Scheduling> {
+pub(super) fn part_scheduling(settings: &ProcessSettings) -> Option<Scheduling> {
     let ProcessSettings { rt_priority, priority, no_swap, ref cpu_affinity, .. } = *settings;
     if rt_priority.is_none() && priority.is_none() && !no_swap && cpu_affinity.is_empty() {
         return None;
@@ -441,6 +448,8 @@ mod tests {
         let of = |globals: &str| with_instance(globals, "").scheduling;
         assert_eq!(of(""), Scheduling::default());
         assert_eq!(of("vrrp_priority -5").priority, Priority::Nice(-5));
+        assert_eq!(of("checker_rt_priority 50").priority, Priority::Realtime(52));
+        assert_eq!(of("checker_rt_priority 50\nvrrp_rt_priority 10").priority, Priority::Realtime(10));
         let both = of("vrrp_priority -5\nvrrp_rt_priority 50\nvrrp_no_swap");
         assert_eq!(both, Scheduling { priority: Priority::Realtime(50), lock_memory: true, ..Scheduling::default() });
     }

@@ -41,7 +41,7 @@ enum End {
 }
 
 pub(super) fn run(mut world: World, commands: &Receiver<Command>, bell: &Bell) {
-    world.setup.scheduling.apply();
+    world.setup.scheduling.apply("VRRP");
     let error = loop {
         let began = Instant::now();
         let life = catch_unwind(AssertUnwindSafe(|| live(&mut world, commands, bell)));

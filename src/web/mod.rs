@@ -71,7 +71,7 @@ impl Server {
 
 /// Everything that is still under way ends with the runtime.
 fn run(address: SocketAddr, desk: Desk, mut end: watch::Receiver<()>) {
-    Scheduling { priority: Priority::Nice(NICE), ..Scheduling::default() }.apply();
+    Scheduling { priority: Priority::Nice(NICE), ..Scheduling::default() }.apply("the web server");
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
             tokio::select! {

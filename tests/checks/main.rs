@@ -6,6 +6,7 @@
 mod common;
 mod options;
 mod pools;
+mod threads;
 
 use options::{every_kind_leaves_as_it_is_told, every_kind_leaves_as_it_is_told_in_ipv6};
 use pools::{
@@ -15,6 +16,7 @@ use pools::{
 };
 use standfast_labkit::{harness, tests};
 use std::process::ExitCode;
+use threads::{checks_in_real_time_stay_below_vrrp, the_threads_of_checks_are_scheduled_as_told};
 
 fn main() -> ExitCode {
     harness::main(tests![
@@ -26,5 +28,7 @@ fn main() -> ExitCode {
         refused_connections_suspend_a_server_ahead_of_its_check,
         every_kind_leaves_as_it_is_told,
         every_kind_leaves_as_it_is_told_in_ipv6,
+        the_threads_of_checks_are_scheduled_as_told,
+        checks_in_real_time_stay_below_vrrp,
     ])
 }

@@ -83,12 +83,12 @@ keywords! { GLOBAL_DEFS_OWN {
     k("fifo_write_vrrp_states_on_reload", Flag, "-", "off", "re-send states on reload", 3);
     k("lvs_notify_fifo", Words, "PATH [USER [GROUP]]", "none", "fifo for VS/RS events", 3).mild();
     k("lvs_notify_fifo_script", Script, "SCRIPT [USER [GROUP]]", "none", "reader", 3).mild();
-    k("checker_priority", integer(-20, 19), "-20..19", "0", "nice value", 3).accepted().mild();
-    k("checker_no_swap", Flag, "-", "off", "mlock", 2).accepted();
-    k("checker_rt_priority", integer(1, 99), "1..99", "0", "SCHED_RR priority", 3).accepted().mild();
-    k("checker_cpu_affinity", Words, "CPU...", "none", "cpu set", 3).accepted().mild();
-    k("checker_rlimit_rttime", integer(1, 4294967295), "USECS", "10000", "RLIMIT_RTTIME", 3).accepted();
-    k("checker_rlimit_rtime", integer(1, 4294967295), "USECS", "-", "deprecated misspelling", 3).deprecated("").accepted();
+    k("checker_priority", integer(-20, 19), "-20..19", "0", "nice value", 3).mild();
+    k("checker_no_swap", Flag, "-", "off", "mlock", 2);
+    k("checker_rt_priority", integer(1, 99), "1..99", "0", "SCHED_RR priority", 3).mild();
+    k("checker_cpu_affinity", Words, "CPU...", "none", "cpu set", 3).mild();
+    k("checker_rlimit_rttime", integer(1, 4294967295), "USECS", "10000", "RLIMIT_RTTIME", 3).never("the limit would hold for the whole process and end it");
+    k("checker_rlimit_rtime", integer(1, 4294967295), "USECS", "-", "deprecated misspelling", 3).deprecated("").never("the limit would hold for the whole process and end it");
     k("bfd_priority", integer(-20, 19), "-20..19", "0", "nice value", 3).mild();
     k("bfd_no_swap", Flag, "-", "off", "mlock", 3);
     k("bfd_rt_priority", integer(1, 99), "1..99", "0", "SCHED_RR priority", 3).mild();
