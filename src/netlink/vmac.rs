@@ -98,12 +98,11 @@ impl VmacSpec {
     }
 
     fn configure(&self) {
-        if !self.is_macvlan() {
-            return;
+        // No link-local address of its own: neighbours must not find the host by it. An ipvlan's adverts of IPv6 come from it.
+        if self.is_macvlan() || self.ipv4 {
+            self.set("ipv6", "addr_gen_mode", "1");
         }
-        // No link-local address of its own: neighbours must not find the host by it.
-        self.set("ipv6", "addr_gen_mode", "1");
-        if self.ipv4 {
+        if self.answers() {
             IPV4_SETTINGS.iter().for_each(|(setting, value)| self.set("ipv4", setting, value));
         }
     }

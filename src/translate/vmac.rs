@@ -42,7 +42,8 @@ impl Vmacs {
     /// The interface that adverts leave through.
     pub(super) fn sender<'a>(&'a self, instance: &'a VrrpInstance) -> Option<&'a str> {
         let base = instance.interface.as_deref().or(instance.vrf.as_deref())?;
-        let own = if instance.vmac_xmit_base { base } else { self.interface(instance, base) };
+        let on_base = instance.vmac_xmit_base || instance.vmac.is_none();
+        let own = if on_base { base } else { self.interface(instance, base) };
         Some(self.ipvlans.get(&instance.name).map_or(own, String::as_str))
     }
 
@@ -59,7 +60,9 @@ impl Vmacs {
     /// Where an address belongs: on its own VMAC, on the instance's, or where the line says.
     pub(super) fn place<'a>(&'a self, instance: &'a VrrpInstance, line: &'a VirtualAddress) -> &'a str {
         let own = instance.interface.as_deref().unwrap_or(&self.fallback);
+        let is_plain = instance.vmac.is_none() && !line.options.use_vmac;
         match line.dev.as_deref() {
+            None if is_plain => own,
             None => self.interface(instance, own),
             Some(base) if wants(instance, line) => self.interface(instance, base),
             Some(base) => base,
@@ -90,7 +93,9 @@ impl Vmacs {
         let globals = &config.globals;
         let prefix = globals.vmac_addr_prefix.as_deref().or(globals.vmac_prefix.as_deref()).unwrap_or(DEFAULT_PREFIX);
         for line in instance.addresses.iter().chain(&instance.excluded_addresses) {
-            if let Some(base) = line.dev.as_ref().filter(|_| wants(instance, line)) {
+            let elsewhere = line.dev.as_deref().filter(|_| wants(instance, line));
+            let here = instance.interface.as_deref().filter(|_| line.dev.is_none() && line.options.use_vmac);
+            if let Some(base) = elsewhere.or(here) {
                 self.add(instance, base, None, prefix, false);
             }
         }

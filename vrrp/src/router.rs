@@ -230,7 +230,7 @@ impl Router {
     }
 
     fn file_fault(&self, tracker: &TrackerName) -> bool {
-        matches!(tracker, TrackerName::File(_)) && self.priority.fault() == Some(tracker)
+        matches!(tracker, TrackerName::File(_)) && self.priority.faults().any(|vote| vote.tracker == *tracker)
     }
 
     fn priority_changed(&mut self, from: u8, turn: &mut Turn<'_>) {
