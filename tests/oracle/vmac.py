@@ -4,7 +4,7 @@
     python3 tests/oracle/vmac.py target/debug/standfast [a directory for the programs' logs]
 
 Needs root, iproute2 and keepalived on a Linux whose kernel has macvlan and ipvlan, for instance a virtual machine; it makes network
-namespaces of its own. The last output is in docs/vrrp-differences.md.
+namespaces of its own. What the last run said is in docs/vrrp-differences.md.
 
 Two networks that are alike: in one, director `a` is keepalived, in the other it is Standfast. Director `b` is keepalived in both,
 and a third host watches the wire.
@@ -45,8 +45,8 @@ MAC = instance(51, "eth0", "use_vmac", "192.0.2.151/24", version=2)
 XMIT = instance(52, "eth0", "use_vmac\n vmac_xmit_base", "192.0.2.152/24")
 SIX = instance(53, "eth0", "use_vmac", "fe80::153/64", "2001:db8::153/64")
 ADDRESS = instance(54, "eth0", "", "192.0.2.154/24 use_vmac")
-VLAN = instance(55, "eth1", "use_ipvlan", "198.51.100.155/24")
-VLAN6 = instance(56, "eth1", "use_ipvlan ipv56 fe80::56", "fe80::156/64", "2001:db8:1::156/64")
+VLAN = instance(55, "eth1", "use_ipvlan 198.51.100.5OWN/24", "198.51.100.155/24")
+VLAN6 = instance(56, "eth1", "use_ipvlan ipv56 fe80::5OWN", "fe80::156/64", "2001:db8:1::156/64")
 NAMED = instance(57, "eth0", "use_vmac named\n vmac_xmit_base", "192.0.2.157/24", "198.51.100.157/24 dev eth1")
 PLAIN = instance(51, "eth0", "", "192.0.2.151/24", version=2)
 ALL = [MAC, XMIT, SIX, ADDRESS, VLAN, VLAN6, NAMED]
@@ -66,7 +66,7 @@ class Daemon:
 
     def configure(self, instances):
         with open(f"{DIR}/{self.ns}.conf", "w") as file:
-            file.write(text(instances, self.priority))
+            file.write(text(instances, self.priority).replace("OWN", str(HOST[self.ns[1]])))
 
     def start(self):
         pids = [word for which in "prc" for word in ("-" + which, f"{DIR}/{self.ns}{which}.pid")]
@@ -150,7 +150,6 @@ def picture(world):
 
 
 SETTINGS = [f"ipv4/conf/{{}}/{name}" for name in ("arp_ignore", "arp_filter", "rp_filter", "accept_local", "promote_secondaries")]
-SETTINGS.append("ipv6/conf/{}/addr_gen_mode")
 
 
 def settings(world):
