@@ -1,10 +1,11 @@
 //! Who forwards: the engine in this daemon, or the kernel's IPVS. Both are told by the same verbs and show themselves alike.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use standfast_ipvs::Timeouts;
-use standfast_parser::model::{Config, FlushOnStop, LvsBackend, LvsTimeouts};
+use standfast_ipvs::{Defence, Settings, Timeouts};
+use standfast_parser::model::{Config, FlushOnStop, LvsBackend, LvsSysctl, LvsTimeouts};
 use tracing::{error, info, warn};
 
 use crate::daemonize::in_network_namespace;
@@ -143,6 +144,18 @@ impl Forwarder {
         }
     }
 
+    /// Sets what the file says by the names of `net.ipv4.vs`, and the rest to the kernel's defaults.
+    pub fn set_sysctls(&self, sysctls: &BTreeMap<LvsSysctl, u32>) {
+        match self {
+            Forwarder::Embedded(engine) => carry_out(engine, vec![Command::SetSettings(settings_of(sysctls))]),
+            Forwarder::Kernel(_) if sysctls.is_empty() => {}
+            Forwarder::Kernel(_) => warn!(
+                target: "healthcheck",
+                "lvs_sysctl has no effect over the kernel's IPVS: set net.ipv4.vs by sysctl"
+            ),
+        }
+    }
+
     /// Services, servers and counters; `None` when it has ended or cannot be read.
     pub async fn snapshot(&self) -> Option<Snapshot> {
         match self {
@@ -200,13 +213,34 @@ fn longest_takeover(config: &Config) -> Duration {
     longest.unwrap_or_default().min(LONGEST)
 }
 
-fn timeouts_of(configured: LvsTimeouts) -> Timeouts {
+/// The engine's time-outs for `lvs_timeouts`.
+pub(crate) fn timeouts_of(configured: LvsTimeouts) -> Timeouts {
     let default = Timeouts::default();
     Timeouts {
         tcp: configured.tcp.unwrap_or(default.tcp),
         tcp_fin: configured.tcpfin.unwrap_or(default.tcp_fin),
         udp: configured.udp.unwrap_or(default.udp),
     }
+}
+
+/// The engine's settings for `lvs_sysctl`.
+pub(crate) fn settings_of(sysctls: &BTreeMap<LvsSysctl, u32>) -> Settings {
+    let mut settings = Settings::default();
+    for (sysctl, value) in sysctls {
+        let on = *value != 0;
+        let defence = u8::try_from(*value).ok().and_then(Defence::of_number).unwrap_or_default();
+        match sysctl {
+            LvsSysctl::ExpireNodestConn => settings.expire_nodest_conn = on,
+            LvsSysctl::ExpireQuiescentTemplate => settings.expire_quiescent_template = on,
+            LvsSysctl::ConnReuseMode => settings.conn_reuse_mode = on,
+            LvsSysctl::SloppyTcp => settings.sloppy_tcp = on,
+            LvsSysctl::DropEntry => settings.drop_entry = defence,
+            LvsSysctl::DropPacket => settings.drop_packet = defence,
+            LvsSysctl::Amemthresh => settings.amemthresh = *value,
+            LvsSysctl::AmDroprate => settings.am_droprate = *value,
+        }
+    }
+    settings
 }
 
 /// The embedded engine as the pools' table.

@@ -18,6 +18,7 @@ use standfast_ipvs::{Director, Frame, HopId, Ingress, Options as EngineOptions, 
 use crate::cli::Options;
 use crate::config::Loaded;
 use crate::configuration::{self, Namespace};
+use crate::forwarder;
 use crate::run::Exit;
 use crate::translate::{engine, group};
 
@@ -41,7 +42,13 @@ pub fn run(options: &Options, capture: &Path) -> Exit {
 
 /// A director with every virtual server of the configuration that the engine can serve.
 fn director(loaded: &Loaded) -> Result<Director, String> {
-    let mut director = Director::new(EngineOptions { connection_limit: CONNECTIONS, ..EngineOptions::default() });
+    let globals = &loaded.config.globals;
+    let mut director = Director::new(EngineOptions {
+        connection_limit: CONNECTIONS,
+        timeouts: forwarder::timeouts_of(globals.lvs_timeouts),
+        settings: forwarder::settings_of(&globals.lvs_sysctls),
+        ..EngineOptions::default()
+    });
     for server in &loaded.config.virtual_servers {
         let group = group::of(server, &loaded.config.virtual_server_groups);
         let services = group::services(server, group).map_err(|reason| reason.to_string())?;
@@ -200,6 +207,16 @@ mod tests {
         frame.extend([8, 0, 0x45, 0, 0, 40, 0, 1, 0x40, 0, 64, 6, 0x26, 0x3a, 10, 0, 0, 50, 10, 0, 0, 100]);
         frame.extend([3, 232, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         frame
+    }
+
+    #[test]
+    fn settings_of_the_configuration_count() {
+        let mut director = director_of(
+            "global_defs {\nlvs_sysctl drop_packet 3 am_droprate 1\n}\n\
+             virtual_server 10.0.0.100 80 {\nprotocol TCP\nlb_algo rr\nlb_kind NAT\nreal_server 10.1.0.1 8080 {\n}\n}\n",
+        );
+        let line = line(&mut director, DataLink::ETHERNET, &syn(2), Instant::now());
+        assert!(line.contains("drop_packet"), "{line}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Priority, processors and locked memory of the threads that a file may speak about.
 
+use std::time::Duration;
+
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::mman::{MlockAllFlags, mlockall};
@@ -86,6 +88,25 @@ fn log_refusal(part: &str, what: &str, outcome: nix::Result<()>) {
     if let Err(error) = outcome {
         tracing::warn!(target: "vrrp", "Unable to set {what} for {part}: {}", error.desc());
     }
+}
+
+/// Has the calling thread, if it is an ordinary one, run in turns of this length: it comes sooner when it wakes and gives way sooner, and
+/// its share of the processor stays what it is. Linux 6.12 and later, which take 0.1 ms at least; others go on as before.
+pub fn run_in_turns(turn: Duration) -> nix::Result<()> {
+    const SIZE: u32 = size_of::<libc::sched_attr>() as u32;
+    // SAFETY: all-zero is a valid value.
+    let mut attributes: libc::sched_attr = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes at most `SIZE` bytes; 0 is the calling thread.
+    let read = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, SIZE, 0) };
+    Errno::result(read)?;
+    if attributes.sched_policy != libc::SCHED_OTHER as u32 {
+        return Ok(());
+    }
+    attributes.size = SIZE;
+    attributes.sched_runtime = u64::try_from(turn.as_nanos()).unwrap_or(u64::MAX);
+    // SAFETY: `attributes` lives through the call.
+    let written = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    Errno::result(written).map(drop)
 }
 
 fn set_realtime(priority: u8) -> nix::Result<()> {

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         the_host_itself_never_answers_for_a_service,
         other_ports_of_the_address_are_the_host_s,
         a_reload_keeps_connections,
+        settings_by_the_kernels_names_count_at_once,
         net_admin_and_net_raw_are_rights_enough,
         a_refusing_server_leaves_and_returns,
         a_wrong_status_removes_a_server,
@@ -163,6 +164,23 @@ fn a_reload_keeps_connections() {
         assert_eq!(slow.join().unwrap().unwrap(), "slow");
     });
     daemon.await_log("Reloading", SOON);
+}
+
+/// What `sysctl net.ipv4.vs` is for the kernel's IPVS.
+fn settings_by_the_kernels_names_count_at_once() {
+    let site = Site::nat("sysctl", 1);
+    let _web = site.web_servers();
+    let config = site.service("rr", "", TCP_CHECK);
+    let mut daemon = site.start(&config);
+    eventually(NOTICED, "an answer", || site.ask().is_ok());
+    let mut reload = |globals: &str| {
+        daemon.configure(&format!("{globals}{config}"));
+        daemon.signal(nix::sys::signal::Signal::SIGHUP);
+    };
+    reload("global_defs {\n lvs_sysctl drop_packet 3 am_droprate 1\n}\n");
+    eventually(NOTICED, "each connection to be dropped", || site.ask().is_err());
+    reload("");
+    eventually(NOTICED, "an answer again", || site.ask().is_ok());
 }
 
 fn net_admin_and_net_raw_are_rights_enough() {

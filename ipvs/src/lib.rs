@@ -26,7 +26,7 @@ pub mod sync;
 mod verdict;
 
 pub use connection::{ConnectionView, State, Timeouts};
-pub use director::{Claims, Director, Options, Settings};
+pub use director::{Claims, Defence, Director, Options, Settings};
 pub use forward::mss::clamp_mss;
 pub use forward::tunnel::{Tunnel, TunnelChecksum, TunnelHeaders, TunnelKind};
 pub use packet::icmp::IcmpError;

@@ -115,6 +115,8 @@ pub struct Counters {
     pub local: u64,
     /// ICMP errors answered.
     pub replies: u64,
+    /// Connections and templates that `drop_entry` ended before their time.
+    pub ended_in_defence: u64,
 }
 
 impl Counters {

@@ -139,6 +139,8 @@ reasons! {
         NoCall => "SIP message without a Call-ID",
         /// Full NAT found no free address and port.
         SourcesInUse => "full NAT has no free source left",
+        /// The packet would open a connection, and `drop_packet` is at work.
+        Defence => "dropped in defence (drop_packet)",
         /// The packet changed shape while being rewritten: a fault of this crate, counted instead of a panic.
         Internal => "internal fault",
     }

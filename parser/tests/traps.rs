@@ -3,6 +3,7 @@
 mod common;
 
 use common::parse_text;
+use standfast_parser::print::print;
 
 /// Code, line, column, a piece of the advice, and the configuration.
 type Case = (&'static str, u32, u32, &'static str, &'static str);
@@ -69,6 +70,21 @@ fn services_that_nobody_reaches() {
     found(&format!("{head}}}\n"), "no-real-server", 1, 16, "ignored");
     let server = "real_server 10.1.0.1 80 {\n}\n}\n";
     found(&format!("{}{head}{server}", instance("")), "service-without-owner", 8, 16, "brings the address");
+}
+
+#[test]
+fn settings_of_forwarding_by_their_kernel_names() {
+    let line = |words: &str| format!("global_defs {{\nlvs_sysctl {words}\n}}\n");
+    found(&line("drop_entrie 1"), "unknown-option", 2, 12, "drop_entry");
+    found(&line("drop_entry"), "missing-value", 2, 1, "before");
+    found(&line("am_droprate 7 drop_entry 4"), "out-of-range", 2, 37, "");
+    let text = line("drop_entry 3 amemthresh 65536 drop_packet 1\nlvs_sysctl drop_packet 0 sloppy_tcp 1");
+    let parsed = parse_text(text);
+    assert!(parsed.diagnostics.is_empty(), "{}", common::summary(&parsed));
+    let values: Vec<_> = parsed.config.globals.lvs_sysctls.values().copied().collect();
+    assert_eq!(values, [1, 3, 0, 65_536]);
+    let again = parse_text(print(&parsed.config));
+    assert_eq!(again.config.globals.lvs_sysctls, parsed.config.globals.lvs_sysctls);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The worker: frames in, verdicts, frames out.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,13 +17,16 @@ use super::command::{Command, DriverCounters, ServiceSnapshot, Snapshot};
 use super::control::{Request, Wake};
 use super::egress::{BATCH, Egress, Source};
 use super::engine::{Action, Engine, Ports};
+use super::memory;
 use super::packet_socket;
+use super::patience::Patience;
 use super::queue::Queue;
 use super::ring::{FETCH, Ring, SlotInfo, VIRTIO_LEN};
 use super::size::PREFIX;
 use super::sync::{SyncIn, SyncOut, Whole};
 use super::territory::Territory;
 use super::topology::NextHop;
+use crate::scheduling::run_in_turns;
 
 /// The largest frame of IPv4, and of IPv6 without jumbograms.
 const BUFFER_LEN: usize = VIRTIO_LEN + 14 + 4 + 65_536 + 40;
@@ -30,6 +34,10 @@ const PACKET_HOST: u8 = 0;
 const ORDERS_A_TURN: usize = 64;
 /// The kernel's counter of lost frames is 32 bits wide and costs a system call.
 const OVERFLOW_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The worker's turns among threads that want its processor: the shortest that Linux gives. In turns of the usual 3 ms its packets wait as long for
+/// it, and then fill the buffers of receivers that wait for its processor.
+const TURN: Duration = Duration::from_micros(100);
 
 /// What the control thread tells the worker.
 #[derive(Debug)]
@@ -99,9 +107,10 @@ pub(super) struct Worker<F> {
     wake: Arc<EventFd>,
     control: Wake,
     make_director: F,
-    /// How long to look for packets before sleeping.
-    busy_poll: Duration,
+    patience: Patience,
     overflow_read: Instant,
+    /// The tables' memory that the system was advised of.
+    advised: [Range<usize>; 4],
     sync_out: Option<SyncOut>,
     sync_in: Option<SyncIn>,
     whole: Option<Whole>,
@@ -114,19 +123,35 @@ impl<F: Fn() -> Director> Worker<F> {
         egress: Egress,
         (orders, wake): (Receiver<Order>, Arc<EventFd>),
         control: Wake,
-        busy_poll: Duration,
+        patience: Patience,
         make_director: F,
     ) -> Self {
         let buffers = (0..FETCH).map(|_| vec![0; BUFFER_LEN]).collect();
         let frames =
             Frames { ring, egress, queue: None, buffers, lengths: [0; FETCH], infos: Vec::with_capacity(BATCH) };
         let overflow_read = Instant::now();
+        let advised = [const { 0..0 }; 4];
         let (sync_out, sync_in, whole) = (None, None, None);
-        Self { frames, orders, wake, control, make_director, busy_poll, overflow_read, sync_out, sync_in, whole }
+        Self {
+            frames,
+            orders,
+            wake,
+            control,
+            make_director,
+            patience,
+            overflow_read,
+            advised,
+            sync_out,
+            sync_in,
+            whole,
+        }
     }
 
     /// Works until it is told to stop. A panic costs the connections, not the process.
     pub(super) fn run(mut self) {
+        if let Err(error) = run_in_turns(TURN) {
+            tracing::debug!(error = error.desc(), "the worker runs in turns of the usual length");
+        }
         let mut counters = DriverCounters::default();
         loop {
             let mut engine = Engine::new((self.make_director)(), counters);
@@ -155,10 +180,10 @@ impl<F: Fn() -> Director> Worker<F> {
             self.serve_timers(engine, now);
             if handled > 0 {
                 busy = now;
-            } else if now.saturating_duration_since(busy) >= self.busy_poll {
-                self.wait(engine);
-            } else {
+            } else if self.patience.lasts(now.saturating_duration_since(busy)) {
                 std::thread::yield_now();
+            } else {
+                busy = self.wait(engine, now);
             }
         }
     }
@@ -177,11 +202,26 @@ impl<F: Fn() -> Director> Worker<F> {
 
     fn serve_timers(&mut self, engine: &mut Engine, now: Instant) {
         if engine.director.poll_timeout().is_some_and(|due| due <= now) {
+            if engine.director.watches_memory()
+                && let Some(pages) = memory::free_pages()
+            {
+                engine.director.set_free_memory(pages);
+            }
             engine.director.handle_timeout(now);
+            self.advise(&engine.director);
         }
         if engine.poll_parking().is_some_and(|due| due <= now) {
             let frames = engine.unpark(now);
             self.frames.send(frames, engine);
+        }
+    }
+
+    /// Has the tables that have grown large lie on huge pages.
+    fn advise(&mut self, director: &Director) {
+        let large = director.large_tables();
+        if large != self.advised {
+            memory::prefer_huge_pages(&large);
+            self.advised = large;
         }
     }
 
@@ -235,10 +275,11 @@ impl<F: Fn() -> Director> Worker<F> {
         }
     }
 
-    fn wait(&mut self, engine: &mut Engine) {
+    /// Sleeps until there is something to do; gives the moment of waking.
+    fn wait(&mut self, engine: &mut Engine, asleep: Instant) -> Instant {
         let due = [engine.director.poll_timeout(), engine.poll_parking()].into_iter().flatten().min();
         let timeout = due.map_or(PollTimeout::NONE, |due| {
-            let left = due.saturating_duration_since(Instant::now());
+            let left = due.saturating_duration_since(asleep);
             // Timers are served a bounded number at a time: what is due at once is not waited for.
             let wait = if left.is_zero() { left } else { left + Duration::from_millis(1) };
             PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
@@ -263,10 +304,12 @@ impl<F: Fn() -> Director> Worker<F> {
             self.frames.clear_error();
         }
         let now = Instant::now();
+        self.patience.slept(now.saturating_duration_since(asleep));
         if now.saturating_duration_since(self.overflow_read) >= OVERFLOW_INTERVAL {
             self.overflow_read = now;
             self.frames.count_overflow(engine);
         }
+        now
     }
 }
 

@@ -335,6 +335,7 @@ fn engine(snapshot: &Snapshot) -> Engine {
         overflowed: driver.overflowed,
         unsent: driver.refused + driver.unreachable,
         dropped: dropped.filter(|(_, count)| *count > 0).collect(),
+        ended_in_defence: snapshot.engine.ended_in_defence,
         restarts: driver.restarts,
     }
 }

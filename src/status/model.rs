@@ -388,6 +388,8 @@ pub struct Engine {
     pub unsent: u64,
     /// Packets dropped, by reason.
     pub dropped: Vec<(String, u64)>,
+    /// Connections and templates that `drop_entry` ended before their time.
+    pub ended_in_defence: u64,
     /// Times that it was restarted after a fault of its own.
     pub restarts: u64,
 }

@@ -160,6 +160,7 @@ fn report_files(tell: impl Fn(&str, i32) + Send + Sync + 'static) -> TrackerRepo
 /// What a forwarder is told before its table changes.
 fn instruct(forwarder: &Forwarder, plan: &Plan, config: &Config) {
     forwarder.set_timeouts(config.globals.lvs_timeouts);
+    forwarder.set_sysctls(&config.globals.lvs_sysctls);
     forwarder.learn(plan);
     forwarder.outlive(config);
 }

@@ -1,6 +1,8 @@
 //! The hash index of the connection table: open addressing with linear probing, laid out once.
 
-use super::NONE;
+use std::ops::Range;
+
+use super::{NONE, region};
 
 /// Slots of (hash << 32 | entry + 1); 0 is an empty slot. At most half of them are ever full.
 #[derive(Debug)]
@@ -34,10 +36,15 @@ impl Index {
         }
     }
 
-    /// The entry in the home slot of `hash`, whatever its own hash is; `NONE` in an empty one.
+    /// Reads the slot where a search for `hash` begins.
     #[inline]
-    pub(crate) fn first(&self, hash: u32) -> u32 {
-        entry(self.slot(hash as usize & self.mask))
+    pub(crate) fn touch(&self, hash: u32) -> u64 {
+        self.slot(hash as usize & self.mask)
+    }
+
+    /// Where its slots lie, as addresses.
+    pub(crate) fn region(&self) -> Range<usize> {
+        region(&self.slots)
     }
 
     pub(crate) fn insert(&mut self, hash: u32, entry: u32) {

@@ -11,6 +11,8 @@ mod tests;
 mod view;
 mod wheel;
 
+use std::ops::Range;
+
 pub use state::{State, Timeouts};
 pub use view::ConnectionView;
 
@@ -31,6 +33,12 @@ pub(crate) const HEARD_SYN: u8 = 1;
 pub(crate) const HEARD_MORE: u8 = 2;
 /// The server has acknowledged the header that was inserted before the client's bytes.
 pub(crate) const HEARD_HEADER: u8 = 4;
+
+/// The addresses that a vector has taken, used or not.
+pub(crate) fn region<T>(vector: &Vec<T>) -> Range<usize> {
+    let start = vector.as_ptr().addr();
+    start..start + vector.capacity() * size_of::<T>()
+}
 
 /// How packets of a connection reach its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +87,8 @@ pub(crate) struct Connection<A> {
     pub(crate) heard: u8,
     /// The mark of the header inserted before the client's bytes; 0 for nearly all connections.
     pub(crate) inserted: u8,
+    /// Packets of the client, up to 255.
+    pub(crate) packets: u8,
     pub(crate) hop: HopId,
     pub(crate) destination: u32,
     /// The template that this connection belongs to.

@@ -1,10 +1,12 @@
 //! The connection table of one address family.
 
+use std::ops::Range;
+
 use super::fragments::{Datagram, Fragments};
 use super::index::Index;
 use super::state::State;
 use super::wheel::Wheel;
-use super::{Connection, Direction, Key, Links, Method, NONE, Source};
+use super::{Connection, Direction, Key, Links, Method, NONE, Source, region};
 use crate::address::Address;
 use crate::hash::Seed;
 use crate::packet::checksum::Change;
@@ -113,10 +115,27 @@ impl<A: Address> Table<A> {
         })
     }
 
-    /// The entry in the first slot where a connection of this hash may be, unchecked.
+    /// Reads the place of the index where a search for this hash begins.
+    #[inline]
+    pub(crate) fn touch_index(&self, hash: u32) -> u64 {
+        self.index.touch(hash)
+    }
+
+    /// The first entry of this hash, unchecked; `NONE` if there is none.
     #[inline]
     pub(crate) fn likely_entry(&self, hash: u32) -> u32 {
-        self.index.first(hash)
+        self.index.find(hash, Some).unwrap_or(NONE)
+    }
+
+    /// Where entries and index lie, as addresses.
+    pub(crate) fn regions(&self) -> [Range<usize>; 2] {
+        [region(&self.entries), self.index.region()]
+    }
+
+    /// One of the places, each of the same chance for numbers without a pattern of this table's seed.
+    pub(crate) fn entry_by_chance(&self, number: u64) -> u32 {
+        let chance = self.seed.hash([number], 0) >> 32;
+        ((chance * self.entries.len() as u64) >> 32) as u32
     }
 
     /// Whether the next `insert` fails.
@@ -243,7 +262,8 @@ impl<A: Address> Table<A> {
 
     /// The tick at which `pop_due` has something next.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        self.wheel.next()
+        // The driver asks after every batch, and an empty wheel is the slowest to be searched.
+        if self.live == 0 { None } else { self.wheel.next() }
     }
 
     /// Live entries in the order of their memory.
@@ -353,6 +373,7 @@ fn unused<A: Address>() -> Connection<A> {
         controlled: 0,
         slot: 0,
         inserted: 0,
+        packets: 0,
         expires: 0,
         timeout: 0,
         change: Change::NONE,

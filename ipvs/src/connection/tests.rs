@@ -35,6 +35,7 @@ fn connection(client_port: u16, expires: u32) -> Connection<Ipv4Addr> {
         controlled: 0,
         slot: 0,
         inserted: 0,
+        packets: 0,
         expires,
         timeout: 0,
         change: Change::NONE,

@@ -2,6 +2,7 @@
 
 mod clock;
 mod connections;
+mod defence;
 mod fragments;
 mod icmp;
 mod limiter;
@@ -12,9 +13,12 @@ mod sync;
 mod warm;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use clock::Clock;
+pub use defence::Defence;
+use defence::Defences;
 use limiter::Limiter;
 use path::Path;
 
@@ -32,6 +36,9 @@ use crate::verdict::{Decision, DropReason, HopId, Verdict};
 
 /// How many timers one call of [`Director::handle_timeout`] serves at most, so that packets do not wait for it.
 const TIMER_BUDGET: usize = 256;
+
+/// From so many entries on, their index alone lies on more pages than the processor remembers.
+const MANY: usize = 4096;
 
 /// What a director is made with.
 #[derive(Debug, Clone, Copy)]
@@ -71,16 +78,29 @@ pub struct Settings {
     pub conn_reuse_mode: bool,
     /// Any TCP packet but a RST opens a connection.
     pub sloppy_tcp: bool,
+    /// When half open and forgotten connections end before their time.
+    pub drop_entry: Defence,
+    /// When some packets that would open a connection are dropped: of [`amemthresh`](Self::amemthresh) divided by what
+    /// is missing to it one, or of [`am_droprate`](Self::am_droprate) one with [`Defence::Always`].
+    pub drop_packet: Defence,
+    /// Memory is low when fewer pages than these are free.
+    pub amemthresh: u32,
+    /// 0 drops none.
+    pub am_droprate: u32,
 }
 
 impl Default for Settings {
-    /// The kernel's defaults: only `conn_reuse_mode` is on.
+    /// The kernel's defaults: only `conn_reuse_mode` is on; 1,024 pages, and one of ten packets.
     fn default() -> Self {
         Settings {
             expire_nodest_conn: false,
             expire_quiescent_template: false,
             conn_reuse_mode: true,
             sloppy_tcp: false,
+            drop_entry: Defence::Never,
+            drop_packet: Defence::Never,
+            amemthresh: 1024,
+            am_droprate: 10,
         }
     }
 }
@@ -107,6 +127,7 @@ pub(crate) struct Core {
     lifetimes: [u32; State::COUNT],
     counters: Counters,
     limiter: Limiter,
+    defences: Defences,
     reply: Option<(ReplyBuffer, HopId)>,
     /// IP identification of the next ICMP error.
     identification: u16,
@@ -142,16 +163,18 @@ pub struct Director {
 impl Director {
     /// A director without services.
     pub fn new(options: Options) -> Director {
-        let core = Core {
+        let mut core = Core {
             registry: Registry::new(options.seed),
             settings: options.settings,
             lifetimes: State::ALL.map(|state| options.timeouts.ticks(state)),
             counters: Counters::default(),
             limiter: Limiter::new(),
+            defences: Defences::default(),
             reply: None,
             identification: options.seed[0] as u16,
             sync: None,
         };
+        core.defences.judge(&options.settings);
         Director {
             core,
             v4: Table::new(options.seed, options.connection_limit),
@@ -196,6 +219,16 @@ impl Director {
         }
     }
 
+    /// The memory of the tables with so many entries that packets reach it at random, as addresses; empty ranges for
+    /// the others. Nothing may be read or written by them; a driver may tell the system that huge pages are worth their
+    /// while there (`madvise(2)`), which spares a walk of page tables for each of the two reads that a packet needs.
+    pub fn large_tables(&self) -> [Range<usize>; 4] {
+        let large = |entries: usize, regions: [Range<usize>; 2]| if entries >= MANY { regions } else { [0..0, 0..0] };
+        let [v4, v4_index] = large(self.v4.len(), self.v4.regions());
+        let [v6, v6_index] = large(self.v6.len(), self.v6.regions());
+        [v4, v4_index, v6, v6_index]
+    }
+
     #[inline(never)]
     fn verdict(&mut self, decision: Decision, now: u32) -> Verdict {
         match decision {
@@ -230,22 +263,46 @@ impl Director {
         }
     }
 
-    /// Ends connections whose time has come, a bounded number in one call, and estimates rates every two seconds: call
-    /// again when `poll_timeout` says so.
+    /// Whether [`Director::set_free_memory`] makes a difference.
+    pub fn watches_memory(&self) -> bool {
+        let Settings { drop_entry, drop_packet, .. } = self.core.settings;
+        drop_entry == Defence::WhenLow || drop_packet == Defence::WhenLow
+    }
+
+    /// How much memory the host has free, in pages (the kernel's IPVS counts free and buffer memory); to be told about
+    /// every second. What was never told is not low.
+    pub fn set_free_memory(&mut self, pages: u64) {
+        self.core.defences.set_free(pages);
+    }
+
+    /// Ends connections whose time has come, a bounded number in one call, estimates rates every two seconds and judges
+    /// the defence every second: call again when `poll_timeout` says so.
     pub fn handle_timeout(&mut self, now: Instant) {
         let tick = self.clock.tick(now);
         Path::new(&mut self.core, &mut self.v4, tick).expire(TIMER_BUDGET);
         Path::new(&mut self.core, &mut self.v6, tick).expire(TIMER_BUDGET);
+        self.defend(tick);
         if tick >= self.next_estimate {
             self.core.registry.estimate();
             self.next_estimate = tick + u64::from(Estimator::INTERVAL * TICKS);
         }
     }
 
+    fn defend(&mut self, tick: u64) {
+        let Core { defences, settings, .. } = &mut self.core;
+        defences.turn(tick, settings, [self.v4.places(), self.v6.places()]);
+        let [v4, v6] = [0, 1].map(|family| defences.take_looks(family, TIMER_BUDGET));
+        if v4 + v6 > 0 {
+            Path::new(&mut self.core, &mut self.v4, tick).thin_out(v4);
+            Path::new(&mut self.core, &mut self.v6, tick).thin_out(v6);
+        }
+    }
+
     /// When to call `handle_timeout` next; any other call may change it.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let estimate = (!self.core.registry.is_empty()).then_some(self.next_estimate);
-        let next = [self.v4.next_due(), self.v6.next_due(), estimate].into_iter().flatten().min();
+        let defence = self.core.defences.next(&self.core.settings);
+        let next = [self.v4.next_due(), self.v6.next_due(), estimate, defence].into_iter().flatten().min();
         self.clock.instant(next?)
     }
 
@@ -277,6 +334,7 @@ impl Director {
     /// Changes the kernel-like settings.
     pub fn set_settings(&mut self, settings: Settings) {
         self.core.settings = settings;
+        self.core.defences.judge(&settings);
     }
 
     /// `ipvsadm -A`.

@@ -153,6 +153,7 @@ impl<'a, A: Address> Path<'a, A> {
         }
         let connection = self.table.get_mut(id).ok_or(Decision::Drop(DropReason::Internal))?;
         connection.hop = packet.ingress.client_hop;
+        connection.packets = connection.packets.saturating_add(1);
         let &mut Connection { method, server, server_port, change, destination, timeout: source, inserted, .. } =
             connection;
         if !self.core.count_in(destination, packet.length()) {
@@ -229,6 +230,9 @@ impl<'a, A: Address> Path<'a, A> {
         let service = service.ok_or(Decision::Pass(PassReason::NotOurs))?;
         if !self.may_open(protocol, flags) {
             return Err(Decision::Pass(PassReason::NoConnection));
+        }
+        if self.core.defences.drops_packet() {
+            return Err(Decision::Drop(DropReason::Defence));
         }
         packet.intact()?;
         let target = self.open(service, packet)?;

@@ -287,6 +287,8 @@ impl<A: Address> Path<'_, A> {
             controlled: 0,
             slot: 0,
             inserted: 0,
+            // Told with its third packet, as the kernel takes it.
+            packets: 3,
             expires: self.now.wrapping_add(told.lifetime),
             timeout: source.unwrap_or(if key.template { told.lifetime } else { 0 }),
             change: match key.template {

@@ -16,8 +16,9 @@ const WORTHWHILE: usize = 1 << 14;
 /// The most packets of one batch.
 pub(super) const BATCH: usize = 64;
 
-/// Reads the index slots and then the entries of the packets' connections. None of these reads waits for another, so
-/// that the processor overlaps their cache misses, which the packet path would meet one after the other.
+/// Reads the index slots and then the entries of the packets' connections. No read waits for another of its loop, so
+/// that the processor overlaps their cache misses, which the packet path would meet one after the other. The slots are
+/// read before they are searched: a search takes turns that the processor guesses, and each wrong guess ends the overlap.
 pub(super) fn warm<A: Address>(table: &Table<A>, packets: &[&[u8]]) {
     if table.len() < WORTHWHILE {
         return;
@@ -26,7 +27,7 @@ pub(super) fn warm<A: Address>(table: &Table<A>, packets: &[&[u8]]) {
     for (hash, packet) in hashes.iter_mut().zip(packets) {
         *hash = flow_hash(table, packet).unwrap_or(0);
     }
-    // Tight loops, each of reads that do not depend on one another.
+    black_box(hashes.map(|hash| table.touch_index(hash)));
     let entries = hashes.map(|hash| table.likely_entry(hash));
     black_box(entries.map(|id| table.get(id).map_or(0, |connection| connection.expires)));
 }

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod captures;
 #[cfg(test)]
+mod defence;
+#[cfg(test)]
 mod full_nat;
 #[cfg(test)]
 #[path = "../../../fuzz/director.rs"]

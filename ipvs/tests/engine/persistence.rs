@@ -1,13 +1,24 @@
 //! Templates and their timers, quiescing and removal, as recorded from Linux 6.1's IPVS.
 
-use standfast_ipvs::{PassReason, Persistence, Protocol, SchedulerKind, ServiceConfig, ServiceId, Settings, Verdict};
+use standfast_ipvs::{
+    Defence, PassReason, Persistence, Protocol, SchedulerKind, ServiceConfig, ServiceId, Settings, Verdict,
+};
 use std::time::Duration;
 
 use crate::support::service;
 use crate::support::world::{VIP, World, server_of};
 
-const DEFAULT: Settings =
-    Settings { expire_nodest_conn: false, expire_quiescent_template: false, conn_reuse_mode: true, sloppy_tcp: false };
+/// The kernel's.
+const DEFAULT: Settings = Settings {
+    expire_nodest_conn: false,
+    expire_quiescent_template: false,
+    conn_reuse_mode: true,
+    sloppy_tcp: false,
+    drop_entry: Defence::Never,
+    drop_packet: Defence::Never,
+    amemthresh: 1024,
+    am_droprate: 10,
+};
 
 fn template(client: u8, server: u8, state: &str, seconds: u32) -> String {
     format!("10.0.0.{client}:0 10.0.0.100:80 10.1.0.{server}:80 {state} {seconds}")

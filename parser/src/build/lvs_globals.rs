@@ -5,7 +5,7 @@ use super::item::Argument;
 use super::words::{Read, Words};
 use super::{Builder, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{ClientTls, FlushOnStop, LvsBackend, SyncDaemon, SyncKey, WEB_PORT, socket_address};
+use crate::model::{ClientTls, FlushOnStop, LvsBackend, LvsSysctl, SyncDaemon, SyncKey, WEB_PORT, socket_address};
 use crate::table;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -28,11 +28,33 @@ impl<'t> Builder<'t> {
             "lvs_sync_daemon" => self.sync_daemon(item),
             "rs_init_notifies" => globals.rs_init_notifies = item.switch(),
             "web_address" => self.web_address(item),
+            "lvs_sysctl" => self.lvs_sysctl(item),
             "lvs_busy_poll" => globals.lvs_busy_poll = microseconds(item).unwrap_or(globals.lvs_busy_poll),
             "no_checker_emails" => globals.no_checker_emails = item.switch(),
             _ => return self.sync_tuning(item) || self.nftables_keyword(item),
         }
         true
+    }
+
+    fn lvs_sysctl(&mut self, item: &Item<'t>) {
+        for pair in item.arguments().chunks(2) {
+            let [name, value] = pair else {
+                let found = Diagnostic::error("missing-value", "a setting of `lvs_sysctl` needs a name and a value");
+                return self.report(found.at(item.span()).help("what comes before it is used"));
+            };
+            let Some((sysctl, _, greatest)) = LvsSysctl::ALL.into_iter().find(|(_, known, _)| *known == name.text)
+            else {
+                let known = LvsSysctl::ALL.map(|(_, name, _)| name).join(", ");
+                let text = format!("unknown setting `{}` of `lvs_sysctl`", name.text);
+                self.report(Diagnostic::error("unknown-option", text).at(name.span).help(format!("{known} exist")));
+                continue;
+            };
+            let range = table::Range { min: 0, max: greatest.into(), strict: false, repair: None };
+            let number = self.number(name.text, *value, range, 1).and_then(|number| u32::try_from(number).ok());
+            if let Some(number) = number {
+                self.config.globals.lvs_sysctls.insert(sysctl, number);
+            }
+        }
     }
 
     fn sync_tuning(&mut self, item: &Item<'t>) -> bool {

@@ -1,9 +1,10 @@
 //! `global_defs`.
 
 use super::{
-    AutoPriority, DumpFiles, ExtraGarp, FlushOnStop, Garp, LifeScript, LvsBackend, Nftables, ProcessSettings,
-    ReceiveBuffers, Reloads, RxBufferPolicy, Script, ScriptUser, Statement, SyncDaemon, SyncTuning,
+    AutoPriority, DumpFiles, ExtraGarp, FlushOnStop, Garp, LifeScript, LvsBackend, LvsSysctl, Nftables,
+    ProcessSettings, ReceiveBuffers, Reloads, RxBufferPolicy, Script, ScriptUser, Statement, SyncDaemon, SyncTuning,
 };
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -139,7 +140,9 @@ pub struct Globals {
     pub lvs_timeouts: LvsTimeouts,
     /// `lvs_backend`.
     pub lvs_backend: LvsBackend,
-    /// `lvs_busy_poll`: how long the forwarding thread looks for packets before it sleeps.
+    /// `lvs_sysctl`; what is missing is the kernel's default.
+    pub lvs_sysctls: BTreeMap<LvsSysctl, u32>,
+    /// `lvs_busy_poll`: how long the forwarding thread looks for packets at most before it sleeps; 50 microseconds.
     pub lvs_busy_poll: Duration,
     /// `web_address`: where metrics and the status page are served; nowhere when absent.
     pub web_address: Option<SocketAddr>,
@@ -166,6 +169,9 @@ pub struct Globals {
 }
 
 impl Globals {
+    /// `lvs_busy_poll` unless it is written.
+    pub const BUSY_POLL: Duration = Duration::from_micros(50);
+
     /// Where addresses stand whose lines and instances name no interface: `default_interface`, or eth0.
     #[must_use]
     pub fn fallback_interface(&self) -> &str {
@@ -239,7 +245,8 @@ impl Default for Globals {
             net_namespace_ipvs: None,
             lvs_timeouts: LvsTimeouts::default(),
             lvs_backend: LvsBackend::Embedded,
-            lvs_busy_poll: Duration::ZERO,
+            lvs_sysctls: BTreeMap::new(),
+            lvs_busy_poll: Self::BUSY_POLL,
             web_address: None,
             child_wait_time: Duration::from_secs(5),
             net_namespace: None,

@@ -119,6 +119,41 @@ impl LvsBackend {
     }
 }
 
+/// `lvs_sysctl NAME VALUE`: settings of the embedded engine by the names of the kernel's `net.ipv4.vs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LvsSysctl {
+    /// Connections of a removed server end at once.
+    ExpireNodestConn,
+    /// Templates of a server of weight 0 are not followed.
+    ExpireQuiescentTemplate,
+    /// A SYN on a connection that is over is scheduled anew.
+    ConnReuseMode,
+    /// Any TCP packet but a RST opens a connection.
+    SloppyTcp,
+    /// Half open and forgotten connections end before their time.
+    DropEntry,
+    /// Some packets that would open a connection are dropped.
+    DropPacket,
+    /// Memory is low below so many free pages.
+    Amemthresh,
+    /// Of so many packets one is dropped while `drop_packet` is 3.
+    AmDroprate,
+}
+
+impl LvsSysctl {
+    /// All of them with the kernel's names and the greatest value.
+    pub const ALL: [(LvsSysctl, &'static str, u32); 8] = [
+        (LvsSysctl::ExpireNodestConn, "expire_nodest_conn", 1),
+        (LvsSysctl::ExpireQuiescentTemplate, "expire_quiescent_template", 1),
+        (LvsSysctl::ConnReuseMode, "conn_reuse_mode", 1),
+        (LvsSysctl::SloppyTcp, "sloppy_tcp", 1),
+        (LvsSysctl::DropEntry, "drop_entry", 3),
+        (LvsSysctl::DropPacket, "drop_packet", 3),
+        (LvsSysctl::Amemthresh, "amemthresh", i32::MAX as u32),
+        (LvsSysctl::AmDroprate, "am_droprate", i32::MAX as u32),
+    ];
+}
+
 /// `lvs_sync_*`: how the embedded engine's sync daemons work. The defaults are those of `net.ipv4.vs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncTuning {

@@ -1,7 +1,7 @@
 use super::Printer;
 use super::words::{script, secret, word};
 use crate::model::{
-    ClientTls, FlushOnStop, Globals, LifeScript, LvsBackend, ProcessSettings, ReceiveBuffer, RxBufferPolicy,
+    ClientTls, FlushOnStop, Globals, LifeScript, LvsBackend, LvsSysctl, ProcessSettings, ReceiveBuffer, RxBufferPolicy,
     SyncDaemon, SyncTuning,
 };
 
@@ -87,7 +87,12 @@ impl Printer {
         if globals.lvs_backend != LvsBackend::default() {
             self.value("lvs_backend", globals.lvs_backend.word());
         }
-        if !globals.lvs_busy_poll.is_zero() {
+        for (sysctl, name, _) in LvsSysctl::ALL {
+            if let Some(value) = globals.lvs_sysctls.get(&sysctl) {
+                self.line(&format!("lvs_sysctl {name} {value}"));
+            }
+        }
+        if globals.lvs_busy_poll != Globals::BUSY_POLL {
             self.value("lvs_busy_poll", globals.lvs_busy_poll.as_micros());
         }
         self.optional("web_address", globals.web_address);

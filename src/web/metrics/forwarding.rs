@@ -49,6 +49,16 @@ pub(super) const FAMILIES: &[Family] = &[
         },
     ),
     counter("standfast_engine_dropped_packets", &["reason"], "Packets that the engine dropped", dropped),
+    counter(
+        "standfast_engine_ended_connections",
+        &[],
+        "Connections and persistence templates that `drop_entry` ended before their time",
+        |view, out| {
+            if let Some(engine) = &view.status.engine {
+                out.put(&[], engine.ended_in_defence);
+            }
+        },
+    ),
     counter("standfast_engine_restarts", &[], "Restarts of the engine after a fault of its own", |view, out| {
         if let Some(engine) = &view.status.engine {
             out.put(&[], engine.restarts);

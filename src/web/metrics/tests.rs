@@ -124,6 +124,7 @@ fn picture() -> Status {
             overflowed: 0,
             unsent: 0,
             dropped: vec![("bad ICMP checksum".to_owned(), 1)],
+            ended_in_defence: 0,
             restarts: 0,
         }),
         reloads: Reloads { applied: 2, refused: 1 },
