@@ -1,6 +1,7 @@
 //! What passes through a director: Standfast beside plain kernel forwarding, nftables, HAProxy and nginx, in one run.
 //!
-//! `cargo bench --bench throughput [-- ROUNDS [SECONDS]]`. Client, director and server are network namespaces joined by veth pairs with the
+//! `cargo bench --bench throughput [-- ROUNDS [SECONDS]] [WORDS]`. Words choose paths or loads whose names contain one; plain forwarding
+//! is always there. Client, director and server are network namespaces joined by veth pairs with the
 //! offloads that the kernel gives them. nginx needs its stream module (Debian: libnginx-mod-stream). Rounds are interleaved: each runs every load over every path in a fresh lab, and the
 //! table shows the median of the rounds as a ratio to plain forwarding of the same run.
 
@@ -22,9 +23,32 @@ const DEFAULT_SECONDS: f64 = 1.0;
 /// Results by load and path, one a round.
 type Results = BTreeMap<(usize, usize), Vec<f64>>;
 
+/// Words of the command line.
+struct Chosen(Vec<String>);
+
+impl Chosen {
+    /// Whether a name is meant, if any of its kind is.
+    fn holds(&self, name: &str, kind: &[&str]) -> bool {
+        let names = |word: &&String, name: &str| name.to_lowercase().contains(&word.to_lowercase());
+        let mut meant = self.0.iter().filter(|word| kind.iter().any(|name| names(word, name))).peekable();
+        meant.peek().is_none() || meant.any(|word| names(&word, name))
+    }
+
+    fn path(&self, path: &Path) -> bool {
+        path.name == PATHS[0].name || self.holds(path.name, &PATHS.map(|path| path.name))
+    }
+
+    fn load(&self, load: &Load) -> bool {
+        self.holds(load.name, &LOADS.map(|load| load.name))
+    }
+}
+
 fn main() -> ExitCode {
-    let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse::<f64>().ok());
-    if std::env::args().any(|argument| argument == "--test") {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut numbers = arguments.iter().filter_map(|argument| argument.parse::<f64>().ok());
+    let is_word = |argument: &&String| !argument.starts_with('-') && argument.parse::<f64>().is_err();
+    let chosen = Chosen(arguments.iter().filter(is_word).cloned().collect());
+    if arguments.iter().any(|argument| argument == "--test") {
         // `cargo test --benches` only has to know that it builds.
         return ExitCode::SUCCESS;
     }
@@ -38,8 +62,8 @@ fn main() -> ExitCode {
     let mut results = Results::new();
     for round in 0..rounds {
         eprintln!("round {} of {rounds}", round + 1);
-        for (number, path) in PATHS.iter().enumerate() {
-            measure(number, path, time, &mut results);
+        for (number, path) in PATHS.iter().enumerate().filter(|(_, path)| chosen.path(path)) {
+            measure((number, path), &chosen, time, &mut results);
         }
     }
     print_table(&results);
@@ -82,13 +106,13 @@ impl Site {
     }
 }
 
-fn measure(number: usize, path: &Path, time: Duration, results: &mut Results) {
+fn measure((number, path): (usize, &Path), chosen: &Chosen, time: Duration, results: &mut Results) {
     let site = Site::new();
     let servers = Servers::start(&site);
     let _running: Running = path.start(&site);
     load::await_path(&site, path.target);
     for (load_number, load) in LOADS.iter().enumerate() {
-        if path.carries(load) {
+        if path.carries(load) && chosen.load(load) {
             let value = load.run(&site, &servers, path.target, time);
             results.entry((load_number, number)).or_default().push(value);
         }

@@ -12,7 +12,7 @@ pub(super) const PATHS: [Path; 6] = [
     Path { name: "HAProxy, TCP mode", target: "10.0.0.100", udp: false, start: haproxy },
     Path { name: "nginx stream", target: "10.0.0.100", udp: true, start: nginx },
     Path { name: "Standfast", target: "10.0.0.100", udp: true, start: |site| standfast(site, "") },
-    Path { name: "Standfast, lvs_busy_poll 100", target: "10.0.0.100", udp: true, start: polling },
+    Path { name: "Standfast, lvs_busy_poll 0", target: "10.0.0.100", udp: true, start: sleeping },
 ];
 
 /// Programs that run while a path is measured.
@@ -74,8 +74,8 @@ fn nginx(site: &Site) -> Running {
     vec![site.director.start("nginx", ["-c", file.to_str().unwrap()]).unwrap()]
 }
 
-fn polling(site: &Site) -> Running {
-    standfast(site, "global_defs {\n lvs_busy_poll 100\n}\n")
+fn sleeping(site: &Site) -> Running {
+    standfast(site, "global_defs {\n lvs_busy_poll 0\n}\n")
 }
 
 fn standfast(site: &Site, globals: &str) -> Running {
