@@ -40,7 +40,8 @@ fn examine(options: &Options) -> (Loaded, u8) {
     let mut loaded = configuration::read(options, Namespace::Outside);
     if loaded.verdict().daemon != Some(6) {
         let prepared = Machine::new(options).prepare(loaded.config.clone());
-        loaded.diagnostics.extend(script_findings(&prepared));
+        let ended = loaded.diagnostics.iter().any(lacks_interface);
+        loaded.diagnostics.extend(script_findings(&prepared, ended));
         loaded.diagnostics.extend(processor_findings(&loaded.config.globals));
     }
     let missing = options.require_all_files && configuration::misses_a_file(&loaded);
@@ -102,14 +103,19 @@ fn without_effect(loaded: &Loaded) -> impl Iterator<Item = Diagnostic> {
     })
 }
 
+/// keepalived's test ends at an interface that is not there, before it comes to the scripts.
+fn lacks_interface(found: &Diagnostic) -> bool {
+    found.code == "missing-interface" && found.severity == Severity::Fatal
+}
+
 /// keepalived's test is silent about notification scripts that are missing, not about those that are tracked and about users;
-/// it ends with 6 when root would run scripts unsecured.
-fn script_findings(prepared: &Prepared) -> Vec<Diagnostic> {
+/// it ends with 6 when root would run scripts unsecured, unless it has `ended` before.
+fn script_findings(prepared: &Prepared, ended: bool) -> Vec<Diagnostic> {
     let warning = |note: &String| {
         let violation = prepared.security_violated && note.starts_with("SECURITY VIOLATION");
         let counts = note.starts_with("Disabling track script") || note.starts_with("Script user");
         let (severity, weight) = match (violation, counts) {
-            (true, _) => (Severity::Security, Weight::Outranks),
+            (true, _) => (Severity::Security, if ended { Weight::Counts } else { Weight::Outranks }),
             (false, true) => (Severity::Error, Weight::Counts),
             (false, false) => (Severity::Warning, Weight::Silent),
         };

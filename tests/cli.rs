@@ -143,6 +143,8 @@ fn scripts_of_root_without_script_security_are_code_6() {
     let ended = test_of(&open);
     assert_eq!(ended.code, 6, "{}", ended.err);
     assert!(ended.err.contains("SECURITY VIOLATION"), "{}", ended.err);
+    let ended = test_of(&open.replace("    dynamic_interfaces\n", ""));
+    assert_eq!(ended.code, 5, "a missing interface comes first: {}", ended.err);
 }
 
 #[test]

@@ -228,8 +228,10 @@ mod tests {
         let mut rehearsal = Rehearsal { node, slots, interfaces, ..Rehearsal::default() };
         entries::enter(&mut rehearsal.entries, &rehearsal.node, setup);
         rehearsal.take_all_interfaces(setup, now);
-        for second in 0..5 {
-            rehearsal.node.handle_timeout(now + Duration::from_secs(second));
+        let end = now + Duration::from_secs(4);
+        while let Some((due, _)) = rehearsal.node.poll_timeout().filter(|(due, _)| *due <= end) {
+            rehearsal.node.handle_timeout(due.max(now));
+            while rehearsal.node.poll_effect().is_some() {}
         }
         assert!(rehearsal.standings().values().all(|standing| standing.state == State::Master));
         rehearsal
