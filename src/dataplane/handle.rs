@@ -11,6 +11,7 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use standfast_ipvs::sync::SyncSettings;
 use standfast_ipvs::{ConnectionView, Director};
+use standfast_parser::model::Globals;
 use tokio::sync::oneshot;
 
 use super::command::{Command, Snapshot};
@@ -42,14 +43,14 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// An 8 MiB ring, 32 MiB of queue, and 50 microseconds.
+    /// An 8 MiB ring, 32 MiB of queue, and [`Globals::BUSY_POLL`].
     fn default() -> Self {
         Self {
             engine: standfast_ipvs::Options::default(),
             ring_frames: 4096,
             queue_bytes: 32 << 20,
             bypass_qdisc: true,
-            busy_poll: Duration::from_micros(50),
+            busy_poll: Globals::BUSY_POLL,
         }
     }
 }

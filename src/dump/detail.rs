@@ -3,7 +3,7 @@
 use super::data::Page;
 use super::text::yes_no;
 use crate::netlink::{RouteSpec, RuleSpec};
-use standfast_parser::model::{Config, SyncGroup, TrackedInterface, TrackedScript, TrackedWeight, VrrpInstance};
+use standfast_parser::model::{Config, SyncGroup, TrackedInterface, TrackedWeight, VrrpInstance};
 
 /// Flags of an instance; keepalived names only some of them.
 pub(super) fn flags(page: &mut Page, config: &VrrpInstance) {
@@ -76,7 +76,7 @@ pub(super) fn tracked_interfaces(page: &mut Page, tracked: &[TrackedInterface]) 
     }
 }
 
-pub(super) fn tracked_scripts(page: &mut Page, config: &Config, tracked: &[TrackedScript]) {
+pub(super) fn tracked_scripts(page: &mut Page, config: &Config, tracked: &[TrackedWeight]) {
     if tracked.is_empty() {
         return;
     }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::users::Account;
-use standfast_parser::model::{Globals, Script, SyncGroup, TrackedScript, VrrpScript};
+use standfast_parser::model::{Globals, Script, SyncGroup, TrackedWeight, VrrpScript};
 use std::path::Path;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, timeout};
@@ -108,7 +108,7 @@ fn config(program: &str) -> Config {
     };
     let group = SyncGroup {
         name: "G1".into(),
-        track_scripts: vec![TrackedScript { name: "chk".into(), weight: None, reverse: None }],
+        track_scripts: vec![TrackedWeight { name: "chk".into(), weight: None, reverse: None }],
         ..SyncGroup::default()
     };
     Config { scripts: vec![script], sync_groups: vec![group], ..Config::default() }

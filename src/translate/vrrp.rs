@@ -6,7 +6,7 @@ use crate::vrrp::{Delay, Priority, RouterSetup, Scheduling, VrrpSetup};
 use nix::sched::CpuSet;
 use standfast_parser::model::{
     self, AuthHmac, Config, Garp, Globals, HmacMode, HmacSecret, InitialState, ProcessSettings, SyncGroup,
-    TrackedInterface, TrackedScript, TrackedWeight, UnicastPeer, VrrpInstance,
+    TrackedInterface, TrackedWeight, UnicastPeer, VrrpInstance,
 };
 use standfast_vrrp::{
     AnnounceConfig, AntiReplay, Authentication, Authenticator, AuthenticatorMode, Family, GroupConfig, HmacKey, Link,
@@ -279,7 +279,7 @@ fn tracked_interface(interface: &TrackedInterface) -> TrackerConfig {
     }
 }
 
-fn tracked_script(config: &Config, tracked: &TrackedScript, runnable: &BTreeSet<String>) -> Option<TrackerConfig> {
+fn tracked_script(config: &Config, tracked: &TrackedWeight, runnable: &BTreeSet<String>) -> Option<TrackerConfig> {
     let script = config.scripts.iter().find(|script| script.name == tracked.name)?;
     let (weight, reverse) = tracked.weighed((script.weight, script.reverse));
     runnable.contains(&script.name).then(|| TrackerConfig {

@@ -204,7 +204,7 @@ impl Builder<'_> {
 
     /// The owner of the addresses keeps priority 255 whatever its trackers say.
     fn check_weights(&mut self, name: &str, draft: &InstanceDraft, priority: u8) {
-        let of_script = |t: &crate::model::TrackedScript| {
+        let of_script = |t: &crate::model::TrackedWeight| {
             let own = self.named.index(Kind::Script, &t.name).and_then(|index| self.config.scripts.get(index));
             t.weight.or(own.map(|script| script.weight)).is_some_and(|weight| weight != 0)
         };

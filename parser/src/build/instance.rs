@@ -7,8 +7,7 @@ use super::named::Kind;
 use super::{Builder, Item};
 use crate::diagnostic::{Diagnostic, LONG_PASSWORD};
 use crate::model::{
-    Garp, InitialState, Notify, TrackedInterface, TrackedScript, TrackedWeight, UnicastPeer, VirtualAddress,
-    VrrpInstance,
+    Garp, InitialState, Notify, TrackedInterface, TrackedWeight, UnicastPeer, VirtualAddress, VrrpInstance,
 };
 use crate::span::Span;
 use crate::table::{self, Range};
@@ -48,7 +47,7 @@ pub(super) struct InstanceDraft {
     pub(super) network: NetworkDraft,
     pub(super) dont_track_primary: bool,
     pub(super) track_interfaces: Vec<TrackedInterface>,
-    pub(super) track_scripts: Vec<TrackedScript>,
+    pub(super) track_scripts: Vec<TrackedWeight>,
     pub(super) garp: GarpDraft,
     pub(super) lower_prio_no_advert: Option<bool>,
     pub(super) higher_prio_send_advert: Option<bool>,

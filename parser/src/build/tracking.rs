@@ -6,7 +6,7 @@ use super::words::{Read, Refused};
 use super::{Builder, Item};
 use crate::Need;
 use crate::diagnostic::Diagnostic;
-use crate::model::{TrackedInterface, TrackedScript};
+use crate::model::{TrackedInterface, TrackedWeight};
 use crate::span::Span;
 use crate::table::Range;
 use crate::tree::NodeId;
@@ -44,7 +44,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    pub(super) fn track_scripts(&mut self, list: &mut Vec<TrackedScript>, item: &Item<'t>) {
+    pub(super) fn track_scripts(&mut self, list: &mut Vec<TrackedWeight>, item: &Item<'t>) {
         for id in self.children(item.id) {
             let entry = self.entry(id);
             let Some((name, options)) = entry.split_first() else {
@@ -58,7 +58,7 @@ impl<'t> Builder<'t> {
             if self.listed_twice(Kind::Script, "script", *name) {
                 continue;
             }
-            list.push(TrackedScript {
+            list.push(TrackedWeight {
                 name: name.text.to_owned(),
                 weight: weight.map(|w| w.0),
                 reverse: weight.and_then(|w| w.1),

@@ -1,8 +1,6 @@
 //! `vrrp_instance` and `vrrp_sync_group`.
 
-use super::{
-    AuthHmac, ExtraGarp, Ipvlan, Notify, Route, Rule, Script, TrackedInterface, TrackedScript, TrackedWeight, Vmac,
-};
+use super::{AuthHmac, ExtraGarp, Ipvlan, Notify, Route, Rule, Script, TrackedInterface, TrackedWeight, Vmac};
 use crate::span::Span;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -23,7 +21,7 @@ pub struct SyncGroup {
     /// `track_interface` of the group.
     pub track_interfaces: Vec<TrackedInterface>,
     /// `track_script` of the group.
-    pub track_scripts: Vec<TrackedScript>,
+    pub track_scripts: Vec<TrackedWeight>,
     /// Head of the block.
     pub span: Span,
     /// `track_file`.
@@ -182,7 +180,7 @@ pub struct VrrpInstance {
     /// `track_interface`.
     pub track_interfaces: Vec<TrackedInterface>,
     /// `track_script`.
-    pub track_scripts: Vec<TrackedScript>,
+    pub track_scripts: Vec<TrackedWeight>,
     /// Gratuitous ARP settings, globals applied.
     pub garp: Garp,
     /// `lower_prio_no_advert`, globals applied.

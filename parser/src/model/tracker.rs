@@ -112,23 +112,15 @@ pub struct TrackedInterface {
     pub reverse: bool,
 }
 
-/// One line of `track_script`.
+/// One line of `track_script`, `track_file`, `track_process` or `track_bfd`: a tracked thing by name, with the weight of this tracking.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrackedScript {
-    /// Name of a script that exists.
+pub struct TrackedWeight {
+    /// Name of a vrrp_script, track_file, vrrp_track_process or bfd_instance that exists.
     pub name: String,
-    /// `weight` of this tracking; `None` takes the script's.
+    /// `weight` of this tracking; `None` takes the tracked thing's.
     pub weight: Option<i32>,
     /// `reverse` (true) or `noreverse` of this tracking, only with `weight`; `None` takes the tracked thing's.
     pub reverse: Option<bool>,
-}
-
-impl TrackedScript {
-    /// Weight and `reverse` of this tracking, where those of the script are `own`.
-    #[must_use]
-    pub fn weighed(&self, own: (i32, bool)) -> (i32, bool) {
-        (self.weight.unwrap_or(own.0), self.reverse.unwrap_or(own.1))
-    }
 }
 
 impl TrackedWeight {
@@ -137,15 +129,4 @@ impl TrackedWeight {
     pub fn weighed(&self, own: (i32, bool)) -> (i32, bool) {
         (self.weight.unwrap_or(own.0), self.reverse.unwrap_or(own.1))
     }
-}
-
-/// A tracked thing by name, with the weight of this tracking.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrackedWeight {
-    /// Name of a track_file, vrrp_track_process or bfd_instance that exists.
-    pub name: String,
-    /// `weight` of this tracking; `None` takes the tracked thing's.
-    pub weight: Option<i32>,
-    /// `reverse` (true) or `noreverse` of this tracking, only with `weight`; `None` takes the tracked thing's.
-    pub reverse: Option<bool>,
 }

@@ -2,7 +2,7 @@ use super::Printer;
 use super::words::{command, script, secret, user_words, word};
 use crate::model::{
     Auth, AuthHmac, BfdInstance, HmacMode, InitialState, Notify, ParamMatch, Script, SyncGroup, TrackFile,
-    TrackProcess, TrackedInterface, TrackedScript, TrackedWeight, UnicastPeer, VrrpInstance, VrrpScript,
+    TrackProcess, TrackedInterface, TrackedWeight, UnicastPeer, VrrpInstance, VrrpScript,
 };
 use std::time::Duration;
 
@@ -86,15 +86,14 @@ impl Printer {
         });
     }
 
-    fn trackers(&mut self, interfaces: &[TrackedInterface], scripts: &[TrackedScript]) {
+    fn trackers(&mut self, interfaces: &[TrackedInterface], scripts: &[TrackedWeight]) {
         let interface = |t: &TrackedInterface| match t.weight {
             0 if !t.reverse => word(&t.name),
             weight => format!("{} weight {}", word(&t.name), weighted(weight, t.reverse)),
         };
         let lines: Vec<String> = interfaces.iter().map(interface).collect();
         self.list("track_interface", &lines);
-        let lines: Vec<String> = scripts.iter().map(|t| tracked_line(&t.name, t.weight, t.reverse)).collect();
-        self.list("track_script", &lines);
+        self.tracked("track_script", scripts);
     }
 
     fn tracked(&mut self, keyword: &str, list: &[TrackedWeight]) {
