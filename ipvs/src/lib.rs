@@ -26,7 +26,9 @@ pub mod sync;
 mod verdict;
 
 pub use connection::{ConnectionView, State, Timeouts};
-pub use director::{Claims, Defence, Director, Options, Settings};
+pub use director::{
+    Carried, Claims, ConnectionId, Course, Credit, Defence, Director, Ends, Offer, Options, Released, Settings,
+};
 pub use forward::mss::clamp_mss;
 pub use forward::tunnel::{Tunnel, TunnelChecksum, TunnelHeaders, TunnelKind};
 pub use packet::icmp::IcmpError;

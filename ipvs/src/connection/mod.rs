@@ -33,6 +33,12 @@ pub(crate) const HEARD_SYN: u8 = 1;
 pub(crate) const HEARD_MORE: u8 = 2;
 /// The server has acknowledged the header that was inserted before the client's bytes.
 pub(crate) const HEARD_HEADER: u8 = 4;
+/// Any of these.
+pub(crate) const HEARD: u8 = HEARD_SYN | HEARD_MORE | HEARD_HEADER;
+/// The driver has others carry the connection's plain packets.
+pub(crate) const CARRIED: u8 = 8;
+/// The driver has declined to do so: a number that means something as long as it is the director's.
+pub(crate) const DECLINED: u8 = 0xf0;
 
 /// The addresses that a vector has taken, used or not.
 pub(crate) fn region<T>(vector: &Vec<T>) -> Range<usize> {
@@ -83,7 +89,7 @@ pub(crate) struct Connection<A> {
     pub(crate) template: bool,
     /// Counted among its destination's inactive connections.
     pub(crate) inactive: bool,
-    /// What the server has sent: [`HEARD_SYN`], [`HEARD_MORE`], [`HEARD_HEADER`].
+    /// What the server has sent: [`HEARD_SYN`], [`HEARD_MORE`], [`HEARD_HEADER`]; and [`CARRIED`], [`DECLINED`].
     pub(crate) heard: u8,
     /// The mark of the header inserted before the client's bytes; 0 for nearly all connections.
     pub(crate) inserted: u8,

@@ -6,7 +6,7 @@ use crate::address::Address;
 use crate::connection::sctp;
 use crate::connection::state::TICKS;
 use crate::connection::tcp::{self, View};
-use crate::connection::{Connection, Direction, Key, NONE, State};
+use crate::connection::{CARRIED, Connection, Direction, HEARD, Key, NONE, State};
 use crate::packet::segment::TcpFlags;
 use crate::service::{Destination, Protocol};
 use crate::sync::Mark;
@@ -62,6 +62,7 @@ impl<A: Address> Path<'_, A> {
                 entry.expires = now.wrapping_add(WAIT_FOR_CONTROLLED);
                 self.table.link_again(id);
             }
+            Some(entry) if entry.heard & CARRIED != 0 => self.grant_grace(id),
             _ => {
                 self.count_silence(id);
                 self.end(id);
@@ -101,7 +102,9 @@ impl<A: Address> Path<'_, A> {
 
     /// Removes an entry and its counts.
     pub(super) fn end(&mut self, id: u32) {
-        let Some(Connection { destination, control, template, inactive, .. }) = self.table.remove(id) else { return };
+        let Some(removed) = self.table.remove(id) else { return };
+        self.release_removed(id, &removed);
+        let Connection { destination, control, template, inactive, .. } = removed;
         if let Some(destination) = self.core.registry.destination_mut(destination) {
             let count = counter(destination, template, inactive);
             *count = count.saturating_sub(1);
@@ -140,11 +143,15 @@ impl<A: Address> Path<'_, A> {
         let Some(connection) = self.table.get_mut(id) else { return };
         connection.state = next;
         let (control, destination) = (connection.control, connection.destination);
+        let carried = connection.heard & CARRIED != 0;
         let turns = if connection.inactive { next.is_established() } else { !next.is_active() };
         if turns {
             connection.inactive = !connection.inactive;
             let inactive = connection.inactive;
             self.core.turn(destination, inactive);
+        }
+        if carried {
+            self.release(id);
         }
         if control != NONE && (next.is_established() || next == State::Udp) {
             self.assure(control);
@@ -166,7 +173,7 @@ impl<A: Address> Path<'_, A> {
     fn count_silence(&mut self, id: u32) {
         let Some(connection) = self.table.get(id) else { return };
         let asked = matches!(connection.state, State::SynRecv | State::Udp | State::SctpInit1 | State::SctpInit);
-        if connection.heard != 0 || !asked || !connection.method.is_two_way() {
+        if connection.heard & HEARD != 0 || !asked || !connection.method.is_two_way() {
             return;
         }
         if let Some(destination) = self.core.registry.destination_mut(connection.destination) {
@@ -190,7 +197,7 @@ impl<A> Connection<A> {
 
     fn is_expendable(&self) -> bool {
         let open = matches!(self.state, State::None | State::Established | State::Assured | State::SctpEstablished);
-        let answered = self.state == State::Udp && self.heard != 0;
+        let answered = self.state == State::Udp && self.heard & HEARD != 0;
         self.destination != NONE && !self.template && !open && !answered
     }
 

@@ -1,5 +1,6 @@
 //! The director: services, connections and the way of a packet through them.
 
+mod carriage;
 mod clock;
 mod connections;
 mod defence;
@@ -16,6 +17,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use carriage::Carriage;
+pub use carriage::{Carried, ConnectionId, Course, Credit, Ends, Offer, Released};
 use clock::Clock;
 pub use defence::Defence;
 use defence::Defences;
@@ -133,6 +136,8 @@ pub(crate) struct Core {
     identification: u16,
     /// There while another director is told of connections.
     sync: Option<Box<sync::Telling>>,
+    /// What the kernel carries.
+    carriage: Carriage,
 }
 
 impl Core {
@@ -173,6 +178,7 @@ impl Director {
             reply: None,
             identification: options.seed[0] as u16,
             sync: None,
+            carriage: Carriage::default(),
         };
         core.defences.judge(&options.settings);
         Director {

@@ -3,7 +3,7 @@
 use super::Core;
 use crate::address::Address;
 use crate::connection::table::Table;
-use crate::connection::{Connection, Direction, HEARD_MORE, HEARD_SYN, Method, Source, tcp::View};
+use crate::connection::{CARRIED, Connection, Direction, HEARD_MORE, HEARD_SYN, Method, Source, tcp::View};
 use crate::forward::client_option::{ClientOption, with_option};
 use crate::forward::nat::{self, End};
 use crate::packet::checksum::Change;
@@ -152,6 +152,7 @@ impl<'a, A: Address> Path<'a, A> {
             return self.unknown(packet);
         }
         let connection = self.table.get_mut(id).ok_or(Decision::Drop(DropReason::Internal))?;
+        let moved = connection.heard & CARRIED != 0 && connection.hop != packet.ingress.client_hop;
         connection.hop = packet.ingress.client_hop;
         connection.packets = connection.packets.saturating_add(1);
         let &mut Connection { method, server, server_port, change, destination, timeout: source, inserted, .. } =
@@ -161,8 +162,14 @@ impl<'a, A: Address> Path<'a, A> {
         }
         let view = if method.is_two_way() { View::Client } else { View::ClientOnly };
         self.advance(id, view, packet.segment.flags);
+        if moved {
+            self.release(id);
+        }
         if self.core.sync.is_some() {
             self.tell(id, packet);
+        }
+        if method == Method::Dr && self.core.carriage.has_room() {
+            self.consider(id, packet.ingress.client_hop);
         }
         self.send(packet, Target { method, address: server, port: server_port, change, destination, source, inserted })
     }
@@ -212,6 +219,9 @@ impl<'a, A: Address> Path<'a, A> {
         self.advance(id, View::Server, packet.segment.flags);
         if self.core.sync.is_some() {
             self.tell_of_answer(id);
+        }
+        if self.core.carriage.has_room() {
+            self.consider(id, packet.ingress.client_hop);
         }
         packet.rewrite(End::Source, (service, service_port), change.reversed());
         if method == Method::FullNat {

@@ -9,7 +9,7 @@ use super::{Core, Director, warm};
 use crate::address::Address;
 use crate::connection::state::{TICKS, ticks};
 use crate::connection::table::Table;
-use crate::connection::{Connection, Direction, HEARD_MORE, Key, Links, Method, NONE, Source, State, UNBOUND};
+use crate::connection::{CARRIED, Connection, Direction, HEARD_MORE, Key, Links, Method, NONE, Source, State, UNBOUND};
 use crate::forward::nat;
 use crate::packet::checksum::Change;
 use crate::persistence::{PersistenceEngine, call_id};
@@ -134,19 +134,37 @@ impl<A: Address> Path<'_, A> {
     pub(super) fn tell_of_answer(&mut self, id: u32) {
         let Some(mut telling) = self.core.sync.take() else { return };
         if telling.settings.at_once {
-            self.tell_counted(id, None, &mut telling);
+            self.tell_counted(id, 0, None, &mut telling);
+        }
+        self.core.sync = Some(telling);
+    }
+
+    /// So many packets of the client, and perhaps some of the server, were carried by others: tells at most once.
+    pub(super) fn tell_of_carried(&mut self, id: u32, packets: u64) {
+        let Some(mut telling) = self.core.sync.take() else { return };
+        let packets = u32::try_from(packets).unwrap_or(u32::MAX);
+        if packets > 0 {
+            let control = self.table.get(id).map_or(NONE, |connection| connection.control);
+            self.tell_some(id, packets, None, &mut telling);
+            self.tell_some(control, packets, None, &mut telling);
+        } else if telling.settings.at_once {
+            self.tell_counted(id, 0, None, &mut telling);
         }
         self.core.sync = Some(telling);
     }
 
     fn tell_one(&mut self, id: u32, call: Option<(A, &[u8])>, telling: &mut Telling) {
-        if let Some(mark) = self.table.mark(id) {
-            self.table.set_mark(id, mark.count());
-        }
-        self.tell_counted(id, call, telling);
+        self.tell_some(id, 1, call, telling);
     }
 
-    fn tell_counted(&mut self, id: u32, call: Option<(A, &[u8])>, telling: &mut Telling) {
+    fn tell_some(&mut self, id: u32, packets: u32, call: Option<(A, &[u8])>, telling: &mut Telling) {
+        if let Some(mark) = self.table.mark(id) {
+            self.table.set_mark(id, mark.count(packets));
+        }
+        self.tell_counted(id, packets, call, telling);
+    }
+
+    fn tell_counted(&mut self, id: u32, packets: u32, call: Option<(A, &[u8])>, telling: &mut Telling) {
         let (Some(connection), Some(mark)) = (self.table.get(id), self.table.mark(id)) else { return };
         let lifetime = connection.lifetime(self.core);
         let subject = Subject {
@@ -155,6 +173,7 @@ impl<A: Address> Path<'_, A> {
             protocol: connection.protocol,
             state: connection.state,
             lifetime,
+            packets,
         };
         let Some(after) = telling.settings.told(&subject, &mark, self.now) else { return };
         // Without room the mark stays as it is, so that a later packet tries again.
@@ -247,6 +266,7 @@ impl<A: Address> Path<'_, A> {
     fn refresh(&mut self, id: u32, told: &Told<A>) -> Adoption {
         self.bind(id, told.mark);
         let Some(held) = self.table.get_mut(id) else { return Adoption::Unsupported };
+        let leaves = held.heard & CARRIED != 0 && held.state != told.state;
         held.state = told.state;
         let (turns, destination) = (!held.template && held.inactive != told.inactive, held.destination);
         if held.template {
@@ -256,6 +276,9 @@ impl<A: Address> Path<'_, A> {
         }
         if turns {
             self.core.turn(destination, told.inactive);
+        }
+        if leaves {
+            self.release(id);
         }
         self.settle(id, told);
         Adoption::Refreshed

@@ -73,9 +73,9 @@ impl Mark {
         [self.packets, self.end, state | if self.whole { Self::WHOLE } else { 0 }]
     }
 
-    /// Counts a packet of the client.
-    pub(crate) fn count(self) -> Mark {
-        Mark { packets: self.packets.wrapping_add(1), ..self }
+    /// Counts packets of the client.
+    pub(crate) fn count(self, packets: u32) -> Mark {
+        Mark { packets: self.packets.wrapping_add(packets), ..self }
     }
 
     fn packets(&self, settings: &SyncSettings) -> u32 {
@@ -97,13 +97,16 @@ pub(crate) struct Subject {
     pub(crate) state: State,
     /// Ticks that it lives without a packet.
     pub(crate) lifetime: u32,
+    /// Packets of the client since it was looked at last.
+    pub(crate) packets: u32,
 }
 
 /// The shortest refresh interval of connections with short time-outs.
 const LEAST_REFRESH: u32 = 10 * TICKS;
 
 impl SyncSettings {
-    /// Whether a packet of the client, the mark's latest, makes the connection be told; the mark as it is then.
+    /// Whether the latest packets of the client, which the mark has counted, make the connection be told; the mark as it
+    /// is then.
     pub(crate) fn told(&self, of: &Subject, mark: &Mark, now: u32) -> Option<Mark> {
         if self.persist_mode && of.persistent && !of.template {
             return None;
@@ -135,10 +138,29 @@ impl SyncSettings {
             return None;
         }
         let due = match self.period {
-            0 => refresh > 0 || mark.packets(self) == self.threshold,
-            period => of.template || mark.packets(self) % period == self.threshold,
+            0 => refresh > 0 || self.is_reached(mark.packets(self), of.packets),
+            _ => of.template || self.is_reached(mark.packets(self), of.packets),
         };
         due.then_some(after)
+    }
+
+    /// Whether one of the latest packets was the one of its period, or of all, with which a connection is told.
+    fn is_reached(&self, counted: u32, latest: u32) -> bool {
+        match (self.period, latest) {
+            (0, 0..=1) => counted == self.threshold,
+            (period, 0..=1) => counted % period == self.threshold,
+            _ => self.tellings(counted.into()) > self.tellings(u64::from(counted).saturating_sub(latest.into())),
+        }
+    }
+
+    /// With how many of so many packets a connection is told.
+    fn tellings(&self, packets: u64) -> u64 {
+        let (threshold, period) = (u64::from(self.threshold), u64::from(self.period));
+        match packets.checked_sub(threshold) {
+            Some(_) if period == 0 => u64::from(threshold > 0),
+            Some(past) if threshold < period => past / period + 1,
+            _ => 0,
+        }
     }
 
     /// Whether a copy that was sent may have been lost or is about to end; counts retries.

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod captures;
 #[cfg(test)]
+mod carriage;
+#[cfg(test)]
 mod defence;
 #[cfg(test)]
 mod full_nat;
