@@ -12,18 +12,18 @@ const EXACT_INTERFACES: usize = 32;
 const ACCEPT: u32 = 0x4_0000;
 const DROP: u32 = 0;
 
-const LOAD_WORD: u16 = 0x20;
-const LOAD_HALF: u16 = 0x28;
-const LOAD_BYTE: u16 = 0x30;
-const LOAD_BYTE_INDEXED: u16 = 0x50;
-const LOAD_IP_HEADER_LENGTH: u16 = 0xb1;
-const JUMP_EQUAL: u16 = 0x15;
-const RETURN: u16 = 0x06;
+pub(super) const LOAD_WORD: u16 = 0x20;
+pub(super) const LOAD_HALF: u16 = 0x28;
+pub(super) const LOAD_BYTE: u16 = 0x30;
+pub(super) const LOAD_BYTE_INDEXED: u16 = 0x50;
+pub(super) const LOAD_IP_HEADER_LENGTH: u16 = 0xb1;
+pub(super) const JUMP_EQUAL: u16 = 0x15;
+pub(super) const RETURN: u16 = 0x06;
 
 const ANCILLARY: u32 = libc::SKF_AD_OFF as u32;
-const PACKET_TYPE: u32 = ANCILLARY.wrapping_add(libc::SKF_AD_PKTTYPE as u32);
-const INTERFACE: u32 = ANCILLARY.wrapping_add(libc::SKF_AD_IFINDEX as u32);
-const VLAN_PRESENT: u32 = ANCILLARY.wrapping_add(libc::SKF_AD_VLAN_TAG_PRESENT as u32);
+pub(super) const PACKET_TYPE: u32 = ANCILLARY.wrapping_add(libc::SKF_AD_PKTTYPE as u32);
+pub(super) const INTERFACE: u32 = ANCILLARY.wrapping_add(libc::SKF_AD_IFINDEX as u32);
+pub(super) const VLAN_PRESENT: u32 = ANCILLARY.wrapping_add(libc::SKF_AD_VLAN_TAG_PRESENT as u32);
 
 /// One instruction, as `struct sock_filter`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(super) fn program(claims: &Claims, ignored: &BTreeSet<u32>) -> Vec<Instructi
     p.instructions
 }
 
-const JUMP_ALWAYS: u16 = 0x05;
+pub(super) const JUMP_ALWAYS: u16 = 0x05;
 
 fn ipv4_part(claims: &Claims) -> Vec<Instruction> {
     let mut p = Program::default();
@@ -165,12 +165,12 @@ impl Program {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::claim::Flow;
     use super::*;
 
     /// Runs a program as the kernel would; `None` if it runs off its end or out of the frame.
-    fn run(program: &[Instruction], frame: &[u8], interface: u32) -> Option<u32> {
+    pub(in crate::dataplane) fn run(program: &[Instruction], frame: &[u8], interface: u32) -> Option<u32> {
         let (mut at, mut a, mut x) = (0usize, 0u32, 0u32);
         loop {
             let i = program.get(at)?;

@@ -29,6 +29,7 @@ mod handle;
 mod hops;
 mod memory;
 pub(crate) mod netlink;
+mod offload;
 mod packet_socket;
 mod parking;
 mod patience;

@@ -91,6 +91,16 @@ pub(super) fn attach_filter(fd: &OwnedFd, program: &[Instruction]) -> io::Result
     unsafe { set_raw(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program) }
 }
 
+/// The same with an eBPF program for socket filters.
+///
+/// # Errors
+/// What `setsockopt(2)` says: `ENOMEM` if the socket's option memory (`net.core.optmem_max`) is too small for it.
+pub(super) fn attach_ebpf(fd: &OwnedFd, program: &OwnedFd) -> io::Result<()> {
+    let program: i32 = program.as_raw_fd();
+    // SAFETY: a descriptor, no pointer.
+    unsafe { set_raw(fd, libc::SOL_SOCKET, libc::SO_ATTACH_BPF, &program) }
+}
+
 /// Packets that the ring had no room for since the last call.
 pub(super) fn dropped(fd: BorrowedFd<'_>) -> io::Result<u32> {
     let mut statistics = Statistics::default();
