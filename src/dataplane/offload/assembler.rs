@@ -196,7 +196,7 @@ impl Assembler {
     }
 
     /// Makes a number of 16 bits in network byte order one in the host's.
-    pub(super) fn from_network_half(&mut self, register: Register) {
+    pub(super) fn read_network_half(&mut self, register: Register) {
         self.push(TO_BIG_ENDIAN, register as u8, 0, 0, 16);
     }
 
@@ -319,7 +319,7 @@ mod tests {
             (|a| a.set(R0, -1), &[(0xb7, 0, 0, 0, -1)]),
             (|a| a.compute(Operation::ShiftRight, R2, 16), &[(0x77, 2, 0, 0, 16)]),
             (|a| a.cut_to_word(R2), &[(0xbc, 2, 2, 0, 0)]),
-            (|a| a.from_network_half(R2), &[(0xdc, 2, 0, 0, 16)]),
+            (|a| a.read_network_half(R2), &[(0xdc, 2, 0, 0, 16)]),
             (|a| a.map(R1, 5), &[(0x18, 1, 1, 0, 5), (0, 0, 0, 0, 0)]),
             (|a| a.map_value(R1, 5), &[(0x18, 1, 2, 0, 5), (0, 0, 0, 0, 0)]),
             (|a| a.add_atomically(R1, 8, R2), &[(0xdb, 1, 2, 8, 0)]),

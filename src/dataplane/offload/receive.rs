@@ -295,7 +295,7 @@ impl Filter<'_> {
     fn check_transport(&mut self, over: Label) {
         let (udp, done, transport) = (self.a.label(), self.a.label(), self.family.transport());
         self.read(Width::Half, R3, self.family.length());
-        self.a.from_network_half(R3);
+        self.a.read_network_half(R3);
         if self.family == Family::V6 {
             self.a.compute(Operation::Add, R3, i32::from(self.family.header()));
         }
@@ -316,7 +316,7 @@ impl Filter<'_> {
         self.read(Width::Half, R1, transport + 6);
         self.leave_if(R1, If::Equal, 0);
         self.read(Width::Half, R1, transport + 4);
-        self.a.from_network_half(R1);
+        self.a.read_network_half(R1);
         self.a.compute(Operation::Add, R1, i32::from(self.family.header()));
         self.leave_unless_equal(R1, R3);
         self.a.set(R8, i32::from(UDP_HEADER));

@@ -4,8 +4,8 @@ mod bench;
 mod classic;
 mod director;
 mod frames;
-mod life;
 mod verdicts;
+mod wire;
 
 use standfast_labkit::{Host, Lab};
 
