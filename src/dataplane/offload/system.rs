@@ -223,12 +223,17 @@ unsafe fn batch(command: i32, map: &OwnedFd, (keys, values): (u64, u64), count: 
     }
 }
 
-/// A test run: what the program gives, and the frame as it leaves it.
+/// Test runs: what the program gives, the frame as it leaves it, and the mean of its nanoseconds.
 ///
 /// # Errors
 /// What the kernel says.
 #[cfg(test)]
-pub(super) fn test_run(program: &OwnedFd, frame: &[u8], context: &[u8]) -> io::Result<(u32, Vec<u8>)> {
+pub(super) fn test_run(
+    program: &OwnedFd,
+    frame: &[u8],
+    context: &[u8],
+    repeat: u32,
+) -> io::Result<(u32, Vec<u8>, u32)> {
     let mut out = vec![0u8; frame.len() + 256];
     let mut request = TestRun {
         program: program.as_raw_fd() as u32,
@@ -238,13 +243,28 @@ pub(super) fn test_run(program: &OwnedFd, frame: &[u8], context: &[u8]) -> io::R
         data_out: out.as_mut_ptr().expose_provenance() as u64,
         context_size_in: context.len() as u32,
         context_in: address(context),
+        repeat,
         ..TestRun::default()
     };
     // SAFETY: frame, context and the room for the frame outlive the call, and the request has their lengths.
     unsafe { bpf(PROGRAM_TEST_RUN, &mut request) }?;
     out.truncate(request.data_size_out as usize);
-    Ok((request.result, out))
+    Ok((request.result, out, request.duration))
 }
+
+/// Has the kernel measure all programs' run times as long as the descriptor is open. They are in its `/proc/self/fdinfo`.
+///
+/// # Errors
+/// What the kernel says.
+#[cfg(test)]
+pub(super) fn measure_run_times() -> io::Result<OwnedFd> {
+    let mut run_time = 0u32;
+    // SAFETY: the request holds no pointer.
+    descriptor(unsafe { bpf(ENABLE_STATS, &mut run_time) })
+}
+
+#[cfg(test)]
+const ENABLE_STATS: i32 = 32;
 
 #[cfg(test)]
 const PROGRAM_TEST_RUN: i32 = 10;

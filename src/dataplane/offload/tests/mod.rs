@@ -2,6 +2,7 @@
 
 mod bench;
 mod classic;
+mod cost;
 mod director;
 mod frames;
 mod verdicts;

@@ -1,6 +1,7 @@
 //! Frames put on a real cable: what arrives on the other side of the director, with offloads that test runs do not have.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
@@ -22,20 +23,21 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const LAYOUT: RingLayout = RingLayout { block_size: 1 << 16, block_count: 8, frame_size: 1 << 13, frame_count: 64 };
 
 /// client eth0 - eth0 director eth1 - eth0 server; nobody has an address.
-struct Wire {
+pub(super) struct Wire {
     client: Host,
     _server: Host,
     director: Host,
-    carrier: Carrier,
-    programs: Programs,
-    interfaces: (u32, u32),
+    pub(super) carrier: Carrier,
+    pub(super) programs: Programs,
+    pub(super) filter: OwnedFd,
+    pub(super) interfaces: (u32, u32),
     /// What the director's engine would get, and what comes to the server.
     rings: [Ring; 2],
     _lab: Lab,
 }
 
 impl Wire {
-    fn open() -> Option<Wire> {
+    pub(super) fn open() -> Option<Wire> {
         let (lab, director, mut programs, carrier) = opened(4)?;
         let [client, server] = ["client", "server"].map(|name| lab.host(name).unwrap());
         for host in [&client, &server, &director] {
@@ -57,11 +59,11 @@ impl Wire {
         let sockets = [ring(&director), ring(&server)];
         attach_ebpf(&sockets[0], &filter).unwrap();
         let rings = sockets.map(|socket| Ring::map(socket, LAYOUT).unwrap());
-        Some(Wire { client, _server: server, director, carrier, programs, interfaces, rings, _lab: lab })
+        Some(Wire { client, _server: server, director, carrier, programs, filter, interfaces, rings, _lab: lab })
     }
 
     /// Sends frames, with their virtio-net headers, from the client's side.
-    fn send(&self, frames: &[(Vec<u8>, Vec<u8>)]) {
+    pub(super) fn send(&self, frames: &[(Vec<u8>, Vec<u8>)]) {
         let send = || {
             let index = if_nametoindex("eth0")?;
             let socket = open_sender(false, 1 << 20)?;
