@@ -35,6 +35,7 @@ pub(super) enum Width {
 pub(super) enum Operation {
     Add = 0x00,
     Subtract = 0x10,
+    Multiply = 0x20,
     Or = 0x40,
     And = 0x50,
     ShiftLeft = 0x60,
@@ -200,6 +201,11 @@ impl Assembler {
         self.push(TO_BIG_ENDIAN, register as u8, 0, 0, 16);
     }
 
+    /// `to = value`.
+    pub(super) fn set_long(&mut self, to: Register, value: u64) {
+        self.push_long(to, 0, value as i32, (value >> 32) as i32);
+    }
+
     /// `to` points to a map, for a call.
     pub(super) fn map(&mut self, to: Register, map: i32) {
         self.push_long(to, MAP, map, 0);
@@ -308,7 +314,7 @@ mod tests {
     #[test]
     fn every_kind_of_instruction_is_encoded_as_the_rfc_says() {
         type Case = (fn(&mut Assembler), &'static [(u8, u8, u8, i16, i32)]);
-        let cases: [Case; 17] = [
+        let cases: [Case; 18] = [
             (|a| a.load(Width::Byte, R1, R2, 3), &[(0x71, 1, 2, 3, 0)]),
             (|a| a.load(Width::Double, R1, R10, -8), &[(0x79, 1, 10, -8, 0)]),
             (|a| a.store(Width::Half, R10, -2, R6), &[(0x6b, 10, 6, -2, 0)]),
@@ -320,6 +326,7 @@ mod tests {
             (|a| a.compute(Operation::ShiftRight, R2, 16), &[(0x77, 2, 0, 0, 16)]),
             (|a| a.cut_to_word(R2), &[(0xbc, 2, 2, 0, 0)]),
             (|a| a.read_network_half(R2), &[(0xdc, 2, 0, 0, 16)]),
+            (|a| a.set_long(R1, 0x1_8000_0000), &[(0x18, 1, 0, 0, i32::MIN), (0, 0, 0, 0, 1)]),
             (|a| a.map(R1, 5), &[(0x18, 1, 1, 0, 5), (0, 0, 0, 0, 0)]),
             (|a| a.map_value(R1, 5), &[(0x18, 1, 2, 0, 5), (0, 0, 0, 0, 0)]),
             (|a| a.add_atomically(R1, 8, R2), &[(0xdb, 1, 2, 8, 0)]),

@@ -1,19 +1,28 @@
 //! The memory that the programs and the worker share: what lies where.
 //!
-//! A key of the flow tables is cut out of the packet as it lies there: the last bytes before the source address name the protocol (all
-//! else in them zero), then come both addresses and both ports. The tables lead to a slot with a generation; the slot says it all
-//! once more, because what a table's entry held may belong to another flow by the time it is read.
+//! A flow is found by a hash of its addresses, ports and protocol, which leads to a bucket; a bucket's entries name slots, and the slot says
+//! whose it is. Only the worker writes buckets, by single stores, so that flows come and go without a system call; whatever the filter
+//! reads there, the slot has the last word.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Carriage, Flow};
 
-/// `{ 0, protocol, 0, 0 }`, addresses, ports.
-pub(super) const V4_KEY: usize = 16;
-/// `{ 0, 0, protocol, 0 }`, addresses, ports.
-pub(super) const V6_KEY: usize = 40;
-/// What the tables hold: the slot's number and its generation.
-pub(super) const ENTRY: usize = 8;
+/// Entries of a bucket: two words of two.
+pub(super) const WAYS: usize = 4;
+/// Bytes of a bucket.
+pub(super) const BUCKET: usize = 4 * WAYS;
+/// An entry's lower bits are the slot's number and one, its upper ones are taken from the hash and never all zero.
+pub(super) const SLOT_BITS: u32 = 20;
+/// The slot's part of an entry.
+pub(super) const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
+/// Of the hash to the upper part of an entry.
+pub(super) const TAG_SHIFT: u32 = 64 - (32 - SLOT_BITS);
+/// The bit that no tag is without.
+pub(super) const TAG_BIT: u32 = 1 << SLOT_BITS;
+/// What the filter reads of a flow's addresses at most, and its ports and protocol.
+const HASHED: usize = 5;
 
 const IPV4: [u8; 2] = [0x08, 0x00];
 const IPV6: [u8; 2] = [0x86, 0xdd];
@@ -51,7 +60,7 @@ pub(super) mod slot {
     pub(in super::super) const DESTINATION: i16 = 80;
     /// Both ports, as in the packet.
     pub(in super::super) const PORTS: i16 = 96;
-    /// `u32`: IP protocol, 0 in a slot that never had a flow.
+    /// `u32`: IP protocol, 0 in a slot without a flow.
     pub(in super::super) const PROTOCOL: i16 = 100;
     /// New source address.
     pub(in super::super) const NEW_SOURCE: i16 = 104;
@@ -92,11 +101,54 @@ pub(super) mod decision {
     pub(in super::super) const IMAGE: i16 = 82;
 }
 
-/// A flow's key, and whether it is one of IPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Key {
-    V4([u8; V4_KEY]),
-    V6([u8; V6_KEY]),
+/// A keyed hash that takes a few instructions: strangers choose ports, and must not choose buckets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seeds {
+    /// What it begins with.
+    pub(super) start: u64,
+    /// By what each word is multiplied, odd.
+    pub(super) factor: u64,
+}
+
+impl Seeds {
+    /// Fresh ones.
+    pub(super) fn random() -> Self {
+        let random = || RandomState::new().hash_one(0);
+        Self { start: random(), factor: random() | 1 }
+    }
+
+    /// The hash of the flow that a slot with these words has or had; None if it never had one.
+    pub(super) fn hash(&self, words: &[u64; SLOT_WORDS]) -> Option<u64> {
+        let (hashed, length) = hashed(words)?;
+        Some(hashed.iter().take(length).fold(self.start, |hash, word| {
+            let product = (hash ^ word).wrapping_mul(self.factor);
+            product ^ product >> 32
+        }))
+    }
+}
+
+/// What an entry has of a hash.
+pub(super) fn tag(hash: u64) -> u32 {
+    ((hash >> TAG_SHIFT) as u32) << SLOT_BITS | TAG_BIT
+}
+
+/// Addresses, then ports and protocol, as words of the processor.
+fn hashed(words: &[u64; SLOT_WORDS]) -> Option<([u64; HASHED], usize)> {
+    let mut bytes = [0; SLOT];
+    for (chunk, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
+        *chunk = word.to_ne_bytes();
+    }
+    let half = |at: i16| field(&bytes, at).map(|half| u64::from(u32::from_ne_bytes(half)));
+    let whole = |at: i16| field(&bytes, at).map(u64::from_ne_bytes);
+    let ports = half(slot::PORTS)? | half(slot::PROTOCOL)? << 32;
+    let v4 = [half(slot::SOURCE)? | half(slot::DESTINATION)? << 32, ports, 0, 0, 0];
+    let [a, b] = [whole(slot::SOURCE)?, whole(slot::SOURCE + 8)?];
+    let v6 = [a, b, whole(slot::DESTINATION)?, whole(slot::DESTINATION + 8)?, ports];
+    match (half(slot::PROTOCOL)?, field(&bytes, slot::NEIGHBOUR + 6)?) {
+        (0, _) => None,
+        (_, IPV6) => Some((v6, HASHED)),
+        _ => Some((v4, 2)),
+    }
 }
 
 /// The slot's words for a flow that is valid; the word of generation and epoch is left to the caller. None for what cannot be
@@ -134,50 +186,14 @@ pub(super) fn words(flow: &Flow, carriage: &Carriage) -> Option<[u64; SLOT_WORDS
     Some(std::array::from_fn(|i| bytes.as_chunks().0.get(i).copied().map_or(0, u64::from_ne_bytes)))
 }
 
-/// The key of the flow that a slot with these words has or had; None if it never had one.
-pub(super) fn key(words: &[u64; SLOT_WORDS]) -> Option<Key> {
-    let mut bytes = [0; SLOT];
-    for (chunk, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
-        *chunk = word.to_ne_bytes();
-    }
-    let protocol = u32::from_ne_bytes(field(&bytes, slot::PROTOCOL)?) as u8;
-    let ports: [u8; 4] = field(&bytes, slot::PORTS)?;
-    match (protocol, field(&bytes, slot::NEIGHBOUR + 6)?) {
-        (0, _) => None,
-        (_, IPV6) => {
-            let ends: [[u8; 16]; 2] = [field(&bytes, slot::SOURCE)?, field(&bytes, slot::DESTINATION)?];
-            Some(Key::V6(joined([0, 0, protocol, 0], ends, ports)))
-        }
-        _ => {
-            let ends: [[u8; 4]; 2] = [field(&bytes, slot::SOURCE)?, field(&bytes, slot::DESTINATION)?];
-            Some(Key::V4(joined([0, protocol, 0, 0], ends, ports)))
-        }
-    }
-}
-
 fn field<const N: usize>(bytes: &[u8; SLOT], at: i16) -> Option<[u8; N]> {
     bytes.get(usize::from(at.unsigned_abs())..)?.first_chunk().copied()
 }
 
-/// `KEY` is the sum of the parts' lengths.
-fn joined<const ADDRESS: usize, const KEY: usize>(
-    prefix: [u8; 4],
-    ends: [[u8; ADDRESS]; 2],
-    ports: [u8; 4],
-) -> [u8; KEY] {
-    let mut all = prefix.into_iter().chain(ends.into_iter().flatten()).chain(ports);
-    std::array::from_fn(|_| all.next().unwrap_or_default())
-}
-
-/// What tables hold of a slot.
-pub(super) fn entry(slot: u32, generation: u32) -> [u8; ENTRY] {
-    let ([a, b, c, d], [e, f, g, h]) = (slot.to_ne_bytes(), generation.to_ne_bytes());
-    [a, b, c, d, e, f, g, h]
-}
-
 /// The word of a slot that makes it valid, or not with generation 0.
 pub(super) fn validity(generation: u32, epoch: u32) -> u64 {
-    u64::from_ne_bytes(entry(generation, epoch))
+    let ([a, b, c, d], [e, f, g, h]) = (generation.to_ne_bytes(), epoch.to_ne_bytes());
+    u64::from_ne_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// Generation and epoch of that word.
@@ -195,7 +211,10 @@ fn is_possible(flow: &Flow, carriage: &Carriage) -> bool {
 /// In network order, the first four for IPv4.
 fn octets(address: IpAddr) -> [u8; 16] {
     match address {
-        IpAddr::V4(address) => joined::<0, 16>(address.octets(), [[]; 2], [0; 4]),
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        }
         IpAddr::V6(address) => address.octets(),
     }
 }
@@ -258,16 +277,43 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_what_lies_in_the_packet() {
-        let v4 = words(&flow("10.0.0.1:258", "10.0.0.2:80"), &carriage("10.0.0.1:258", "10.1.0.1:8080")).unwrap();
-        assert_eq!(key(&v4), Some(Key::V4([0, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 1, 2, 0, 80])));
-        let v6 = words(&flow("[fd00::1]:258", "[fd00::2]:80"), &carriage("[fd00::1]:258", "[fd01::1]:80")).unwrap();
-        let Some(Key::V6(key)) = key(&v6) else { panic!("{v6:?}") };
-        assert_eq!(
-            (&key[..6], &key[19..22], &key[35..]),
-            (&[0, 0, 6, 0, 0xfd, 0][..], &[1, 0xfd, 0][..], &[2, 1, 2, 0, 80][..])
-        );
-        assert_eq!(super::key(&[0; SLOT_WORDS]), None);
+    fn a_hash_is_of_addresses_ports_and_protocol_alone() {
+        let seeds = Seeds { start: 7, factor: 0x9e37_79b9_7f4a_7c15 };
+        let way = carriage("10.0.0.1:258", "10.1.0.1:8080");
+        let of = |flow: &Flow| seeds.hash(&words(flow, &way).unwrap()).unwrap();
+        let flow = flow("10.0.0.1:258", "10.0.0.2:80");
+        assert_eq!(of(&flow), of(&Flow { interface: 9, neighbour: [9; 6], ..flow }));
+        let others = [
+            Flow { protocol: 17, ..flow },
+            Flow { source: end("10.0.0.1:259"), ..flow },
+            Flow { destination: end("10.0.0.3:80"), ..flow },
+            Flow { source: flow.destination, destination: flow.source, ..flow },
+        ];
+        others.iter().for_each(|other| assert_ne!(of(&flow), of(other), "{other:?}"));
+        assert_eq!(seeds.hash(&[0; SLOT_WORDS]), None);
+    }
+
+    #[test]
+    fn hashes_of_neighbouring_ports_are_spread() {
+        let seeds = Seeds::random();
+        let of = |source: String, server: &str| {
+            let (flow, way) = (flow(&source, server), carriage(&source, server));
+            seeds.hash(&words(&flow, &way).unwrap()).unwrap()
+        };
+        for v6 in [false, true] {
+            let mut buckets = [0u32; 1024];
+            let mut tags = std::collections::BTreeSet::new();
+            for port in 1..=2048 {
+                let hash = match v6 {
+                    false => of(format!("10.0.0.1:{port}"), "10.0.0.2:80"),
+                    true => of(format!("[fd00::1]:{port}"), "[fd00::2]:80"),
+                };
+                buckets[hash as usize % 1024] += 1;
+                tags.insert(tag(hash));
+            }
+            assert!(buckets.iter().all(|filled| *filled < 16), "{:?}", buckets.iter().max());
+            assert!(tags.len() > 500, "{}", tags.len());
+        }
     }
 
     #[test]
@@ -289,6 +335,5 @@ mod tests {
     fn validity_is_two_words_in_the_order_of_the_slot() {
         assert_eq!(parts(validity(7, 9)), (7, 9));
         assert_eq!(validity(7, 9).to_ne_bytes()[..4], 7u32.to_ne_bytes());
-        assert_eq!(entry(1, 2)[..4], 1u32.to_ne_bytes());
     }
 }

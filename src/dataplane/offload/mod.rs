@@ -120,7 +120,7 @@ impl Unavailable {
     }
 }
 
-/// Makes the maps for so many connections (two slots each, 144 bytes a slot, taken at once) and the program for the ports. The
+/// Makes the maps for so many connections (two slots each; 160 bytes a slot, taken at once) and the program for the ports. The
 /// first half is the control thread's, the second the worker's.
 ///
 /// # Errors

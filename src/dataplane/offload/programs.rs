@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::Unavailable;
 use super::carrier::Carrier;
-use super::layout::{DECISION, ENTRY, SLOT, SLOT_WORDS, V4_KEY, V6_KEY};
-use super::receive::Family;
+use super::layout::{BUCKET, DECISION, SLOT, SLOT_MASK, SLOT_WORDS, Seeds, WAYS};
 use super::system::{self, MapKind, Memory, ProgramKind};
 use super::{receive, redirect};
 use crate::dataplane::engine::Ports;
@@ -19,50 +18,61 @@ use crate::dataplane::filter;
 const NO_INTERFACE: u32 = i32::MAX as u32;
 /// Ports beyond this many are the engine's alone.
 const ATTACHED: usize = 256;
-/// Keys that wait to be deleted take room in the tables.
-const SPARE_KEYS: u32 = 1024;
 
 /// What both halves and the programs share.
 #[derive(Debug)]
 pub(super) struct Maps {
-    v4: OwnedFd,
-    v6: OwnedFd,
+    buckets: OwnedFd,
     slots: OwnedFd,
     decisions: OwnedFd,
     epoch: OwnedFd,
+    bucket_words: Memory,
     slot_words: Memory,
     epoch_word: Memory,
+    /// Where flows are found.
+    pub(super) seeds: Seeds,
     attached: Attached,
 }
 
 impl Maps {
-    /// Makes all maps, for so many slots.
+    /// Makes all maps, for so many slots, and as many buckets or somewhat more.
     ///
     /// # Errors
     /// [`Unavailable`].
     pub(super) fn create(slots: u32) -> Result<Arc<Self>, Unavailable> {
         let doing = "make the maps of carried flows";
-        let made = |kind, key, value, entries| {
-            system::create_map(kind, key, value, entries).map_err(|error| Unavailable::of(doing, error))
-        };
-        let keys = slots.saturating_add(SPARE_KEYS);
-        let (v4, v6) = (made(MapKind::Hash, V4_KEY, ENTRY, keys)?, made(MapKind::Hash, V6_KEY, ENTRY, keys)?);
-        let (slots_map, epoch) = (made(MapKind::Array, 4, SLOT, slots)?, made(MapKind::Array, 4, 8, 1)?);
-        let decisions = made(MapKind::ArrayPerProcessor, 4, DECISION, 1)?;
-        let mapped = |map, words| Memory::map(map, words).map_err(|error| Unavailable::of(doing, error));
-        let (slot_words, epoch_word) = (mapped(&slots_map, slots as usize * SLOT_WORDS)?, mapped(&epoch, 1)?);
-        let attached = Attached::default();
-        Ok(Arc::new(Self { v4, v6, slots: slots_map, decisions, epoch, slot_words, epoch_word, attached }))
+        let unavailable = |error| Unavailable::of(doing, error);
+        let count = slots.checked_next_power_of_two().filter(|_| (1..SLOT_MASK).contains(&slots));
+        let count = count.ok_or_else(|| unavailable(io::ErrorKind::OutOfMemory.into()))?;
+        let made = |kind, value, entries| system::create_map(kind, value, entries).map_err(unavailable);
+        let (buckets, epoch) = (made(MapKind::Array, BUCKET, count)?, made(MapKind::Array, 8, 1)?);
+        let slots_map = made(MapKind::Array, SLOT, slots)?;
+        let decisions = made(MapKind::ArrayPerProcessor, DECISION, 1)?;
+        let mapped = |map, words| Memory::map(map, words).map_err(unavailable);
+        let (bucket_words, epoch_word) = (mapped(&buckets, count as usize * BUCKET / 8)?, mapped(&epoch, 1)?);
+        let slot_words = mapped(&slots_map, slots as usize * SLOT_WORDS)?;
+        let (seeds, attached) = (Seeds::random(), Attached::default());
+        Ok(Arc::new(Self {
+            buckets,
+            slots: slots_map,
+            decisions,
+            epoch,
+            bucket_words,
+            slot_words,
+            epoch_word,
+            seeds,
+            attached,
+        }))
     }
 
-    /// The table of a family's flows, for a program.
-    pub(super) fn flows(&self, family: Family) -> i32 {
-        self.table(family).as_raw_fd()
+    /// The buckets, for a program.
+    pub(super) fn buckets(&self) -> i32 {
+        self.buckets.as_raw_fd()
     }
 
-    /// The table of a family's flows.
-    pub(super) fn table(&self, family: Family) -> &OwnedFd {
-        if family == Family::V6 { &self.v6 } else { &self.v4 }
+    /// One less than the number of buckets, a power of two.
+    pub(super) fn bucket_mask(&self) -> u32 {
+        (self.bucket_words.words().len() * 8 / BUCKET).saturating_sub(1) as u32
     }
 
     /// The slots, for a program.
@@ -78,6 +88,12 @@ impl Maps {
     /// The epoch, for a program.
     pub(super) fn epoch(&self) -> i32 {
         self.epoch.as_raw_fd()
+    }
+
+    /// The bucket of a hash.
+    pub(super) fn bucket(&self, hash: u64) -> Option<&[AtomicU32; WAYS]> {
+        let start = (hash as u32 & self.bucket_mask()) as usize * WAYS;
+        self.bucket_words.halves().get(start..)?.first_chunk()
     }
 
     /// A slot's words.

@@ -8,7 +8,7 @@ use std::io;
 use super::assembler::Register::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
 use super::assembler::{Assembler, Helper, If, Instruction, Label, Operation, Register, Width};
 use super::classic;
-use super::layout::{decision, slot};
+use super::layout::{SLOT_BITS, SLOT_MASK, TAG_BIT, TAG_SHIFT, WAYS, decision, slot};
 use super::programs::Maps;
 use crate::dataplane::filter;
 
@@ -46,11 +46,11 @@ const CLOCK: Helper = Helper::CoarseTime;
 
 /// Where the frame lies on the stack, so that its IP header is aligned: 74 bytes at most.
 const FRAME: i16 = -78;
-/// What the flow's table held: the slot, then its generation.
-const SLOT: i16 = -88;
-const GENERATION: i16 = -84;
-/// The key of a map with one value.
-const FIRST: i16 = -92;
+/// The slot's number and its generation.
+const SLOT: i16 = -84;
+const GENERATION: i16 = -88;
+/// The key of the map of decisions, then the bucket's number.
+const KEY: i16 = -92;
 
 /// An address family: what lies where in its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,11 +87,6 @@ impl Family {
     /// The field of the length of the packet (IPv4) or its payload (IPv6).
     fn length(self) -> i16 {
         if self == Self::V6 { 18 } else { 16 }
-    }
-
-    /// Where the key begins; both are followed by the addresses and ports.
-    fn key(self) -> i16 {
-        if self == Self::V6 { 18 } else { 22 }
     }
 
     /// Pieces of 8 or 4 bytes of both addresses: where in the frame, in a slot and, rewritten, in a slot.
@@ -147,8 +142,8 @@ pub(super) fn program(maps: &Maps, classic: &[filter::Instruction]) -> io::Resul
 /// Context into `R6`, this processor's decision, cleared, into `R7`; only untagged packets for this host go on.
 fn begin(a: &mut Assembler, maps: &Maps, leave: Label) {
     a.set(R6, R1);
-    a.store_value(Width::Word, R10, FIRST, 0);
-    look_up(a, maps.decisions(), FIRST);
+    a.store_value(Width::Word, R10, KEY, 0);
+    look_up(a, maps.decisions(), KEY);
     a.jump_if(R0, If::Equal, 0, leave);
     a.set(R7, R0);
     a.store_value(Width::Word, R7, decision::ARMED, 0);
@@ -246,27 +241,75 @@ impl Filter<'_> {
         self.a.place(known);
     }
 
-    /// The flow's slot into `R9`. The key is made where the frame lies: what else is before the addresses is zero meanwhile.
+    /// The flow's slot into `R9`, its generation onto the stack.
     fn find(&mut self) {
-        let key = FRAME + self.family.key();
-        let width = if self.family == Family::V6 { Width::Word } else { Width::Double };
-        let (half, byte) = if self.family == Family::V6 { (key, key + 3) } else { (key + 2, key) };
-        self.a.load(width, R8, R10, key);
-        self.a.store_value(Width::Half, R10, half, 0);
-        self.a.store_value(Width::Byte, R10, byte, 0);
-        look_up(self.a, self.maps.flows(self.family), key);
-        self.a.store(width, R10, key, R8);
+        let (found, mask) = (self.a.label(), self.maps.bucket_mask());
+        self.hash();
+        self.a.set(R1, R8);
+        self.a.compute(Operation::And, R1, mask as i32);
+        self.a.store(Width::Word, R10, KEY, R1);
+        look_up(self.a, self.maps.buckets(), KEY);
         self.leave_if(R0, If::Equal, 0);
-        self.a.load(Width::Double, R1, R0, 0);
-        self.a.store(Width::Double, R10, SLOT, R1);
+        self.a.compute(Operation::ShiftRight, R8, TAG_SHIFT as i32);
+        self.a.compute(Operation::ShiftLeft, R8, SLOT_BITS as i32);
+        self.a.compute(Operation::Or, R8, TAG_BIT as i32);
+        for way in 0..WAYS {
+            self.a.load(Width::Word, R1, R0, 4 * way as i16);
+            self.a.set(R2, R1);
+            self.a.compute(Operation::And, R2, !SLOT_MASK as i32);
+            self.a.jump_if_word(R2, If::Equal, R8, found);
+        }
+        self.a.jump(self.leave);
+        self.a.place(found);
+        self.a.compute(Operation::And, R1, SLOT_MASK as i32);
+        self.a.compute(Operation::Subtract, R1, 1);
+        self.a.store(Width::Word, R10, SLOT, R1);
         look_up(self.a, self.maps.slots(), SLOT);
         self.leave_if(R0, If::Equal, 0);
         self.a.set(R9, R0);
+        self.a.load(Width::Word, R1, R9, slot::GENERATION);
+        self.leave_if(R1, If::Equal, 0);
+        self.a.store(Width::Word, R10, GENERATION, R1);
     }
 
-    /// The slot is still the one that the table meant, of this epoch, and of this packet's flow.
+    /// The flow's hash into `R8`, as [`Seeds::hash`](super::layout::Seeds::hash) has it.
+    fn hash(&mut self) {
+        self.a.set_long(R8, self.maps.seeds.start);
+        self.a.set_long(R4, self.maps.seeds.factor);
+        let (width, pieces) = self.family.addresses();
+        if let (Width::Word, [(source, ..), (destination, ..)]) = (width, pieces) {
+            self.read(width, R1, *source);
+            self.read(width, R2, *destination);
+            self.mix_halves();
+        } else {
+            for (at, ..) in pieces {
+                self.read(width, R1, *at);
+                self.mix();
+            }
+        }
+        self.read(Width::Word, R1, self.family.transport());
+        self.read(Width::Byte, R2, self.family.protocol());
+        self.mix_halves();
+    }
+
+    /// Mixes `R1` and, as its upper half, `R2` into the hash.
+    fn mix_halves(&mut self) {
+        self.a.compute(Operation::ShiftLeft, R2, 32);
+        self.a.compute(Operation::Or, R1, R2);
+        self.mix();
+    }
+
+    /// Mixes `R1` into the hash.
+    fn mix(&mut self) {
+        self.a.compute(Operation::Xor, R8, R1);
+        self.a.compute(Operation::Multiply, R8, R4);
+        self.a.set(R1, R8);
+        self.a.compute(Operation::ShiftRight, R1, 32);
+        self.a.compute(Operation::Xor, R8, R1);
+    }
+
+    /// The slot is of this epoch and of this packet's flow.
     fn check_flow(&mut self) {
-        self.check_generation();
         self.a.map_value(R1, self.maps.epoch());
         self.a.load(Width::Word, R1, R1, 0);
         self.a.load(Width::Word, R2, R9, slot::EPOCH);
@@ -279,6 +322,7 @@ impl Filter<'_> {
         self.compare(Width::Byte, self.family.protocol(), Width::Word, slot::PROTOCOL);
     }
 
+    /// The slot is still what it was when it was found.
     fn check_generation(&mut self) {
         self.a.load(Width::Word, R1, R10, GENERATION);
         self.a.load(Width::Word, R2, R9, slot::GENERATION);
@@ -436,7 +480,7 @@ impl Filter<'_> {
         self.a.store(Width::Half, R7, decision::IMAGE + 24, R1);
     }
 
-    /// The worker may have given the slot to another flow while it was read. If not, the packet is counted and the ring does not get it.
+    /// The worker may have given the slot to another flow meanwhile. If not, the packet is counted and the ring does not get it.
     fn carry(&mut self) {
         self.check_generation();
         self.a.store_value(Width::Word, R7, decision::ARMED, i32::from(self.family.image()));

@@ -6,7 +6,7 @@ use std::mem::size_of;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
@@ -14,11 +14,8 @@ use super::assembler::Instruction;
 
 const MAP_CREATE: i32 = 0;
 const PROGRAM_LOAD: i32 = 5;
-const MAP_UPDATE_BATCH: i32 = 26;
-const MAP_DELETE_BATCH: i32 = 27;
 const LINK_CREATE: i32 = 28;
 
-const NO_PREALLOCATION: u32 = 1;
 const MAPPABLE: u32 = 1 << 10;
 /// Before all others (`BPF_F_BEFORE` without another one named), as packet sockets are.
 const BEFORE: u32 = 1 << 3;
@@ -34,8 +31,6 @@ const LAST_WORDS: usize = 400;
 /// What a map is, by its number in `enum bpf_map_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MapKind {
-    /// Entries are allocated as they come.
-    Hash = 1,
     /// Can be mapped into memory.
     Array = 2,
     /// A value for each processor.
@@ -60,19 +55,6 @@ struct MapCreate {
     inner_map: u32,
     numa_node: u32,
     name: [u8; NAME_LENGTH],
-}
-
-#[repr(C)]
-#[derive(Default)]
-struct Batch {
-    in_batch: u64,
-    out_batch: u64,
-    keys: u64,
-    values: u64,
-    count: u32,
-    map: u32,
-    element_flags: u64,
-    flags: u64,
 }
 
 #[repr(C)]
@@ -102,19 +84,18 @@ struct LinkCreate {
     expected_revision: u64,
 }
 
-/// Makes a map.
+/// Makes an array map.
 ///
 /// # Errors
 /// What the kernel says; `EPERM` without `CAP_BPF`.
-pub(super) fn create_map(kind: MapKind, key_size: usize, value_size: usize, entries: u32) -> io::Result<OwnedFd> {
+pub(super) fn create_map(kind: MapKind, value_size: usize, entries: u32) -> io::Result<OwnedFd> {
     let flags = match kind {
-        MapKind::Hash => NO_PREALLOCATION,
         MapKind::Array => MAPPABLE,
         MapKind::ArrayPerProcessor => 0,
     };
     let mut request = MapCreate {
         kind: kind as u32,
-        key_size: key_size as u32,
+        key_size: size_of::<u32>() as u32,
         value_size: value_size as u32,
         max_entries: entries,
         flags,
@@ -172,55 +153,6 @@ pub(super) fn attach_to_interface(program: &OwnedFd, interface: u32) -> io::Resu
     };
     // SAFETY: the request holds no pointer.
     descriptor(unsafe { bpf(LINK_CREATE, &mut request) })
-}
-
-/// Inserts these entries or replaces their values. One that the kernel refuses is skipped; gives their number.
-pub(super) fn insert<const K: usize, const V: usize>(map: &OwnedFd, keys: &[[u8; K]], values: &[[u8; V]]) -> usize {
-    let count = keys.len().min(values.len());
-    in_batches(count, |from| {
-        let (Some(keys), Some(values)) = (keys.get(from..count), values.get(from..count)) else { return 0 };
-        // SAFETY: as many keys and values as the request says, of the sizes that the map was made with, outlive the call.
-        unsafe { batch(MAP_UPDATE_BATCH, map, (address(keys), address(values)), count - from) }
-    })
-}
-
-/// Deletes these entries, as far as they are there; gives the number of those that were not.
-pub(super) fn delete<const K: usize>(map: &OwnedFd, keys: &[[u8; K]]) -> usize {
-    in_batches(keys.len(), |from| {
-        let Some(keys) = keys.get(from..) else { return 0 };
-        // SAFETY: as many keys as the request says, of the size that the map was made with, outlive the call.
-        unsafe { batch(MAP_DELETE_BATCH, map, (address(keys), 0), keys.len()) }
-    })
-}
-
-/// Calls `from` with the number of entries done with until all are; it gives how many it did. A batch ends at the first entry that is
-/// refused, which is skipped; gives their number.
-fn in_batches(count: usize, mut from: impl FnMut(usize) -> usize) -> usize {
-    let (mut done, mut refused) = (0, 0);
-    while done < count {
-        done += from(done);
-        if done < count {
-            done += 1;
-            refused += 1;
-        }
-    }
-    refused
-}
-
-/// Gives the number of entries that were done.
-///
-/// # Safety
-/// `keys` and, where the command wants them, `values` are the addresses of `count` of each.
-unsafe fn batch(command: i32, map: &OwnedFd, (keys, values): (u64, u64), count: usize) -> usize {
-    let mut request = Batch { keys, values, count: count as u32, map: map.as_raw_fd() as u32, ..Batch::default() };
-    // SAFETY: the caller's promise.
-    let result = unsafe { bpf(command, &mut request) };
-    // The kernel says how many it did, whatever it answers; but not when it never began.
-    match result {
-        Ok(_) => count,
-        Err(_) if request.count as usize >= count => 0,
-        Err(_) => request.count as usize,
-    }
 }
 
 /// Test runs: what the program gives, the frame as it leaves it, and the mean of its nanoseconds.
@@ -322,6 +254,12 @@ impl Memory {
         // SAFETY: the mapping has so many words, is aligned to pages, and lives as long as `self`; the other side is the kernel's programs, whose
         // accesses are single loads, stores and atomic operations.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.words) }
+    }
+
+    /// The same as halves of words. One address is to be reached by words or by halves, never by both.
+    pub(super) fn halves(&self) -> &[AtomicU32] {
+        // SAFETY: as in `words`; the mapping is twice as many halves, and a half wants no stricter alignment.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.words * 2) }
     }
 }
 

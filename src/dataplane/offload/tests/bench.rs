@@ -45,7 +45,12 @@ pub(super) enum Fate {
 impl Bench {
     /// Slots for four connections, or None where that is not permitted.
     pub(super) fn open() -> Option<Bench> {
-        let (lab, host, mut programs, carrier) = opened(4)?;
+        Self::with(4)
+    }
+
+    /// The same for so many connections.
+    pub(super) fn with(connections: u32) -> Option<Bench> {
+        let (lab, host, mut programs, carrier) = opened(connections)?;
         stay_on_this_processor();
         host.ip("link add port type veth peer name other").unwrap();
         host.ip("link set port address 02:00:00:00:00:01 up").unwrap();
@@ -86,7 +91,6 @@ impl Bench {
 
     pub(super) fn carry(&mut self, slot: u32, flow: &Flow, carriage: &Carriage) {
         assert!(self.carrier.add(slot, flow, carriage));
-        self.carrier.flush();
     }
 
     /// Runs both programs as they run for a packet that arrives.

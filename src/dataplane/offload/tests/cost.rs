@@ -38,7 +38,6 @@ fn nanoseconds_a_packet() {
         let (flow, way) = connected.flow(0, wire.interfaces);
         if carried {
             assert!(wire.carrier.add(0, &flow, &way));
-            wire.carrier.flush();
         }
         let frame = Frame { payload: vec![0; 10], ..connected.plain(0, ACK) }.bytes();
         let batch = vec![(vec![0; VIRTIO_LEN], frame); BATCH];

@@ -230,7 +230,6 @@ fn what_is_void_or_removed_is_carried_no_more() {
     assert_eq!((bench.run(&plain.bytes(), 0), bench.carrier.is_carried(0)), (Fate::Left, false));
     bench.carry(0, &flow, &way);
     assert_eq!((bench.run(&plain.bytes(), 0), bench.carrier.is_carried(0)), (carried(&plain, &way), true));
-    // Without a flush.
     bench.carrier.remove(0);
     assert_eq!((bench.run(&plain.bytes(), 0), bench.carrier.is_carried(0)), (Fate::Left, false));
     assert_eq!(bench.carrier.tally(0).packets, 1);
@@ -243,27 +242,46 @@ fn a_slot_that_changes_hands_takes_nothing_along() {
     let Some(mut bench) = Bench::open() else { return };
     let (first, way) = bench.nat(6, false);
     let second = Flow { source: "192.0.2.7:40000".parse().unwrap(), ..first };
+    let second_way = Carriage { source: second.source, ..way };
+    let (of_first, of_second) = (Bench::packet(&first), Bench::packet(&second));
     bench.carry(0, &first, &way);
-    // In the memory the slot is the second's, in the table the first's leads to it.
-    assert!(bench.carrier.add(0, &second, &Carriage { source: second.source, ..way }));
-    assert_eq!(bench.run(&Bench::packet(&first).bytes(), 0), Fate::Left);
-    assert_eq!(bench.run(&Bench::packet(&second).bytes(), 0), Fate::Left);
-    bench.carrier.flush();
-    let frame = Bench::packet(&second);
-    assert_eq!(bench.run(&frame.bytes(), 0), carried(&frame, &Carriage { source: second.source, ..way }));
-    assert_eq!(bench.run(&Bench::packet(&first).bytes(), 0), Fate::Left);
-    // Taken back before it was told.
+    bench.carry(0, &second, &second_way);
+    assert_eq!(bench.run(&of_first.bytes(), 0), Fate::Left);
+    assert_eq!(bench.run(&of_second.bytes(), 0), carried(&of_second, &second_way));
     bench.carrier.remove(0);
-    assert!(bench.carrier.add(1, &first, &way));
-    bench.carrier.remove(1);
-    bench.carrier.flush();
-    assert_eq!(bench.run(&Bench::packet(&first).bytes(), 0), Fate::Left);
-    // From one slot into another in one batch.
-    bench.carry(1, &first, &way);
-    bench.carrier.remove(1);
-    assert!(bench.carrier.add(2, &first, &way));
-    bench.carrier.flush();
-    assert_eq!(bench.run(&Bench::packet(&first).bytes(), 0), carried(&Bench::packet(&first), &way));
+    bench.carry(2, &first, &way);
+    assert_eq!(bench.run(&of_first.bytes(), 0), carried(&of_first, &way));
+    assert_eq!(bench.run(&of_second.bytes(), 0), Fate::Left);
+    // The same flow another way, in the same slot, and from one slot into another.
+    bench.carry(2, &first, &Carriage { destination: first.destination, ..way });
+    bench.carrier.remove(2);
+    bench.carry(5, &first, &way);
+    assert_eq!(bench.run(&of_first.bytes(), 0), carried(&of_first, &way));
+    // What is void makes room, in whatever slot it is.
+    bench.carrier.void();
+    bench.carry(6, &first, &way);
+    bench.carrier.remove(5);
+    assert_eq!(bench.run(&of_first.bytes(), 0), carried(&of_first, &way));
+}
+
+#[test]
+fn nearly_all_slots_can_be_used_at_once() {
+    const CONNECTIONS: u32 = 512;
+    let Some(mut bench) = Bench::with(CONNECTIONS) else { return };
+    let (flow, way) = bench.nat(17, true);
+    let flows = (0..2 * CONNECTIONS as u16).map(|number| {
+        let source = SocketAddr::new(flow.source.ip(), 1024 + number);
+        (Flow { source, ..flow }, Carriage { source, ..way })
+    });
+    let flows: Vec<_> = flows.collect();
+    let added: Vec<bool> = (0..).zip(&flows).map(|(slot, (flow, way))| bench.carrier.add(slot, flow, way)).collect();
+    let refused = added.iter().filter(|added| !**added).count();
+    assert!(refused < flows.len() / 50, "{refused} of {} are refused", flows.len());
+    for ((flow, way), added) in flows.iter().zip(added) {
+        let frame = Bench::packet(flow);
+        let expected = if added { carried(&frame, way) } else { Fate::Left };
+        assert_eq!(bench.run(&frame.bytes(), 0), expected, "{flow:?}");
+    }
 }
 
 #[test]

@@ -129,7 +129,6 @@ fn partial_checksums_and_superpackets_leave_as_the_engine_would_send_them() {
         let mut connected = Connected::new(protocol, v6, forwarding);
         let (flow, way) = connected.flow(direction, wire.interfaces);
         assert!(wire.carrier.add(0, &flow, &way));
-        wire.carrier.flush();
         for (payload, segment) in [(0, 0), (1, 0), (777, 0), (5000, 1000), (40_001, 1400)] {
             let frame = Frame { payload: vec![payload as u8; payload], ..connected.plain(direction, ACK) };
             let (header, bytes) = (virtio(&frame, segment), frame.partial());
@@ -158,7 +157,6 @@ fn checksums_are_finished_where_the_way_out_cannot() {
         let mut connected = Connected::new(protocol, v6, Forwarding::FullNat);
         let (flow, way) = connected.flow(0, wire.interfaces);
         assert!(wire.carrier.add(0, &flow, &way));
-        wire.carrier.flush();
         let frame = Frame { payload: vec![3; 333], ..connected.plain(0, ACK) };
         wire.send(&[(virtio(&frame, 0), frame.partial())]);
         let (source, destination) = (way.source, way.destination);
@@ -174,7 +172,6 @@ fn the_end_of_a_connection_is_the_engines_and_so_is_all_behind_it() {
     let mut connected = Connected::new(Protocol::Tcp, false, Forwarding::Nat);
     let (flow, way) = connected.flow(0, wire.interfaces);
     assert!(wire.carrier.add(0, &flow, &way));
-    wire.carrier.flush();
     let plain = connected.plain(0, ACK);
     let numbered = |identification, flags| Frame { identification, flags, ..plain.clone() }.bytes();
     let sent = [numbered(1, ACK), numbered(2, ACK | 1), numbered(3, ACK)];
@@ -193,7 +190,6 @@ fn a_port_that_is_let_go_carries_nothing_and_keeps_no_packet() {
     let mut connected = Connected::new(Protocol::Udp, true, Forwarding::Nat);
     let (flow, way) = connected.flow(0, wire.interfaces);
     assert!(wire.carrier.add(0, &flow, &way));
-    wire.carrier.flush();
     let second = wire.interfaces.1;
     wire.director.enter(|| wire.programs.follow(&ports(&[second]))).unwrap();
     assert!(!wire.carrier.is_carried(0) && !wire.carrier.carries_on(wire.interfaces.0));
