@@ -43,7 +43,11 @@ impl Choice {
         Choice {
             backend: told.unwrap_or(globals.lvs_backend),
             flush: globals.lvs_flush,
-            engine: dataplane::Options { busy_poll: globals.lvs_busy_poll, ..dataplane::Options::default() },
+            engine: dataplane::Options {
+                busy_poll: globals.lvs_busy_poll,
+                offload: globals.lvs_offload,
+                ..dataplane::Options::default()
+            },
             namespace: globals.net_namespace_ipvs.clone(),
         }
     }

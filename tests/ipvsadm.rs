@@ -7,15 +7,19 @@ mod common;
 use common::site::{Site, TCP_CHECK};
 use common::{Daemon, SOON};
 use nix::sys::signal::Signal;
+use standfast::dataplane::Dataplane;
+use standfast_labkit::servers::UdpResponder;
 use standfast_labkit::{Finished, eventually, harness, tests};
 use std::fs::File;
 use std::io::{Read, Write};
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    harness::main(tests![
+    let carried = tests![what_the_kernel_carries_is_counted].map(|test| test.unless(Dataplane::lacks_for_offload));
+    let rest = tests![
         the_pool_of_the_file_is_listed,
         a_service_made_by_hand_serves_and_survives_a_reload,
         a_service_made_by_hand_takes_what_the_file_says_of_it,
@@ -29,13 +33,18 @@ fn main() -> ExitCode {
         without_a_daemon_it_says_so,
         a_kernel_without_ipvs_is_told_in_a_sentence,
         auto_forwards_with_or_without_the_kernels_ipvs,
-    ])
+    ];
+    harness::main(rest.into_iter().chain(carried))
 }
 
 /// `standfast ipvsadm ...` beside the daemon.
 fn ipvsadm(daemon: &Daemon, arguments: &str) -> Finished {
+    client(daemon, &format!("ipvsadm {arguments}"))
+}
+
+fn client(daemon: &Daemon, arguments: &str) -> Finished {
     let mut command = daemon.host.command(common::program().0);
-    command.arg("ipvsadm").args(arguments.split_whitespace()).env("STANDFAST_SOCKET", socket(daemon));
+    command.args(arguments.split_whitespace()).env("STANDFAST_SOCKET", socket(daemon));
     daemon.host.start_command(&mut command).unwrap().finish(SOON).unwrap()
 }
 
@@ -158,6 +167,44 @@ fn connections_and_counters_are_shown() {
     assert!(count("-Ln --stats") >= 3);
     shown(&daemon, "-Z");
     assert_eq!(count("-Ln --stats --exact"), 0);
+}
+
+/// One conversation over UDP: mostly carried by the kernel, counted as if it were not, over a reload and until the daemon is killed.
+fn what_the_kernel_carries_is_counted() {
+    let site = Site::nat("adm-carry", 1);
+    let _responder = UdpResponder::start(&site.servers[0], "0.0.0.0:53", "web1").unwrap();
+    let config = "global_defs {\n lvs_offload SWITCH\n}\nvirtual_server 10.7.0.100 53 {\n lb_algo rr\n lb_kind NAT\n protocol UDP\n \
+                  real_server 10.8.0.21 53 {\n }\n }\n";
+    let socket = site.client.enter(|| UdpSocket::bind("10.7.0.1:0")).unwrap().unwrap();
+    socket.set_read_timeout(Some(SOON / 2)).unwrap();
+    let ask = || socket.send_to(b"?", "10.7.0.100:53").is_ok() && socket.recv(&mut [0; 16]).is_ok();
+    for (switch, said) in [("off", "The kernel carries no connections: lvs_offload is off"), ("on", CARRIES)] {
+        let mut daemon = site.start(&config.replace("SWITCH", switch));
+        daemon.await_log(said, SOON);
+        eventually(SOON, "an answer", ask);
+        shown(&daemon, "-Z");
+        (0..100).for_each(|_| assert!(ask()));
+        let counts = ["1", "100", "100", "2900", "3200"];
+        assert_eq!(exact(&daemon)[1..], counts[1..], "{switch}");
+        let status = client(&daemon, "status").output;
+        assert_eq!(status.contains("; the kernel carried "), switch == "on", "{status}");
+        daemon.configure(&config.replace("SWITCH", switch).replace("lb_algo rr", "lb_algo wlc"));
+        daemon.signal(Signal::SIGHUP);
+        daemon.await_log("Reload complete", SOON);
+        (0..20).for_each(|_| assert!(ask()));
+        assert_eq!(exact(&daemon)[1..3], ["120", "120"]);
+        daemon.process().kill();
+        assert!(!ask() && !ask(), "nothing carries for the dead");
+    }
+}
+
+const CARRIES: &str = "The kernel carries the packets of established connections";
+
+/// Connections, packets and bytes of the one service.
+fn exact(daemon: &Daemon) -> Vec<String> {
+    let table = shown(daemon, "-Ln --stats --exact");
+    let line = table.lines().find(|line| line.starts_with("UDP  10.7.0.100:53")).unwrap();
+    line.split_whitespace().skip(2).map(str::to_owned).collect()
 }
 
 /// Commands that the documents of LVS and keepalived type, with what they show.

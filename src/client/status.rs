@@ -36,6 +36,10 @@ pub(super) fn text(status: &Status) -> String {
             "\nEngine: {} connections, {} packets in, {} out",
             engine.connections, engine.received, engine.sent
         );
+        if engine.carried_packets > 0 {
+            let (packets, connections) = (engine.carried_packets, engine.carried_connections);
+            let _ = write!(text, "; the kernel carried {packets} more, of {connections} connections at present");
+        }
         if engine.overflowed + engine.unsent > 0 {
             let _ = write!(text, ", {} lost in the ring, {} not sent", engine.overflowed, engine.unsent);
         }

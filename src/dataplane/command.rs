@@ -91,6 +91,8 @@ pub struct Snapshot {
     pub timeouts: Timeouts,
     /// Number of connections and templates.
     pub connections: usize,
+    /// Connections of which the kernel carries the plain packets.
+    pub carried: usize,
     /// What the engine did with the packets.
     pub engine: Counters,
     /// What the driver did with the frames.
@@ -102,6 +104,8 @@ pub struct Snapshot {
 pub struct DriverCounters {
     /// Frames handed to the engine.
     pub received: u64,
+    /// Packets that the kernel carried past the engine.
+    pub carried: u64,
     /// Frames sent.
     pub sent: u64,
     /// Frames put back through the loopback interface for the host's own stack.

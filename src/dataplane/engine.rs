@@ -8,6 +8,7 @@ use std::time::Instant;
 use standfast_ipvs::{Director, Frame, HopId, IcmpError, Ingress, Verdict};
 
 use super::LOOPBACK;
+use super::carrying::{self, Carrying};
 use super::command::DriverCounters;
 use super::encapsulation::{Passage, Prefix, Wrapped, Wrapping};
 use super::fragments::{Fragments, Whole, is_fragment};
@@ -93,8 +94,12 @@ pub(super) struct Engine {
     pub(super) counters: DriverCounters,
     /// Addresses whose way the control thread should find; the worker passes them on.
     pub(super) asks: Vec<IpAddr>,
-    hops: Hops,
-    routes: Routes,
+    /// Where frames came from.
+    pub(super) hops: Hops,
+    /// The ways to servers.
+    pub(super) routes: Routes,
+    /// What the kernel carries, where it does.
+    pub(super) carrying: Option<Box<Carrying>>,
     fragments: Fragments,
     parking: Parking,
     /// The fragments in which the packet at hand came.
@@ -104,8 +109,9 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// An engine that knows no interface yet.
-    pub(super) fn new(director: Director, counters: DriverCounters) -> Self {
+    /// An engine that knows no interface yet, of which the kernel carries nothing so far.
+    pub(super) fn new(mut director: Director, counters: DriverCounters, carrying: Option<Box<Carrying>>) -> Self {
+        director.set_carriage(carrying.as_ref().map_or(0, |_| carrying::CONNECTIONS as usize));
         Self {
             director,
             ports: Arc::default(),
@@ -114,6 +120,7 @@ impl Engine {
             asks: Vec::new(),
             hops: Hops::new(),
             routes: Routes::default(),
+            carrying,
             fragments: Fragments::default(),
             parking: Parking::default(),
             cut: None,
@@ -165,6 +172,9 @@ impl Engine {
         let mut frame = Frame { packet: trimmed(packet), checksum_partial: virtio.partial, gso_size: virtio.segment };
         let verdict = self.director.receive(&mut frame, Ingress { client_hop: HopId(ingress), mark: 0 }, now);
         tracing::trace!(?verdict, "frame");
+        if self.director.has_carriage_news() {
+            self.attend_carriage(now);
+        }
         match self.carry_out(verdict, bytes, ingress, now) {
             Some(action) => action,
             None => self.leave_to_host(bytes),
@@ -179,6 +189,9 @@ impl Engine {
         let mut frame = Frame { packet, checksum_partial: false, gso_size: 0 };
         let verdict = self.director.receive(&mut frame, Ingress { client_hop: HopId(ingress), mark }, now);
         tracing::trace!(?verdict, mark, "queued packet");
+        if self.director.has_carriage_news() {
+            self.attend_carriage(now);
+        }
         self.carry_out(verdict, bytes, ingress, now)
     }
 
@@ -206,6 +219,10 @@ impl Engine {
 
     /// Takes in the way to an address. Gives the frames that waited for it, with the interfaces to send them on.
     pub(super) fn learn(&mut self, address: IpAddr, next: NextHop, now: Instant) -> Vec<(Vec<u8>, u32)> {
+        match self.routes.known(address) {
+            Some(known @ NextHop::Via { .. }) if known != next => self.void_carriage(),
+            _ => self.renew_carriage(),
+        }
         let held = self.routes.learn(address, next, now);
         held.into_iter().flat_map(|held| self.resume(held, address, now)).collect()
     }

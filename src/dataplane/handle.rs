@@ -6,16 +6,19 @@ use std::io;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use standfast_ipvs::sync::SyncSettings;
 use standfast_ipvs::{ConnectionView, Director};
 use standfast_parser::model::Globals;
 use tokio::sync::oneshot;
+use tracing::{info, warn};
 
+use super::carrying::{CONNECTIONS, Carrying};
 use super::command::{Command, Snapshot};
 use super::control::{Control, Request, Wake};
+use super::offload::{self, Carrier, Programs, Unavailable};
 use super::packet_socket::{self, RingLayout};
 use super::patience::Patience;
 use super::ring::Ring;
@@ -40,10 +43,12 @@ pub struct Options {
     pub bypass_qdisc: bool,
     /// How long the worker looks for packets at most before it sleeps, while they come so close to one another.
     pub busy_poll: Duration,
+    /// Have the kernel carry the plain packets of established connections, where it can.
+    pub offload: bool,
 }
 
 impl Default for Options {
-    /// An 8 MiB ring, 32 MiB of queue, and [`Globals::BUSY_POLL`].
+    /// An 8 MiB ring, 32 MiB of queue, [`Globals::BUSY_POLL`], and whatever the kernel can carry.
     fn default() -> Self {
         Self {
             engine: standfast_ipvs::Options::default(),
@@ -51,6 +56,7 @@ impl Default for Options {
             queue_bytes: 32 << 20,
             bypass_qdisc: true,
             busy_poll: Globals::BUSY_POLL,
+            offload: true,
         }
     }
 }
@@ -60,6 +66,12 @@ impl Default for Options {
 pub struct Dataplane;
 
 impl Dataplane {
+    /// What the kernel or this process lack for carrying connections, if it is something ordinary.
+    #[must_use]
+    pub fn lacks_for_offload() -> Option<String> {
+        offload::open(1).err().filter(Unavailable::is_ordinary).map(|reason| reason.to_string())
+    }
+
     /// Opens the sockets, creates the claim and starts the two threads. They belong to the network namespace of the calling thread.
     ///
     /// # Errors
@@ -79,13 +91,15 @@ impl Dataplane {
         let line = Line { orders, wake: Arc::new(event()?) };
         let (worker_wake, bell) = (Arc::clone(&line.wake), Arc::clone(&line.wake));
         let shadow = Director::new(standfast_ipvs::Options { connection_limit: SHADOW_CONNECTIONS, ..engine });
-        let control = Control::open((requested, Arc::clone(&wake.event)), line, filter_end, shadow)?;
+        let (programs, carrier) = open_offload(options.offload).unzip();
+        let control = Control::open((requested, Arc::clone(&wake.event)), line, (filter_end, programs), shadow)?;
         reinjection::allow();
         let worker_control = wake.clone();
         let worker = spawn("dataplane", move || {
             let line = (ordered, worker_wake);
             let patience = Patience::new(options.busy_poll);
-            Worker::new(ring, egress, line, worker_control, patience, || Director::new(engine)).run();
+            let carrying = carrier.map(|carrier| Carrying::new(carrier, Instant::now()));
+            Worker::new((ring, egress), line, worker_control, patience, carrying, || Director::new(engine)).run();
         })?;
         let control = spawn("dataplane-ctl", move || control.run_guarded());
         let control = control.inspect_err(|_| wake.send(Request::Stop))?;
@@ -174,6 +188,28 @@ impl Handle {
             if thread.join().is_err() {
                 tracing::error!("a thread of the data plane ended by a panic");
             }
+        }
+    }
+}
+
+/// What has the kernel carry connections; says whether it does.
+fn open_offload(wanted: bool) -> Option<(Programs, Carrier)> {
+    if !wanted {
+        info!(target: "healthcheck", "The kernel carries no connections: lvs_offload is off");
+        return None;
+    }
+    match offload::open(CONNECTIONS) {
+        Ok(both) => {
+            info!(target: "healthcheck", "The kernel carries the packets of established connections, of {CONNECTIONS} at most");
+            Some(both)
+        }
+        Err(reason) if reason.is_ordinary() => {
+            info!(target: "healthcheck", "The kernel carries no connections: {reason}");
+            None
+        }
+        Err(reason) => {
+            warn!(target: "healthcheck", "The kernel carries no connections: {reason}");
+            None
         }
     }
 }

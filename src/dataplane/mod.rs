@@ -17,6 +17,7 @@
 //! claim kept them from it are put back through the loopback interface. Traffic that the director itself makes towards
 //! a virtual address does not pass the engine.
 
+mod carrying;
 mod claim;
 mod command;
 mod control;

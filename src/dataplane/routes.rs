@@ -81,6 +81,11 @@ impl Routes {
         Way { next: entry.next, ask }
     }
 
+    /// What was found of an address, if anybody asked.
+    pub(super) fn known(&self, address: IpAddr) -> Option<NextHop> {
+        self.entries.get(&address).map(|entry| entry.next)
+    }
+
     /// Keeps a copy of a frame until the way is known; `false` if there is no room.
     pub(super) fn hold(
         &mut self,

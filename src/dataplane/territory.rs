@@ -31,6 +31,13 @@ impl Territory {
         Self { claims, addresses, foreign }
     }
 
+    /// Whether whatever is the engine's here is its own there too.
+    pub(super) fn lies_within(&self, other: &Territory) -> bool {
+        let (mine, other) = (&self.claims, &other.claims);
+        let settled = mine.own == other.own && mine.marks == other.marks && mine.sources.is_subset(&other.sources);
+        settled && mine.services.is_subset(&other.services) && mine.servers.is_subset(&other.servers)
+    }
+
     /// Whether the packet is for a virtual address that the host does not have at present: then it is not the engine's, as
     /// IPVS acts on local input only.
     pub(super) fn is_foreign(&self, packet: &[u8]) -> bool {

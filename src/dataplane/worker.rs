@@ -1,5 +1,7 @@
 //! The worker: frames in, verdicts, frames out.
 
+mod questions;
+
 use std::net::IpAddr;
 use std::ops::Range;
 use std::os::fd::AsFd;
@@ -13,7 +15,8 @@ use nix::sys::eventfd::EventFd;
 use standfast_ipvs::{ConnectionView, Director};
 use tokio::sync::oneshot;
 
-use super::command::{Command, DriverCounters, ServiceSnapshot, Snapshot};
+use super::carrying::Carrying;
+use super::command::{Command, DriverCounters, Snapshot};
 use super::control::{Request, Wake};
 use super::egress::{BATCH, Egress, Source};
 use super::engine::{Action, Engine, Ports};
@@ -27,6 +30,7 @@ use super::sync::{SyncIn, SyncOut, Whole};
 use super::territory::Territory;
 use super::topology::NextHop;
 use crate::scheduling::run_in_turns;
+use questions::Questions;
 
 /// The largest frame of IPv4, and of IPv6 without jumbograms.
 const BUFFER_LEN: usize = VIRTIO_LEN + 14 + 4 + 65_536 + 40;
@@ -62,14 +66,11 @@ pub(super) enum Order {
     SyncIn(Option<SyncIn>),
     /// Describe yourself.
     Snapshot(oneshot::Sender<Snapshot>),
-    /// Connections from the `skip`th on, at most [`CONNECTIONS_AT_ONCE`].
+    /// Connections from the `skip`th on, a thousand or so at most.
     Connections(usize, oneshot::Sender<Vec<ConnectionView>>),
     /// End.
     Stop,
 }
-
-/// So many are described between two packets: some tens of microseconds.
-const CONNECTIONS_AT_ONCE: usize = 1024;
 
 /// The control thread's end of the line to the worker.
 #[derive(Debug, Clone)]
@@ -114,16 +115,19 @@ pub(super) struct Worker<F> {
     sync_out: Option<SyncOut>,
     sync_in: Option<SyncIn>,
     whole: Option<Whole>,
+    questions: Questions,
+    /// While no engine has it.
+    carrying: Option<Box<Carrying>>,
 }
 
 impl<F: Fn() -> Director> Worker<F> {
     /// A worker on an open ring and sending socket.
     pub(super) fn new(
-        ring: Ring,
-        egress: Egress,
+        (ring, egress): (Ring, Egress),
         (orders, wake): (Receiver<Order>, Arc<EventFd>),
         control: Wake,
         patience: Patience,
+        carrying: Option<Carrying>,
         make_director: F,
     ) -> Self {
         let buffers = (0..FETCH).map(|_| vec![0; BUFFER_LEN]).collect();
@@ -144,6 +148,8 @@ impl<F: Fn() -> Director> Worker<F> {
             sync_out,
             sync_in,
             whole,
+            questions: Questions::default(),
+            carrying: carrying.map(Box::new),
         }
     }
 
@@ -154,8 +160,10 @@ impl<F: Fn() -> Director> Worker<F> {
         }
         let mut counters = DriverCounters::default();
         loop {
-            let mut engine = Engine::new((self.make_director)(), counters);
+            let mut engine = Engine::new((self.make_director)(), counters, self.carrying.take());
             let outcome = catch_unwind(AssertUnwindSafe(|| self.work(&mut engine)));
+            self.carrying = engine.carrying.take();
+            self.carrying.iter_mut().for_each(|carrying| carrying.forget());
             if outcome.is_ok() {
                 return;
             }
@@ -171,13 +179,14 @@ impl<F: Fn() -> Director> Worker<F> {
         let mut busy = Instant::now();
         loop {
             if !self.obey(engine) {
-                return;
+                return self.finish_questions(&[], engine);
             }
             let now = Instant::now();
             let packets = self.frames.batch(engine, now) + self.frames.serve_queue(engine, now);
             let handled = packets + self.serve_sync(engine, now);
             engine.asks.drain(..).for_each(|address| self.control.send(Request::Resolve(address)));
             self.serve_timers(engine, now);
+            let handled = handled + self.serve_carriage(engine, now);
             if handled > 0 {
                 busy = now;
             } else if self.patience.lasts(now.saturating_duration_since(busy)) {
@@ -239,10 +248,17 @@ impl<F: Fn() -> Director> Worker<F> {
 
     fn carry_out(&mut self, order: Order, engine: &mut Engine) {
         match order {
-            Order::Reset => *engine = Engine::new((self.make_director)(), engine.counters),
-            Order::Commands(commands) => apply(&commands, &mut engine.director),
-            Order::Ports(ports) => engine.ports = ports,
+            Order::Reset => self.reset(engine),
+            Order::Commands(commands) => self.apply(&commands, engine),
+            Order::Ports(ports) => {
+                engine.void_carriage();
+                engine.ports = ports;
+            }
             Order::Territory(territory) => {
+                match engine.territory.lies_within(&territory) {
+                    true => engine.renew_carriage(),
+                    false => engine.void_carriage(),
+                }
                 engine.territory = *territory;
                 let frames = engine.unpark(Instant::now());
                 self.frames.send(frames, engine);
@@ -251,18 +267,7 @@ impl<F: Fn() -> Director> Worker<F> {
                 let frames = engine.learn(address, next, Instant::now());
                 self.frames.send(frames, engine);
             }
-            Order::Snapshot(reply) => {
-                self.frames.count_overflow(engine);
-                if reply.send(snapshot(engine)).is_err() {
-                    tracing::debug!("nobody waits for the snapshot any more");
-                }
-            }
-            Order::Connections(skip, reply) => {
-                let connections = engine.director.connections(Instant::now()).skip(skip).take(CONNECTIONS_AT_ONCE);
-                if reply.send(connections.collect()).is_err() {
-                    tracing::debug!("nobody waits for the connections any more");
-                }
-            }
+            Order::Snapshot(_) | Order::Connections(..) => self.questions.ask(order),
             Order::Queue(queue) => self.frames.queue = Some(queue),
             Order::SyncOut(line) => {
                 // What waits goes out by the old line.
@@ -277,7 +282,8 @@ impl<F: Fn() -> Director> Worker<F> {
 
     /// Sleeps until there is something to do; gives the moment of waking.
     fn wait(&mut self, engine: &mut Engine, asleep: Instant) -> Instant {
-        let due = [engine.director.poll_timeout(), engine.poll_parking()].into_iter().flatten().min();
+        let due = [engine.director.poll_timeout(), engine.poll_parking(), engine.poll_carriage()];
+        let due = due.into_iter().flatten().min();
         let timeout = due.map_or(PollTimeout::NONE, |due| {
             let left = due.saturating_duration_since(asleep);
             // Timers are served a bounded number at a time: what is due at once is not waited for.
@@ -450,27 +456,4 @@ impl Frames {
 
 fn is_ours(info: &SlotInfo) -> bool {
     info.packet_type == PACKET_HOST && !info.tagged
-}
-
-fn apply(commands: &[Command], director: &mut Director) {
-    for command in commands {
-        if let Err(error) = command.apply(director) {
-            tracing::debug!(%error, ?command, "the worker's director refuses");
-        }
-    }
-}
-
-fn snapshot(engine: &Engine) -> Snapshot {
-    let director = &engine.director;
-    let services = director.services().into_iter().map(|service| ServiceSnapshot {
-        destinations: director.destinations(&service.config.id).unwrap_or_default(),
-        service,
-    });
-    Snapshot {
-        services: services.collect(),
-        timeouts: director.timeouts(),
-        connections: director.connection_count(),
-        engine: director.counters().clone(),
-        driver: engine.counters,
-    }
 }

@@ -112,6 +112,7 @@ impl Clerk {
             services,
             timeouts: timeouts.map_or_else(engine::Timeouts::default, durations),
             connections: usize::try_from(connections).unwrap_or(usize::MAX),
+            carried: 0,
             engine: engine::Counters::default(),
             driver: DriverCounters::default(),
         })

@@ -6,13 +6,14 @@ use standfast_parser::model::Config;
 use standfast_parser::print::print;
 
 /// Keywords of `global_defs`, and of the top of the file, that are read at the start alone.
-const AT_START: [&str; 15] = [
+const AT_START: [&str; 16] = [
     "process_name",
     "instance",
     "use_pid_dir",
     "vrrp_startup_delay",
     "lvs_backend",
     "lvs_busy_poll",
+    "lvs_offload",
     "net_namespace_ipvs",
     "vrrp_priority",
     "vrrp_no_swap",

@@ -329,6 +329,8 @@ fn engine(snapshot: &Snapshot) -> Engine {
     let dropped = DropReason::ALL.iter().map(|reason| (reason.to_string(), snapshot.engine.dropped(*reason)));
     Engine {
         connections: whole(snapshot.connections as u128),
+        carried_connections: whole(snapshot.carried as u128),
+        carried_packets: driver.carried,
         received: driver.received,
         sent: driver.sent,
         reinjected: driver.reinjected,

@@ -376,6 +376,10 @@ pub struct Remembered {
 pub struct Engine {
     /// Connections and templates that are remembered.
     pub connections: u64,
+    /// Connections of which the kernel carries the plain packets.
+    pub carried_connections: u64,
+    /// Packets that it carried past the engine.
+    pub carried_packets: u64,
     /// Frames handed to the engine.
     pub received: u64,
     /// Frames sent.

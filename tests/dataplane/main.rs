@@ -2,10 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test without the test attribute")]
 
+mod carried;
 mod site;
 mod soak;
 mod tunnel;
 
+use carried::{
+    a_changed_service_is_offered_anew, a_fin_ends_the_carrying, a_removed_server_gets_nothing_more,
+    a_server_that_moves_is_followed, a_smaller_link_ends_and_begins_the_carrying_anew, bulk_is_carried_and_counted,
+    carried_packets_keep_a_connection_alive, every_datagram_is_counted, only_the_way_that_was_learnt_is_carried,
+};
 use site::{
     PATIENCE, Site, VIP, VIP6, add_addresses, add_server, add_service, ask_udp, connect, serve_tcp, serve_udp, service,
     wait_for,
@@ -58,8 +64,20 @@ fn main() -> ExitCode {
     let with_nft = tests![a_killed_process_leaves_no_claim, marked_packets_are_served].map(|t| t.needs(&["nft"]));
     let with_ethtool = tests![bulk_without_offloads].map(|t| t.needs(&["ethtool"]));
     let with_setpriv = tests![without_capabilities_it_says_which].map(|t| t.needs(&["setpriv"]));
+    let carried = tests![
+        every_datagram_is_counted,
+        carried_packets_keep_a_connection_alive,
+        a_fin_ends_the_carrying,
+        a_removed_server_gets_nothing_more,
+        a_server_that_moves_is_followed,
+        a_smaller_link_ends_and_begins_the_carrying_anew,
+        a_changed_service_is_offered_anew,
+        only_the_way_that_was_learnt_is_carried,
+    ];
+    let counted = tests![bulk_is_carried_and_counted].map(|t| t.needs(&["nft"]));
+    let carried = carried.into_iter().chain(counted).map(|t| t.unless(Dataplane::lacks_for_offload));
     let long = [Test::new("soak", soak::soak).long()];
-    harness::main(plain.into_iter().chain(long).chain(with_nft).chain(with_ethtool).chain(with_setpriv))
+    harness::main(plain.into_iter().chain(carried).chain(long).chain(with_nft).chain(with_ethtool).chain(with_setpriv))
 }
 
 fn nat_site(protocol: Protocol) -> Site {

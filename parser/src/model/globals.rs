@@ -144,6 +144,8 @@ pub struct Globals {
     pub lvs_sysctls: BTreeMap<LvsSysctl, u32>,
     /// `lvs_busy_poll`: how long the forwarding thread looks for packets at most before it sleeps; 50 microseconds.
     pub lvs_busy_poll: Duration,
+    /// `lvs_offload`: the kernel carries the plain packets of established connections, where it can.
+    pub lvs_offload: bool,
     /// `web_address`: where metrics and the status page are served; nowhere when absent.
     pub web_address: Option<SocketAddr>,
     /// `child_wait_time`, default 5 s.
@@ -247,6 +249,7 @@ impl Default for Globals {
             lvs_backend: LvsBackend::Embedded,
             lvs_sysctls: BTreeMap::new(),
             lvs_busy_poll: Self::BUSY_POLL,
+            lvs_offload: true,
             web_address: None,
             child_wait_time: Duration::from_secs(5),
             net_namespace: None,

@@ -95,6 +95,9 @@ impl Printer {
         if globals.lvs_busy_poll != Globals::BUSY_POLL {
             self.value("lvs_busy_poll", globals.lvs_busy_poll.as_micros());
         }
+        if !globals.lvs_offload {
+            self.switch("lvs_offload", false);
+        }
         self.optional("web_address", globals.web_address);
         self.switch("rs_init_notifies", globals.rs_init_notifies);
         self.switch("no_checker_emails", globals.no_checker_emails);

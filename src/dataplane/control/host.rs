@@ -9,11 +9,12 @@ use standfast_ipvs::Forwarding;
 use super::{Control, model};
 use crate::dataplane::claim::Claims;
 use crate::dataplane::engine::{Port, Ports};
-use crate::dataplane::packet_socket::attach_filter;
+use crate::dataplane::filter::{self, Instruction};
+use crate::dataplane::packet_socket::{attach_ebpf, attach_filter};
 use crate::dataplane::territory::Territory;
 use crate::dataplane::topology::{Changes, Link, NextHop};
 use crate::dataplane::worker::Order;
-use crate::dataplane::{Error, LOOPBACK, filter};
+use crate::dataplane::{Error, LOOPBACK};
 
 /// Addresses that are no servers but were asked for: clients whose way back was forgotten.
 const GUESTS: usize = 4096;
@@ -124,6 +125,7 @@ impl Control {
             links.keys().filter(|index| !ports.contains_key(index) && **index != LOOPBACK).copied().collect();
         if *self.ports != ports {
             self.ports = Arc::new(ports);
+            self.programs.iter_mut().for_each(|programs| programs.follow(&self.ports));
             self.worker.send(Order::Ports(Arc::clone(&self.ports)));
         }
         if let Err(error) = self.attach(&self.claims) {
@@ -143,6 +145,16 @@ impl Control {
 
     fn attach(&self, claims: &Claims) -> Result<(), Error> {
         let program = filter::program(claims, &self.ignored);
+        if self.attach_with_lookup(&program) {
+            return Ok(());
+        }
         attach_filter(&self.receiver, &program).map_err(|e| Error::socket("attach the packet filter", e))
+    }
+
+    /// Attaches the filter that looks for carried flows before anything else. Without it none is carried: the engine gets their packets.
+    fn attach_with_lookup(&self, program: &[Instruction]) -> bool {
+        let Some(programs) = &self.programs else { return false };
+        let attached = programs.filter(program).and_then(|filter| attach_ebpf(&self.receiver, &filter));
+        attached.inspect_err(|error| tracing::warn!(%error, "the kernel carries no connections")).is_ok()
     }
 }

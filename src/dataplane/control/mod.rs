@@ -21,6 +21,7 @@ use super::Error;
 use super::claim::{Claim, Claims, Diversion, Will};
 use super::command::{Command, Snapshot};
 use super::engine::Ports;
+use super::offload::Programs;
 use super::topology::{Changes, NextHop, Topology};
 use super::worker::{Line, Order};
 
@@ -69,6 +70,8 @@ pub(super) struct Control {
     event: Arc<EventFd>,
     worker: Line,
     receiver: OwnedFd,
+    /// What has the kernel carry connections, where it can.
+    programs: Option<Programs>,
     topology: Topology,
     claim: Claim,
     will: Will,
@@ -95,7 +98,7 @@ impl Control {
     pub(super) fn open(
         (requests, event): (Receiver<Request>, Arc<EventFd>),
         worker: Line,
-        receiver: OwnedFd,
+        (receiver, programs): (OwnedFd, Option<Programs>),
         shadow: Director,
     ) -> Result<Self, Error> {
         let claim = Claim::create()?;
@@ -105,6 +108,7 @@ impl Control {
             event,
             worker,
             receiver,
+            programs,
             topology,
             claim,
             will: Will::default(),

@@ -30,6 +30,26 @@ pub(super) const FAMILIES: &[Family] = &[
             }
         },
     ),
+    gauge(
+        "standfast_engine_carried_connections",
+        &[],
+        "Connections of which the kernel carries the plain packets",
+        |view, out| {
+            if let Some(engine) = &view.status.engine {
+                out.put(&[], engine.carried_connections);
+            }
+        },
+    ),
+    counter(
+        "standfast_engine_carried_packets",
+        &[],
+        "Packets that the kernel carried past the engine; services and servers count them too",
+        |view, out| {
+            if let Some(engine) = &view.status.engine {
+                out.put(&[], engine.carried_packets);
+            }
+        },
+    ),
     counter(
         "standfast_engine_frames",
         &["way"],

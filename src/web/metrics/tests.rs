@@ -118,6 +118,8 @@ fn picture() -> Status {
         services: vec![service()],
         engine: Some(Engine {
             connections: 4,
+            carried_connections: 2,
+            carried_packets: 900,
             received: 70,
             sent: 69,
             reinjected: 1,

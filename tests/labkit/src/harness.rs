@@ -12,13 +12,14 @@ pub struct Test {
     root: bool,
     long: bool,
     device: Option<&'static str>,
+    reason: fn() -> Option<String>,
     body: fn(),
 }
 
 impl Test {
     /// A test that needs nothing but namespaces and `ip`.
     pub fn new(name: &'static str, body: fn()) -> Test {
-        Test { name, tools: &[], root: false, long: false, device: None, body }
+        Test { name, tools: &[], root: false, long: false, device: None, reason: || None, body }
     }
 
     /// Programs that it cannot do without.
@@ -45,6 +46,12 @@ impl Test {
         self
     }
 
+    /// Asks, inside the sandbox, why it cannot run.
+    pub fn unless(mut self, reason: fn() -> Option<String>) -> Test {
+        self.reason = reason;
+        self
+    }
+
     fn obstacle(&self, sandbox: &Result<sandbox::Privilege, Unavailable>) -> Option<String> {
         match sandbox {
             Err(reason) => Some(reason.to_string()),
@@ -52,7 +59,7 @@ impl Test {
             Ok(_) => {
                 let tools =
                     require_tools(&["ip"]).and(require_tools(self.tools)).err().map(|reason| reason.to_string());
-                tools.or_else(|| self.device.and_then(missing_device))
+                tools.or_else(|| self.device.and_then(missing_device)).or_else(self.reason)
             }
         }
     }
