@@ -2,22 +2,24 @@
 //! right is needed.
 //!
 //! All real servers count as alive. Time is the capture's. A capture from the clients' side of a director is understood as
-//! it is; one from all sides shows the director's own packets too, which are judged like any other.
+//! it is; one from all sides shows the director's own packets too, which are judged like any other. Packets of which the capture kept
+//! only the beginning (`tcpdump -s`) are judged by that.
+
+mod capture;
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Instant;
 
-use pcap_file::DataLink;
-use pcap_file::pcap::PcapReader;
+use capture::{Capture, Captured, word};
 use standfast_ipvs::{Director, Frame, HopId, Ingress, Options as EngineOptions, Protocol, Verdict};
 
 use crate::cli::Options;
 use crate::config::Loaded;
 use crate::configuration::{self, Namespace};
+use crate::dataplane::upper_layer;
 use crate::forwarder;
 use crate::run::Exit;
 use crate::translate::{engine, group};
@@ -68,17 +70,15 @@ fn director(loaded: &Loaded) -> Result<Director, String> {
 
 fn replay(mut director: Director, capture: &Path) -> Result<(), String> {
     let unreadable = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", capture.display());
-    let file = File::open(capture).map_err(|error| unreadable(&error))?;
-    let mut reader = PcapReader::new(file).map_err(|error| unreadable(&error))?;
-    let link = reader.header().datalink;
+    let mut reader = Capture::open(capture).map_err(|error| unreadable(&error))?;
     let mut out = io::stdout().lock();
     let (mut begun, start) = (None, Instant::now());
     let mut number = 0_u64;
-    while let Some(packet) = reader.next_packet() {
-        let packet = packet.map_err(|error| unreadable(&error))?;
+    while let Some(captured) = reader.next() {
+        let captured = captured.map_err(|error| unreadable(&error))?;
         number += 1;
-        let passed = packet.timestamp.saturating_sub(*begun.get_or_insert(packet.timestamp));
-        let line = line(&mut director, link, &packet.data, start + passed);
+        let passed = captured.time.saturating_sub(*begun.get_or_insert(captured.time));
+        let line = line(&mut director, &captured, start + passed);
         if writeln!(out, "{number:>6} {:>12.6} {line}", passed.as_secs_f64()).is_err() {
             return Ok(());
         }
@@ -86,9 +86,12 @@ fn replay(mut director: Director, capture: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn line(director: &mut Director, link: DataLink, data: &[u8], now: Instant) -> String {
-    let Some(packet) = ip_packet(link, data) else { return "no IP packet".to_owned() };
+fn line(director: &mut Director, captured: &Captured, now: Instant) -> String {
+    let Some((packet, kept)) = captured.ip_packet() else { return "no IP packet".to_owned() };
     let before = describe(packet);
+    if kept < needed(packet) {
+        return format!("{before}: the capture holds too little of it");
+    }
     let mut bytes = packet.to_vec();
     while director.poll_timeout().is_some_and(|due| due <= now) {
         director.handle_timeout(now);
@@ -98,42 +101,25 @@ fn line(director: &mut Director, link: DataLink, data: &[u8], now: Instant) -> S
     format!("{before}: {}", outcome(&verdict, &bytes))
 }
 
-/// What follows the link header, without the padding of short frames.
-fn ip_packet(link: DataLink, data: &[u8]) -> Option<&[u8]> {
-    let packet = match link {
-        DataLink::ETHERNET => {
-            let tagged = data.get(12..14) == Some(&[0x81, 0x00]);
-            let start = if tagged { 18 } else { 14 };
-            let kind = data.get(start - 2..start)?;
-            matches!(kind, [0x08, 0x00] | [0x86, 0xdd]).then(|| data.get(start..))??
-        }
-        DataLink::RAW | DataLink::IPV4 | DataLink::IPV6 => data,
-        DataLink::LINUX_SLL => data.get(16..)?,
-        _ => return None,
+/// How much of a packet the engine reads. Of ICMP it is all: there is a checksum to be right.
+fn needed(packet: &[u8]) -> usize {
+    let Some((protocol, l4)) = upper_layer(packet) else { return packet.len().min(40) };
+    let more = match protocol {
+        6 => 20,
+        17 => 8,
+        132 => 16,
+        1 | 58 => packet.len(),
+        _ => 0,
     };
-    let length = match packet.first()? >> 4 {
-        4 => usize::from(word(packet, 2)?),
-        6 => usize::from(word(packet, 4)?) + 40,
-        _ => return None,
-    };
-    Some(packet.get(..length).unwrap_or(packet))
-}
-
-fn word(packet: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(*packet.get(at..)?.first_chunk()?))
+    l4.map_or(0, |l4| l4 + more).min(packet.len())
 }
 
 /// `10.0.0.50:1000 > 10.0.0.100:80 TCP [S] 40 bytes`.
 fn describe(packet: &[u8]) -> String {
     let v6 = packet.first().is_some_and(|byte| byte >> 4 == 6);
-    let (protocol, l4) = if v6 {
-        (packet.get(6), 40)
-    } else {
-        (packet.get(9), usize::from(packet.first().copied().unwrap_or_default() & 15) * 4)
-    };
-    let first = v6 || word(packet, 6).is_some_and(|field| field & 0x1fff == 0);
-    let protocol = protocol.copied().unwrap_or_default();
-    let known = Protocol::ALL.into_iter().find(|known| known.number() == protocol && first);
+    let (protocol, first) = upper_layer(packet).unwrap_or_default();
+    let known = Protocol::ALL.into_iter().find(|known| known.number() == protocol && first.is_some());
+    let l4 = first.unwrap_or_default();
     let end = |source: bool| {
         let port = known.and_then(|_| word(packet, if source { l4 } else { l4 + 2 }));
         match (address(packet, v6, source), port) {
@@ -150,6 +136,9 @@ fn describe(packet: &[u8]) -> String {
         None if protocol == 1 || protocol == 58 => write!(text, "ICMP"),
         None => write!(text, "protocol {protocol}"),
     };
+    if first.is_none() {
+        text += " later fragment";
+    }
     let _ = write!(text, " {} bytes", packet.len());
     text
 }
@@ -184,6 +173,8 @@ fn outcome(verdict: &Verdict, packet: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pcap_file::DataLink;
+    use std::time::Duration;
 
     fn director_of(text: &str) -> Director {
         let parsed = standfast_parser::parse(
@@ -209,13 +200,17 @@ mod tests {
         frame
     }
 
+    fn captured(frame: &[u8]) -> Captured {
+        Captured { time: Duration::ZERO, link: DataLink::ETHERNET, data: frame.to_vec(), kept: frame.len() }
+    }
+
     #[test]
     fn settings_of_the_configuration_count() {
         let mut director = director_of(
             "global_defs {\nlvs_sysctl drop_packet 3 am_droprate 1\n}\n\
              virtual_server 10.0.0.100 80 {\nprotocol TCP\nlb_algo rr\nlb_kind NAT\nreal_server 10.1.0.1 8080 {\n}\n}\n",
         );
-        let line = line(&mut director, DataLink::ETHERNET, &syn(2), Instant::now());
+        let line = line(&mut director, &captured(&syn(2)), Instant::now());
         assert!(line.contains("drop_packet"), "{line}");
     }
 
@@ -225,7 +220,7 @@ mod tests {
             "virtual_server 10.0.0.100 80 {\nprotocol TCP\nlb_algo rr\nlb_kind NAT\nreal_server 10.1.0.1 8080 {\nweight 1\n}\n}\n",
         );
         let now = Instant::now();
-        let mut replayed = |frame: &[u8]| line(&mut director, DataLink::ETHERNET, frame, now);
+        let mut replayed = |frame: &[u8]| line(&mut director, &captured(frame), now);
         assert_eq!(
             replayed(&syn(16)),
             "10.0.0.50:1000 > 10.0.0.100:80 TCP [.] 40 bytes: left to the host: service without a connection for this packet"

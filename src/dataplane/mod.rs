@@ -50,6 +50,7 @@ use std::io;
 pub use command::{Command, DriverCounters, ServiceSnapshot, Snapshot};
 pub use handle::{Dataplane, Handle, Options};
 pub use sync::{Parcel, SyncIn, SyncOut};
+pub(crate) use territory::upper_layer;
 
 /// The loopback interface is the first of every network namespace.
 const LOOPBACK: u32 = 1;

@@ -100,25 +100,29 @@ struct Ends {
 impl Ends {
     fn parse(packet: &[u8]) -> Option<Self> {
         let destination = destination(packet)?;
-        let (source, protocol, ports_at) = match destination {
-            IpAddr::V4(_) => {
-                let later = half(packet, 6)? & 0x1fff != 0;
-                let header = usize::from(packet.first()? & 15) * 4;
-                let source = IpAddr::from(*packet.get(12..)?.first_chunk::<4>()?);
-                (source, *packet.get(9)?, (!later).then_some(header))
-            }
-            IpAddr::V6(_) => {
-                let source = IpAddr::from(*packet.get(8..)?.first_chunk::<16>()?);
-                let (protocol, at) = upper_layer(packet)?;
-                (source, protocol, at)
-            }
+        let source = match destination {
+            IpAddr::V4(_) => IpAddr::from(*packet.get(12..)?.first_chunk::<4>()?),
+            IpAddr::V6(_) => IpAddr::from(*packet.get(8..)?.first_chunk::<16>()?),
         };
+        let (protocol, ports_at) = upper_layer(packet)?;
         let ports = ports_at.and_then(|at| Some((half(packet, at)?, half(packet, at + 2)?)));
         Some(Self { protocol, source, destination, ports })
     }
 }
 
-fn upper_layer(packet: &[u8]) -> Option<(u8, Option<usize>)> {
+/// The protocol that an IP packet carries, and where its header begins; there is none in a fragment that is not the first.
+pub(crate) fn upper_layer(packet: &[u8]) -> Option<(u8, Option<usize>)> {
+    match packet.first()? >> 4 {
+        4 => {
+            let later = half(packet, 6)? & 0x1fff != 0;
+            let header = usize::from(packet.first()? & 15) * 4;
+            Some((*packet.get(9)?, (!later).then_some(header)))
+        }
+        _ => behind_extensions(packet),
+    }
+}
+
+fn behind_extensions(packet: &[u8]) -> Option<(u8, Option<usize>)> {
     let (mut next, mut at) = (*packet.get(6)?, 40);
     for _ in 0..EXTENSIONS {
         let length = match next {
