@@ -37,6 +37,30 @@ pub enum Priority {
     Ordinary,
 }
 
+/// Whose threads are scheduled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// VRRP and what it sets in the kernel.
+    Vrrp,
+    /// The probes of real servers.
+    HealthChecks,
+    /// BFD.
+    Bfd,
+    /// Metrics and the status page.
+    WebServer,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Vrrp => "VRRP",
+            Self::HealthChecks => "health checks",
+            Self::Bfd => "BFD",
+            Self::WebServer => "the web server",
+        }
+    }
+}
+
 const BEST_NICE: i8 = -20;
 /// Room for one below it, for the threads that VRRP must not wait for.
 const AUTOMATIC: u8 = 2;
@@ -54,8 +78,18 @@ impl Scheduling {
         Self { priority, lock_memory: false, ..self }
     }
 
+    /// Locks the process's memory if that is wanted, for all threads that there are and will be; gives what is left for each
+    /// thread to apply.
+    #[must_use]
+    pub fn lock_memory(self, part: Part) -> Self {
+        if self.lock_memory {
+            log_refusal(part, "locked memory", mlockall(lock_what_is_used()));
+        }
+        Self { lock_memory: false, ..self }
+    }
+
     /// Applies the settings to the calling thread, one of `part`; what the kernel refuses is logged and otherwise ignored.
-    pub fn apply(self, part: &str) {
+    pub fn apply(self, part: Part) {
         match self.priority {
             Priority::Automatic => be_preferred(AUTOMATIC),
             Priority::Yielding => be_preferred(AUTOMATIC - 1),
@@ -66,9 +100,7 @@ impl Scheduling {
         if let Some(affinity) = self.affinity {
             log_refusal(part, "processor affinity", sched_setaffinity(Pid::from_raw(0), &affinity));
         }
-        if self.lock_memory {
-            log_refusal(part, "locked memory", mlockall(lock_what_is_used()));
-        }
+        let _ = self.lock_memory(part);
     }
 }
 
@@ -84,9 +116,13 @@ fn lock_what_is_used() -> MlockAllFlags {
     MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault
 }
 
-fn log_refusal(part: &str, what: &str, outcome: nix::Result<()>) {
-    if let Err(error) = outcome {
-        tracing::warn!(target: "vrrp", "Unable to set {what} for {part}: {}", error.desc());
+fn log_refusal(part: Part, what: &str, outcome: nix::Result<()>) {
+    let Err(error) = outcome else { return };
+    let text = format!("Unable to set {what} for {}: {}", part.name(), error.desc());
+    match part {
+        Part::Vrrp => tracing::warn!(target: "vrrp", "{text}"),
+        Part::HealthChecks => tracing::warn!(target: "healthcheck", "{text}"),
+        Part::Bfd | Part::WebServer => tracing::warn!("{text}"),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Report;
 use super::shell::Shell;
 use crate::poller::{Bell, Poller};
-use crate::scheduling::Scheduling;
+use crate::scheduling::{Part, Scheduling};
 use standfast_vrrp::bfd::{SessionConfig, SessionView};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -26,7 +26,7 @@ pub(super) fn run(
     commands: &Receiver<Command>,
     bell: &Bell,
 ) {
-    scheduling.apply("BFD");
+    scheduling.apply(Part::Bfd);
     loop {
         let life = catch_unwind(AssertUnwindSafe(|| live(&mut sessions, report, commands, bell)));
         match life {

@@ -1,6 +1,6 @@
 //! The threads on which probes run, apart from those of the supervisor, so that they can be scheduled as `checker_*` says.
 
-use crate::scheduling::Scheduling;
+use crate::scheduling::{Part, Scheduling};
 use standfast_checkers::{CheckEvent, Runner, RunnerOptions, script};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedSender;
@@ -17,9 +17,11 @@ impl Threads {
     pub(super) fn start(scheduling: Option<Scheduling>) -> Self {
         // Programs start on a thread that has nothing of this; they run as any other, as keepalived's do.
         script::make_ready();
+        let scheduling = scheduling.map(|scheduling| scheduling.lock_memory(Part::HealthChecks));
+        // Those for blocking work too: they are the checkers' as well.
         let prepare = move || {
             if let Some(scheduling) = scheduling {
-                scheduling.apply("health checks");
+                scheduling.apply(Part::HealthChecks);
             }
         };
         let built = Builder::new_multi_thread()

@@ -77,12 +77,13 @@ impl Date {
     }
 }
 
-/// The day of a moment, of UTC or local time.
+/// The day and the time (hours, minutes, seconds) of a moment, of UTC or local time.
 #[must_use]
-pub fn date(time: SystemTime, utc: bool) -> Date {
+pub fn date_and_time(time: SystemTime, utc: bool) -> (Date, [u8; 3]) {
     let tm = if utc { universal(time) } else { local(time) };
     let small = |number: i32| u8::try_from(number).unwrap_or(0);
-    Date { year: tm.tm_year + 1900, month: small(tm.tm_mon + 1), day: small(tm.tm_mday) }
+    let date = Date { year: tm.tm_year + 1900, month: small(tm.tm_mon + 1), day: small(tm.tm_mday) };
+    (date, [tm.tm_hour, tm.tm_min, tm.tm_sec].map(small))
 }
 
 /// The moment of a day and a time (hours, minutes, seconds), of UTC or local time; `None` before the epoch.

@@ -8,6 +8,7 @@ use super::kernel::{Heard, Kernel, Message, Reports};
 use super::packet::PacketSocket;
 use super::{Command, Event, Subscriber};
 use crate::poller::{Bell, FIRST_SOCKET, Poller};
+use crate::scheduling::Part;
 use netlink_packet_core::NetlinkPayload;
 use std::collections::HashMap;
 use std::io;
@@ -144,7 +145,7 @@ impl<'a> Worker<'a> {
             Command::Leave => self.leaving = true,
             Command::Forget => self.estate.memory.forget(),
             Command::SetPace(pace) => self.announcer.set_pace(pace),
-            Command::Schedule(scheduling) => scheduling.apply("VRRP"),
+            Command::Schedule(scheduling) => scheduling.apply(Part::Vrrp),
             Command::SetStatics(statics) => self.set_statics(&statics),
             Command::SetSysctls(wanted) => self.estate.sysctls.apply(&wanted),
             Command::SetFirewall(options) => self.estate.firewall.options = options,

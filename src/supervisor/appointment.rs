@@ -65,7 +65,7 @@ impl Due {
             _ => return Err(Refusal::Form),
         };
         let mut reader = Reader(rest);
-        let date = if dated { reader.date(year_digits) } else { Some(clock::date(now, utc)) };
+        let date = if dated { reader.date(year_digits) } else { Some(clock::date_and_time(now, utc).0) };
         let (date, time) = date.zip(reader.time()).filter(|_| reader.0.is_empty()).ok_or(Refusal::Words)?;
         let at = moment(date, time, utc).ok_or(Refusal::Never)?;
         if at > now {
@@ -86,10 +86,7 @@ impl Due {
 /// None for a day or an hour that there is not.
 fn moment(date: Date, time: [u8; 3], utc: bool) -> Option<SystemTime> {
     let at = clock::moment(date, time, utc)?;
-    let Date { year, month, day } = date;
-    let [hour, minute, second] = time;
-    let asked = format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
-    (clock::plain_time(at, utc) == asked).then_some(at)
+    (clock::date_and_time(at, utc) == (date, time)).then_some(at)
 }
 
 /// Reads as strptime(3) does.

@@ -6,6 +6,7 @@ use super::setup::VrrpSetup;
 use super::shell::{Shell, World};
 use crate::netlink::Event;
 use crate::poller::{Bell, Poller};
+use crate::scheduling::Part;
 use standfast_vrrp::{TrackerName, TrackerStatus};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -41,7 +42,7 @@ enum End {
 }
 
 pub(super) fn run(mut world: World, commands: &Receiver<Command>, bell: &Bell) {
-    world.setup.scheduling.apply("VRRP");
+    world.setup.scheduling.apply(Part::Vrrp);
     let error = loop {
         let began = Instant::now();
         let life = catch_unwind(AssertUnwindSafe(|| live(&mut world, commands, bell)));

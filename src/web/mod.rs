@@ -26,7 +26,7 @@ mod tests;
 pub use desk::{Desk, Health, Question, Vitals};
 pub use process::Process;
 
-use crate::scheduling::{Priority, Scheduling};
+use crate::scheduling::{Part, Priority, Scheduling};
 use std::io;
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
@@ -71,7 +71,7 @@ impl Server {
 
 /// Everything that is still under way ends with the runtime.
 fn run(address: SocketAddr, desk: Desk, mut end: watch::Receiver<()>) {
-    Scheduling { priority: Priority::Nice(NICE), ..Scheduling::default() }.apply("the web server");
+    Scheduling { priority: Priority::Nice(NICE), ..Scheduling::default() }.apply(Part::WebServer);
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
             tokio::select! {
