@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use standfast_ipvs::{Defence, Settings, Timeouts};
+use standfast_ipvs::{ConnReuse, Defence, Settings, Timeouts};
 use standfast_parser::model::{Config, FlushOnStop, LvsBackend, LvsSysctl, LvsTimeouts};
 use tracing::{error, info, warn};
 
@@ -236,10 +236,11 @@ pub(crate) fn settings_of(sysctls: &BTreeMap<LvsSysctl, u32>) -> Settings {
         match sysctl {
             LvsSysctl::ExpireNodestConn => settings.expire_nodest_conn = on,
             LvsSysctl::ExpireQuiescentTemplate => settings.expire_quiescent_template = on,
-            LvsSysctl::ConnReuseMode => settings.conn_reuse_mode = on,
+            LvsSysctl::ConnReuseMode => settings.conn_reuse_mode = ConnReuse::of_number(*value),
             LvsSysctl::SloppyTcp => settings.sloppy_tcp = on,
             LvsSysctl::DropEntry => settings.drop_entry = defence,
             LvsSysctl::DropPacket => settings.drop_packet = defence,
+            LvsSysctl::SecureTcp => settings.secure_tcp = defence,
             LvsSysctl::Amemthresh => settings.amemthresh = *value,
             LvsSysctl::AmDroprate => settings.am_droprate = *value,
         }

@@ -15,12 +15,17 @@ use crate::verdict::PassReason;
 pub(crate) trait Address: Copy + Eq + Debug + 'static {
     /// Protocol number of this family's ICMP.
     const ICMP: u8;
-    /// Types of ICMP errors that are translated.
-    const ICMP_ERRORS: &'static [u8];
+    /// Types of ICMP errors that are translated: a bit for each of the first 128. For IPv6 all are errors.
+    const ICMP_ERRORS: u128;
     /// Whether the ICMP checksum covers a pseudo header.
     const ICMP_PSEUDO: bool;
     /// The filler of unused table entries.
     const UNSPECIFIED: Self;
+
+    /// Whether an ICMP message of this type is an error that is translated.
+    fn is_icmp_error(kind: u8) -> bool {
+        Self::ICMP_ERRORS.checked_shr(kind.into()).is_some_and(|errors| errors & 1 != 0)
+    }
 
     fn from_ip(address: IpAddr) -> Option<Self>;
     /// A service's source addresses of this family.
@@ -30,6 +35,8 @@ pub(crate) trait Address: Copy + Eq + Debug + 'static {
     fn ip(self) -> IpAddr;
     /// What a template of a firewall-mark service has for the virtual address.
     fn from_mark(mark: u32) -> Self;
+    /// Whether no packet from a network has this source, as Linux sees it.
+    fn is_martian(self) -> bool;
     /// The first `prefix` bits.
     fn masked(self, prefix: u8) -> Self;
     /// The sum of the address's 16-bit words, not folded.
@@ -61,7 +68,7 @@ pub(crate) trait Address: Copy + Eq + Debug + 'static {
 
 impl Address for Ipv4Addr {
     const ICMP: u8 = 1;
-    const ICMP_ERRORS: &'static [u8] = &[3, 4, 11];
+    const ICMP_ERRORS: u128 = 1 << 3 | 1 << 4 | 1 << 11;
     const ICMP_PSEUDO: bool = false;
     const UNSPECIFIED: Self = Ipv4Addr::UNSPECIFIED;
 
@@ -86,6 +93,10 @@ impl Address for Ipv4Addr {
 
     fn from_mark(mark: u32) -> Self {
         Ipv4Addr::from_bits(mark)
+    }
+
+    fn is_martian(self) -> bool {
+        self.octets()[0] == 0 || self.is_loopback() || self.is_multicast() || self.is_broadcast()
     }
 
     fn masked(self, prefix: u8) -> Self {
@@ -162,7 +173,7 @@ impl Address for Ipv4Addr {
 
 impl Address for Ipv6Addr {
     const ICMP: u8 = 58;
-    const ICMP_ERRORS: &'static [u8] = &[1, 2, 3, 4];
+    const ICMP_ERRORS: u128 = u128::MAX;
     const ICMP_PSEUDO: bool = true;
     const UNSPECIFIED: Self = Ipv6Addr::UNSPECIFIED;
 
@@ -187,6 +198,10 @@ impl Address for Ipv6Addr {
 
     fn from_mark(mark: u32) -> Self {
         Ipv6Addr::from_bits(u128::from(mark) << 96)
+    }
+
+    fn is_martian(self) -> bool {
+        self.is_loopback() || self.is_multicast()
     }
 
     fn masked(self, prefix: u8) -> Self {

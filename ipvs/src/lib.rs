@@ -27,7 +27,8 @@ mod verdict;
 
 pub use connection::{ConnectionView, State, Timeouts};
 pub use director::{
-    Carried, Claims, ConnectionId, Course, Credit, Defence, Director, Ends, Offer, Options, Released, Settings,
+    Carried, Claims, ConnReuse, ConnectionId, Course, Credit, Defence, Director, Ends, Offer, Options, Released,
+    Settings,
 };
 pub use forward::mss::clamp_mss;
 pub use forward::tunnel::{Tunnel, TunnelChecksum, TunnelHeaders, TunnelKind};

@@ -111,6 +111,8 @@ reasons! {
         NoConnection => "service without a connection for this packet",
         /// A connection whose service is gone, and no service is left.
         NoService => "no service is left",
+        /// A client that no network has: the host's stack drops such packets (and may log them as martians).
+        Martian => "source address that no client can have",
         /// An ICMP message that is no error about a connection.
         Icmp => "ICMP that concerns no connection",
         /// A server's packet whose time to live ends here: the host's stack reports it.

@@ -18,7 +18,7 @@ impl Index {
         Index { slots: vec![0; size], mask: size - 1 }
     }
 
-    /// The first of the entries under `hash` that pleases, in the order of insertion as far as nothing was removed.
+    /// The first of the entries under `hash` that pleases; the latest inserted is asked first.
     #[inline(always)]
     pub(crate) fn find<T>(&self, hash: u32, mut pleases: impl FnMut(u32) -> Option<T>) -> Option<T> {
         let mut at = hash as usize;
@@ -50,10 +50,14 @@ impl Index {
     pub(crate) fn insert(&mut self, hash: u32, entry: u32) {
         debug_assert_ne!(entry, NONE, "an entry has a number");
         let mut at = hash as usize & self.mask;
-        while self.slot(at) != 0 {
+        let mut carried = u64::from(hash) << 32 | (u64::from(entry) + 1);
+        // The whole run moves on by one place: which leaves its end where the shortest insertion would have put it.
+        while carried != 0 {
+            let held = self.slot(at);
+            self.set(at, carried);
+            carried = held;
             at = (at + 1) & self.mask;
         }
-        self.set(at, u64::from(hash) << 32 | (u64::from(entry) + 1));
     }
 
     pub(crate) fn remove(&mut self, hash: u32, entry: u32) {

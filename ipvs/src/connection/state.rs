@@ -27,6 +27,8 @@ pub enum State {
     Close,
     /// TCP: the client has finished first.
     CloseWait,
+    /// TCP under `secure_tcp`: the server has answered and has sent nothing since.
+    SynAck,
     /// Any UDP connection.
     Udp,
     /// A template that an established connection has confirmed.
@@ -60,7 +62,7 @@ pub enum State {
 }
 
 impl State {
-    pub(crate) const COUNT: usize = 23;
+    pub(crate) const COUNT: usize = 24;
     pub(crate) const ALL: [State; State::COUNT] = [
         State::None,
         State::Established,
@@ -70,6 +72,7 @@ impl State {
         State::TimeWait,
         State::Close,
         State::CloseWait,
+        State::SynAck,
         State::Udp,
         State::Assured,
         State::SctpInit1,
@@ -87,11 +90,15 @@ impl State {
         State::SctpClosed,
     ];
 
+    /// The kernel has two more states between, which no packet leads to.
+    const SYN_ACK: u16 = 10;
+
     /// The number of the state in the kernel's table of its protocol (include/net/ip_vs.h), as sync daemons write it.
     pub(crate) fn number(self) -> u16 {
         match self {
             State::None | State::Udp => 0,
             State::Assured => 1,
+            State::SynAck => Self::SYN_ACK,
             state if (state as u16) < State::SctpInit1 as u16 => state as u16,
             state => state as u16 - State::SctpInit1 as u16 + 1,
         }
@@ -101,6 +108,7 @@ impl State {
     pub(crate) fn of_number(number: u16, protocol: u8, template: bool) -> Option<State> {
         let table: &[State] = match Protocol::from_number(protocol) {
             _ if template => &[State::None, State::Assured],
+            Some(Protocol::Tcp) if number == Self::SYN_ACK => return Some(State::SynAck),
             Some(Protocol::Tcp) => State::ALL.get(..=State::CloseWait as usize)?,
             Some(Protocol::Udp) => &[State::Udp],
             Some(Protocol::Sctp) if number == 0 => &[State::None],
@@ -114,10 +122,10 @@ impl State {
 
     /// Whether the connection counts as active.
     pub(crate) fn is_active(self) -> bool {
-        matches!(self, State::Established | State::SynSent | State::SynRecv | State::SctpEstablished)
+        matches!(self, State::Established | State::SynSent | State::SynRecv | State::SynAck | State::SctpEstablished)
     }
 
-    /// Whether a template whose connection gets here is confirmed, and an inactive connection counts as active.
+    /// Whether a template whose connection gets here is confirmed.
     pub(crate) fn is_established(self) -> bool {
         matches!(self, State::Established | State::SctpEstablished)
     }
@@ -134,6 +142,7 @@ impl fmt::Display for State {
             State::TimeWait => "TIME_WAIT",
             State::Close => "CLOSE",
             State::CloseWait => "CLOSE_WAIT",
+            State::SynAck => "SYNACK",
             State::Udp => "UDP",
             State::Assured => "ASSURED",
             State::SctpInit1 => "INIT1",
@@ -179,7 +188,7 @@ impl Timeouts {
             State::Established => ticks(self.tcp),
             State::FinWait => ticks(self.tcp_fin),
             State::Udp => ticks(self.udp),
-            State::SynSent | State::TimeWait => 120 * TICKS,
+            State::SynSent | State::TimeWait | State::SynAck => 120 * TICKS,
             State::SynRecv | State::CloseWait => 60 * TICKS,
             State::Close => 10 * TICKS,
             State::None | State::Assured => 2 * TICKS,

@@ -32,6 +32,11 @@ impl Clock {
         tick
     }
 
+    /// The latest tick.
+    pub(super) fn latest(&self) -> u64 {
+        self.0.map_or(0, |hands| hands.tick)
+    }
+
     pub(super) fn peek(&self, now: Instant) -> u64 {
         self.0.map_or(0, |hands| ticks_between(hands.epoch, now))
     }

@@ -1,7 +1,7 @@
 //! The life of a connection: looked up, moved through its states, ended.
 
-use super::Core;
 use super::path::Path;
+use super::{ConnReuse, Core};
 use crate::address::Address;
 use crate::connection::sctp;
 use crate::connection::state::TICKS;
@@ -80,7 +80,7 @@ impl<A: Address> Path<'_, A> {
         self.table.set_mark(id, Mark::NEW);
         if let Some(destination) = self.core.registry.destination_mut(destination) {
             *counter(destination, template, inactive) += 1;
-            destination.connection_added();
+            destination.judge_load();
         }
         if let Some(template) = self.table.get_mut(control) {
             template.controlled += 1;
@@ -102,13 +102,38 @@ impl<A: Address> Path<'_, A> {
 
     /// Removes an entry and its counts.
     pub(super) fn end(&mut self, id: u32) {
-        let Some(removed) = self.table.remove(id) else { return };
+        if let Some(connection) = self.take_out(id) {
+            self.discount(&connection);
+        }
+    }
+
+    /// Removes an entry; its counts stay.
+    pub(super) fn take_out(&mut self, id: u32) -> Option<Connection<A>> {
+        let removed = self.table.remove(id)?;
         self.release_removed(id, &removed);
-        let Connection { destination, control, template, inactive, .. } = removed;
+        Some(removed)
+    }
+
+    /// Ends a connection whose destination was removed, and its template with the last of them.
+    pub(super) fn end_departed(&mut self, id: u32) {
+        let Some(entry) = self.table.get(id).filter(|entry| entry.controlled == 0) else { return };
+        let control = entry.control;
+        if self.core.registry.destination(entry.destination).is_none_or(|held| held.available) {
+            return;
+        }
+        self.end(id);
+        if self.table.get(control).is_some_and(|template| template.controlled == 0) {
+            self.end(control);
+        }
+    }
+
+    /// Takes a removed entry out of the counts.
+    pub(super) fn discount(&mut self, connection: &Connection<A>) {
+        let &Connection { destination, control, template, inactive, .. } = connection;
         if let Some(destination) = self.core.registry.destination_mut(destination) {
             let count = counter(destination, template, inactive);
             *count = count.saturating_sub(1);
-            destination.connection_removed();
+            destination.judge_load();
         }
         if let Some(template) = self.table.get_mut(control) {
             template.controlled = template.controlled.saturating_sub(1);
@@ -121,7 +146,7 @@ impl<A: Address> Path<'_, A> {
         let Some(connection) = self.table.get_mut(id) else { return };
         let was = connection.state;
         let next = match connection.protocol {
-            number if number == Protocol::Tcp.number() => tcp::next(view, was, flags),
+            number if number == Protocol::Tcp.number() => tcp::next(view, was, flags, self.core.defences.secures_tcp()),
             number if number == Protocol::Udp.number() => State::Udp,
             _ => sctp::next(view, was, flags.0),
         };
@@ -144,8 +169,7 @@ impl<A: Address> Path<'_, A> {
         connection.state = next;
         let (control, destination) = (connection.control, connection.destination);
         let carried = connection.heard & CARRIED != 0;
-        let turns = if connection.inactive { next.is_established() } else { !next.is_active() };
-        if turns {
+        if connection.inactive == next.is_active() {
             connection.inactive = !connection.inactive;
             let inactive = connection.inactive;
             self.core.turn(destination, inactive);
@@ -153,7 +177,7 @@ impl<A: Address> Path<'_, A> {
         if carried {
             self.release(id);
         }
-        if control != NONE && (next.is_established() || next == State::Udp) {
+        if control != NONE && next.is_established() {
             self.assure(control);
         }
     }
@@ -163,7 +187,7 @@ impl<A: Address> Path<'_, A> {
         let Some(connection) = self.table.get(id) else { return };
         let Some(destination) = self.core.registry.destination_mut(connection.destination) else { return };
         match was {
-            State::SynRecv => destination.failures.refused += 1,
+            State::SynRecv | State::SynAck => destination.failures.refused += 1,
             State::Established => destination.failures.reset += 1,
             _ => (),
         }
@@ -181,7 +205,7 @@ impl<A: Address> Path<'_, A> {
         }
     }
 
-    fn assure(&mut self, template: u32) {
+    pub(super) fn assure(&mut self, template: u32) {
         if let Some(template) = self.table.get_mut(template) {
             template.state = State::Assured;
         }
@@ -201,9 +225,14 @@ impl<A> Connection<A> {
         self.destination != NONE && !self.template && !open && !answered
     }
 
-    /// Closed by both ends or reset: a SYN means another connection.
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self.state, State::TimeWait | State::Close | State::SctpClosed)
+    /// Whether a SYN means another connection. One of a template stays with its server.
+    pub(super) fn may_be_reused(&self, mode: ConnReuse) -> bool {
+        let over = match self.state {
+            State::TimeWait | State::Close | State::SctpClosed => mode != ConnReuse::Never,
+            State::FinWait => mode == ConnReuse::HalfOver && !self.method.is_two_way(),
+            _ => false,
+        };
+        over && self.control == NONE
     }
 }
 

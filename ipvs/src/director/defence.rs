@@ -1,7 +1,9 @@
-//! What the kernel does about floods: `drop_entry` and `drop_packet` (Documentation/networking/ipvs-sysctl.rst).
+//! What the kernel does about floods: `drop_entry`, `drop_packet` and `secure_tcp`
+//! (Documentation/networking/ipvs-sysctl.rst).
 //!
-//! Once a second both are judged by the memory that the host has free. The first then ends connections among a
-//! thirty-second of the table, chosen at random; the second drops one in so many packets that would open a connection.
+//! Once a second they are judged by the memory that the host has free. The first then ends connections among a
+//! thirty-second of the table, chosen at random; the second drops one in so many packets that would open a connection; the
+//! third has TCP's states follow another table.
 
 use super::Settings;
 use super::path::Path;
@@ -44,6 +46,7 @@ pub(super) struct Defences {
     /// The tick of the next judgement.
     due: u64,
     ends_entries: bool,
+    secures_tcp: bool,
     /// Of so many packets that would open a connection one is dropped; 0 for none.
     rate: u32,
     until_drop: i64,
@@ -83,6 +86,7 @@ impl Defences {
         let threshold = u64::from(settings.amemthresh);
         let missing = self.free.and_then(|free| threshold.checked_sub(free)).filter(|missing| *missing > 0);
         self.ends_entries = settings.drop_entry.is_at_work(missing.is_some());
+        self.secures_tcp = settings.secure_tcp.is_at_work(missing.is_some());
         match (settings.drop_packet, missing) {
             (Defence::Always, _) => self.rate = settings.am_droprate,
             (Defence::WhenLow, Some(missing)) => {
@@ -101,6 +105,12 @@ impl Defences {
         now
     }
 
+    /// Whether TCP's states follow the table of `secure_tcp`.
+    #[inline(always)]
+    pub(super) fn secures_tcp(&self) -> bool {
+        self.secures_tcp
+    }
+
     /// Whether a packet that would open a connection is dropped.
     #[inline]
     pub(super) fn drops_packet(&mut self) -> bool {
@@ -116,7 +126,7 @@ impl Defence {
 
 impl Settings {
     pub(super) fn has_defence(&self) -> bool {
-        (self.drop_entry, self.drop_packet) != (Defence::Never, Defence::Never)
+        [self.drop_entry, self.drop_packet, self.secure_tcp] != [Defence::Never; 3]
     }
 }
 
@@ -164,7 +174,7 @@ impl<A: Address> Path<'_, A> {
         match entry.state {
             _ if entry.template && (entry.controlled > 0 || entry.state == State::Assured) => false,
             _ if entry.template && !self.is_of_one_packet(entry) => true,
-            State::SynRecv | State::SctpInit1 | State::SctpInit => true,
+            State::SynRecv | State::SynAck | State::SctpInit1 | State::SctpInit => true,
             State::Established | State::SctpEstablished => self.is_forgotten(id),
             _ if entry.template || Protocol::from_number(entry.protocol) == Some(Protocol::Udp) => {
                 self.is_forgotten(id)

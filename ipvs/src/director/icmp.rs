@@ -21,15 +21,15 @@ impl<A: Address> Path<'_, A> {
         let Some((quote, (id, direction))) = found else {
             return self.tunnel_error(frame, header).ok_or(not_ours)?;
         };
-        self.check_icmp(frame, header)?;
         let connection = self.table.get(id).cloned().ok_or(not_ours)?;
+        self.check_icmp(frame, header, connection.method)?;
         if connection.method == Method::Local {
             return Ok(Decision::Local);
         }
+        self.count_related(&connection, direction, header.end)?;
         if header.ttl <= 1 {
             return Err(Decision::Drop(DropReason::TtlExpired));
         }
-        self.count_related(&connection, direction, header.end)?;
         A::decrement_ttl(frame.packet);
         if let Some(seen) = self.table.seen_by_server(&connection) {
             icmp::translate(frame.packet, header, &quote, &connection, seen, direction);
@@ -52,7 +52,7 @@ impl<A: Address> Path<'_, A> {
         if destination.config.address != inside.server.ip() {
             return None;
         }
-        if let Err(decision) = self.check_icmp(frame, header) {
+        if let Err(decision) = self.check_icmp(frame, header, Method::Nat) {
             return Some(Err(decision));
         }
         let mut icmp = [inside.icmp[0], inside.icmp[1], 0, 0, 0, 0, 0, 0];
@@ -84,11 +84,12 @@ impl<A: Address> Path<'_, A> {
         Ok(Decision::Reply)
     }
 
-    fn check_icmp(&self, frame: &Frame<'_>, header: &Header<A>) -> Result<(), Decision> {
+    /// What is sent on as it is keeps its checksum too, right or wrong.
+    fn check_icmp(&self, frame: &Frame<'_>, header: &Header<A>, method: Method) -> Result<(), Decision> {
         if !A::header_intact(frame.packet, header.l4) {
             return Err(Decision::Drop(DropReason::IpChecksum));
         }
-        if !frame.checksum_partial && !icmp::intact(frame.packet, header) {
+        if method.is_two_way() && !frame.checksum_partial && !icmp::intact(frame.packet, header) {
             return Err(Decision::Drop(DropReason::IcmpChecksum));
         }
         Ok(())

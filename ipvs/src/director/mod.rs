@@ -31,14 +31,17 @@ use crate::connection::{ConnectionView, State, Timeouts};
 use crate::packet::icmp::IcmpError;
 use crate::packet::{Frame, Ingress, ReplyBuffer};
 use crate::service::{
-    Destination, DestinationConfig, DestinationView, Error, Protocol, Registry, ServiceConfig, ServiceId, ServiceKey,
-    ServiceView,
+    Destination, DestinationConfig, DestinationView, Error, Protocol, Registry, Service, ServiceConfig, ServiceId,
+    ServiceKey, ServiceView,
 };
 use crate::stats::{Counters, Estimator};
 use crate::verdict::{Decision, DropReason, HopId, Verdict};
 
 /// How many timers one call of [`Director::handle_timeout`] serves at most, so that packets do not wait for it.
 const TIMER_BUDGET: usize = 256;
+
+/// How many places of the tables one call looks at for connections of removed destinations.
+const SWEPT: usize = 2048;
 
 /// From so many entries on, their index alone lies on more pages than the processor remembers.
 const MANY: usize = 4096;
@@ -77,8 +80,8 @@ pub struct Settings {
     pub expire_nodest_conn: bool,
     /// Templates of a destination with weight 0 are not followed any more.
     pub expire_quiescent_template: bool,
-    /// A SYN on a connection in TIME_WAIT is scheduled anew.
-    pub conn_reuse_mode: bool,
+    /// Whether a SYN on a connection that is over is scheduled anew.
+    pub conn_reuse_mode: ConnReuse,
     /// Any TCP packet but a RST opens a connection.
     pub sloppy_tcp: bool,
     /// When half open and forgotten connections end before their time.
@@ -86,6 +89,9 @@ pub struct Settings {
     /// When some packets that would open a connection are dropped: of [`amemthresh`](Self::amemthresh) divided by what
     /// is missing to it one, or of [`am_droprate`](Self::am_droprate) one with [`Defence::Always`].
     pub drop_packet: Defence,
+    /// When TCP's states follow another table, in which the client's packets alone establish no connection that is
+    /// answered through the director.
+    pub secure_tcp: Defence,
     /// Memory is low when fewer pages than these are free.
     pub amemthresh: u32,
     /// 0 drops none.
@@ -98,12 +104,36 @@ impl Default for Settings {
         Settings {
             expire_nodest_conn: false,
             expire_quiescent_template: false,
-            conn_reuse_mode: true,
+            conn_reuse_mode: ConnReuse::Over,
             sloppy_tcp: false,
             drop_entry: Defence::Never,
             drop_packet: Defence::Never,
+            secure_tcp: Defence::Never,
             amemthresh: 1024,
             am_droprate: 10,
+        }
+    }
+}
+
+/// When the port of an old connection may serve another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ConnReuse {
+    /// The sysctl's 0: it goes to the server of the old one.
+    Never,
+    /// 1: in TIME_WAIT, after a reset, and after the end of SCTP.
+    #[default]
+    Over,
+    /// 2 and 3: in FIN_WAIT too, where the server's packets bypass the director; no other state tells the end there.
+    HalfOver,
+}
+
+impl ConnReuse {
+    /// The sysctl's number, of which the lowest two bits count.
+    pub fn of_number(number: u32) -> ConnReuse {
+        match number {
+            0 => ConnReuse::Never,
+            number if number & 2 == 0 => ConnReuse::Over,
+            _ => ConnReuse::HalfOver,
         }
     }
 }
@@ -163,6 +193,8 @@ pub struct Director {
     clock: Clock,
     /// The tick of the next estimate of rates.
     next_estimate: u64,
+    /// The place of the tables from which on to look for connections of removed destinations.
+    sweep: Option<usize>,
 }
 
 impl Director {
@@ -187,6 +219,7 @@ impl Director {
             v6: Table::new(options.seed, options.connection_limit),
             clock: Clock::default(),
             next_estimate: 0,
+            sweep: None,
         }
     }
 
@@ -271,8 +304,8 @@ impl Director {
 
     /// Whether [`Director::set_free_memory`] makes a difference.
     pub fn watches_memory(&self) -> bool {
-        let Settings { drop_entry, drop_packet, .. } = self.core.settings;
-        drop_entry == Defence::WhenLow || drop_packet == Defence::WhenLow
+        let Settings { drop_entry, drop_packet, secure_tcp, .. } = self.core.settings;
+        [drop_entry, drop_packet, secure_tcp].contains(&Defence::WhenLow)
     }
 
     /// How much memory the host has free, in pages (the kernel's IPVS counts free and buffer memory); to be told about
@@ -287,11 +320,23 @@ impl Director {
         let tick = self.clock.tick(now);
         Path::new(&mut self.core, &mut self.v4, tick).expire(TIMER_BUDGET);
         Path::new(&mut self.core, &mut self.v6, tick).expire(TIMER_BUDGET);
+        self.sweep(tick);
         self.defend(tick);
         if tick >= self.next_estimate {
             self.core.registry.estimate();
             self.next_estimate = tick + u64::from(Estimator::INTERVAL * TICKS);
         }
+    }
+
+    /// Ends connections of removed destinations, some of them in each call.
+    fn sweep(&mut self, tick: u64) {
+        let Some(from) = self.sweep.take() else { return };
+        let (v4, v6, to) = (self.v4.places(), self.v6.places(), from + SWEPT);
+        let mut path = Path::new(&mut self.core, &mut self.v4, tick);
+        (from.min(v4)..to.min(v4)).for_each(|place| path.end_departed(place as u32));
+        let mut path = Path::new(&mut self.core, &mut self.v6, tick);
+        (from.saturating_sub(v4)..to.saturating_sub(v4).min(v6)).for_each(|place| path.end_departed(place as u32));
+        self.sweep = Some(to).filter(|to| *to < v4 + v6);
     }
 
     fn defend(&mut self, tick: u64) {
@@ -308,7 +353,8 @@ impl Director {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let estimate = (!self.core.registry.is_empty()).then_some(self.next_estimate);
         let defence = self.core.defences.next(&self.core.settings);
-        let next = [self.v4.next_due(), self.v6.next_due(), estimate, defence].into_iter().flatten().min();
+        let sweep = self.sweep.map(|_| 0);
+        let next = [self.v4.next_due(), self.v6.next_due(), estimate, defence, sweep].into_iter().flatten().min();
         self.clock.instant(next?)
     }
 
@@ -355,12 +401,16 @@ impl Director {
 
     /// `ipvsadm -D`: the destinations go too; their connections wait for their return.
     pub fn remove_service(&mut self, id: &ServiceId) -> Result<(), Error> {
-        self.core.registry.remove_service(id)
+        self.core.registry.set_now(self.clock.latest());
+        self.core.registry.remove_service(id)?;
+        self.depart();
+        Ok(())
     }
 
-    /// `ipvsadm -a`: at the head of the service's list. A destination that was removed and still has connections
-    /// comes back with its counters.
+    /// `ipvsadm -a`: at the head of the service's list. A destination that was removed comes back with its counters while
+    /// it has connections, and for two minutes.
     pub fn add_destination(&mut self, id: &ServiceId, config: DestinationConfig) -> Result<(), Error> {
+        self.core.registry.set_now(self.clock.latest());
         self.core.registry.add_destination(id, config)
     }
 
@@ -369,15 +419,24 @@ impl Director {
         self.core.registry.edit_destination(id, config)
     }
 
-    /// `ipvsadm -d`: its connections stay and their packets are dropped until it returns (see
-    /// [`Settings::expire_nodest_conn`]).
+    /// `ipvsadm -d`: its connections stay and their packets are dropped until it returns; with
+    /// [`Settings::expire_nodest_conn`] they end.
     pub fn remove_destination(&mut self, id: &ServiceId, address: IpAddr, port: u16) -> Result<(), Error> {
-        self.core.registry.remove_destination(id, address, port)
+        self.core.registry.set_now(self.clock.latest());
+        self.core.registry.remove_destination(id, address, port)?;
+        self.depart();
+        Ok(())
+    }
+
+    fn depart(&mut self) {
+        if self.core.settings.expire_nodest_conn {
+            self.sweep = Some(0);
+        }
     }
 
     /// All services, sorted by their addresses.
     pub fn services(&self) -> Vec<ServiceView> {
-        let view = |service: &crate::service::Service| ServiceView {
+        let view = |service: &Service| ServiceView {
             config: service.config.clone(),
             stats: service.stats,
             rates: service.estimator.rates(),
@@ -415,6 +474,9 @@ impl Director {
         let mut claims = Claims::default();
         for service in self.core.registry.services() {
             match service.config.id {
+                ServiceId::Address(key) if service.takes_ftp_data() => {
+                    claims.services.push(ServiceKey { port: 0, ..key });
+                }
                 ServiceId::Address(key) => claims.services.push(key),
                 ServiceId::Fwmark(mark) => claims.marks.push(mark),
             }
@@ -429,17 +491,22 @@ impl Director {
 
     fn claimed_servers(&self) -> Vec<ServiceKey> {
         let nat = |destination: &&Destination| destination.method().is_two_way() || destination.local_port().is_some();
-        let mut servers: Vec<_> = self.core.registry.destinations().filter(nat).flat_map(answering).collect();
+        let registry = &self.core.registry;
+        let of_ftp = |held: &Destination| registry.service(held.owner).is_some_and(Service::takes_ftp_data);
+        let answering = |held| answering(held, of_ftp(held));
+        let mut servers: Vec<_> = registry.destinations().filter(nat).flat_map(answering).collect();
         servers.sort_unstable();
         servers.dedup();
         servers
     }
 }
 
-/// Where a destination's answers come from. What a mark stands for may go to any port, unless the destination has one.
-fn answering(destination: &Destination) -> Vec<ServiceKey> {
+/// Where a destination's answers come from. What a mark stands for may go to any port, unless the destination has one; FTP's
+/// data too.
+fn answering(destination: &Destination, of_ftp: bool) -> Vec<ServiceKey> {
     let (address, port) = match (destination.local_port(), destination.service) {
         (Some(port), ServiceId::Address(key)) => (key.address, port),
+        _ if of_ftp => (destination.config.address, 0),
         _ => (destination.config.address, destination.config.port),
     };
     let protocols = match &destination.service {

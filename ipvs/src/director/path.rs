@@ -1,9 +1,11 @@
 //! The way of a packet: parsed, matched to its connection, rewritten.
 
-use super::Core;
+use super::{ConnReuse, Core};
 use crate::address::Address;
 use crate::connection::table::Table;
-use crate::connection::{CARRIED, Connection, Direction, HEARD_MORE, HEARD_SYN, Method, Source, tcp::View};
+use crate::connection::{
+    CARRIED, Connection, Direction, HEARD, HEARD_MORE, HEARD_SYN, Method, NONE, Source, tcp::View,
+};
 use crate::forward::client_option::{ClientOption, with_option};
 use crate::forward::nat::{self, End};
 use crate::packet::checksum::Change;
@@ -148,8 +150,7 @@ impl<'a, A: Address> Path<'a, A> {
     fn client_packet(&mut self, id: u32, packet: &mut Packet<'_, '_, A>) -> Result<Decision, Decision> {
         packet.intact()?;
         if packet.is_opening() && self.gives_way(id, packet.ingress.mark) {
-            self.end(id);
-            return self.unknown(packet);
+            return self.replace(id, packet);
         }
         let connection = self.table.get_mut(id).ok_or(Decision::Drop(DropReason::Internal))?;
         let moved = connection.heard & CARRIED != 0 && connection.hop != packet.ingress.client_hop;
@@ -190,6 +191,17 @@ impl<'a, A: Address> Path<'a, A> {
         Err(Decision::Drop(DropReason::DestinationRemoved))
     }
 
+    /// Opens another connection in the place of one that the scheduler still counts: so the kernel's timer has it.
+    #[cold]
+    fn replace(&mut self, id: u32, packet: &mut Packet<'_, '_, A>) -> Result<Decision, Decision> {
+        let old = self.take_out(id);
+        let decision = self.unknown(packet);
+        if let Some(old) = old {
+            self.discount(&old);
+        }
+        decision
+    }
+
     /// Whether a connection ends because a SYN came that may open another.
     ///
     /// The kernel drops a SYN whose port was used before for a server that has been removed, unless that connection was over;
@@ -202,7 +214,8 @@ impl<'a, A: Address> Path<'a, A> {
         let destination = self.core.registry.destination(connection.destination);
         let quiesced = || destination.is_some_and(|destination| destination.weight() == 0);
         let removed = || destination.is_none_or(|destination| !destination.available);
-        settings.conn_reuse_mode && (connection.is_over() || removed()) || settings.expire_nodest_conn && quiesced()
+        let over = connection.may_be_reused(settings.conn_reuse_mode);
+        over || settings.conn_reuse_mode != ConnReuse::Never && removed() || settings.expire_nodest_conn && quiesced()
     }
 
     #[inline(always)]
@@ -212,11 +225,17 @@ impl<'a, A: Address> Path<'a, A> {
             return Err(Decision::Pass(PassReason::TtlExpired));
         }
         let connection = self.table.get_mut(id).ok_or(Decision::Drop(DropReason::Internal))?;
+        let answered =
+            connection.heard & HEARD == 0 && connection.control != NONE && packet.segment.protocol == Protocol::Udp;
+        let control = connection.control;
         connection.heard |= if packet.is_opening() { HEARD_SYN } else { HEARD_MORE };
         let &mut Connection { service, service_port, hop, destination, change, method, .. } = connection;
         let client = (connection.client, connection.client_port);
         self.core.count_out(destination, packet.length());
         self.advance(id, View::Server, packet.segment.flags);
+        if answered {
+            self.assure(control);
+        }
         if self.core.sync.is_some() {
             self.tell_of_answer(id);
         }
@@ -240,6 +259,9 @@ impl<'a, A: Address> Path<'a, A> {
         let service = service.ok_or(Decision::Pass(PassReason::NotOurs))?;
         if !self.may_open(protocol, flags) {
             return Err(Decision::Pass(PassReason::NoConnection));
+        }
+        if packet.header.source.is_martian() || self.core.registry.is_virtual(packet.header.source.ip()) {
+            return Err(Decision::Pass(PassReason::Martian));
         }
         if self.core.defences.drops_packet() {
             return Err(Decision::Drop(DropReason::Defence));

@@ -13,7 +13,7 @@ use crate::packet::segment::TcpFlags;
 use crate::persistence::{Persistence, PersistenceEngine, call_id};
 use crate::scheduler::Flow;
 use crate::service::{Destination, Protocol, ServiceId};
-use crate::verdict::{Decision, DropReason, HopId};
+use crate::verdict::{Decision, DropReason, HopId, PassReason};
 
 /// Sources in use that are passed over for one connection: with more, the pool is as good as exhausted.
 const SOURCE_PROBES: usize = 256;
@@ -54,11 +54,21 @@ impl<A: Address> Path<'_, A> {
             source: packet.header.source.ip(),
             source_port: packet.segment.source_port,
             destination: packet.header.destination.ip(),
+            now: self.tick,
         };
         match self.core.registry.schedule(service, &flow) {
             Some(destination) => Ok(destination),
+            // A connection that may be FTP's data may be anything else too.
+            None if self.is_ftp_data(service, packet) => Err(Decision::Pass(PassReason::NotOurs)),
             None => Err(self.reply(packet, IcmpError::PortUnreachable).unwrap_or_else(|decision| decision)),
         }
+    }
+
+    fn is_ftp_data(&self, service: u32, packet: &Packet<'_, '_, A>) -> bool {
+        let service = self.core.registry.service(service);
+        service.is_some_and(|service| {
+            service.takes_ftp_data() && service.config.id.port() != packet.segment.destination_port
+        })
     }
 
     fn choose_by_template(
@@ -94,6 +104,8 @@ impl<A: Address> Path<'_, A> {
         };
         let (protocol, address, port) = match self.core.registry.service(service).map(|service| service.config.id) {
             Some(ServiceId::Fwmark(mark)) => (0, A::from_mark(mark), 0),
+            // Clients' data connections go where their control connection went.
+            Some(ServiceId::Address(key)) if key.is_ftp() => (packet.header.protocol, packet.header.destination, 0),
             Some(ServiceId::Address(key)) => (packet.header.protocol, packet.header.destination, key.port),
             None => (packet.header.protocol, packet.header.destination, packet.segment.destination_port),
         };

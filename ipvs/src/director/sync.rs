@@ -348,7 +348,7 @@ impl<A: Address> Path<'_, A> {
             return false;
         }
         *counter(destination, template, inactive) += 1;
-        destination.connection_added();
+        destination.judge_load();
         if method != was {
             self.table.set_method(id, method);
         }

@@ -22,15 +22,12 @@ pub(crate) struct Quote<A> {
 
 /// The quoted packet, if this is an error that is translated and that was sent to the quoted packet's sender.
 pub(crate) fn quote<A: Address>(packet: &[u8], header: &Header<A>) -> Option<Quote<A>> {
-    let kind = packet.get(header.l4)?;
+    let kind = *packet.get(header.l4)?;
     let start = header.l4 + HEADER;
     let quoted = packet.get(start..header.end)?;
     let inner = A::parse_quoted(quoted).ok()?;
     Protocol::from_number(inner.protocol)?;
-    if !A::ICMP_ERRORS.contains(kind)
-        || matches!(inner.fragment, Fragment::Later(_))
-        || inner.source != header.destination
-    {
+    if !A::is_icmp_error(kind) || matches!(inner.fragment, Fragment::Later(_)) || inner.source != header.destination {
         return None;
     }
     let key = Key {
@@ -63,7 +60,7 @@ pub(crate) fn inside<A: Address>(packet: &[u8], header: &Header<A>) -> Option<In
     [icmp[2], icmp[3]] = [0, 0];
     let quoted = packet.get(header.l4 + HEADER..header.end)?;
     let outer = A::parse_quoted(quoted).ok()?;
-    if !A::ICMP_ERRORS.contains(&icmp[0]) || outer.source != header.destination {
+    if !A::is_icmp_error(icmp[0]) || outer.source != header.destination {
         return None;
     }
     let at = tunnel::inside(quoted, outer.protocol, outer.l4)?;

@@ -12,8 +12,9 @@ pub(crate) const DESTINATION: usize = 16;
 const TTL: usize = 8;
 const CHECKSUM: usize = 10;
 pub(crate) const HEADER: usize = 20;
-/// Precedence "internetwork control", as Linux sends its ICMP errors.
+/// Precedence "internetwork control", as Linux sends its ICMP errors; the type of service is that of the packet.
 const ERROR_TOS: u8 = 0xc0;
+const TOS_MASK: u8 = 0x1e;
 const ERROR_TTL: u8 = 64;
 /// RFC 1812 section 4.3.2.3: an error is at most this long.
 const ERROR_LENGTH: usize = 576;
@@ -129,7 +130,8 @@ pub(crate) fn error(
     }
     let quote = packet.get(..header.end.min(packet.len()).min(ERROR_LENGTH - HEADER - 8))?;
     let mut reply = ReplyBuffer::default();
-    reply.extend(&ip_header(source, header.source, quote.len() + 8, id));
+    let tos = ERROR_TOS | quote.get(1)? & TOS_MASK;
+    reply.extend(&ip_header(source, header.source, quote.len() + 8, id, tos));
     reply.extend(&icmp);
     reply.extend(quote);
     let icmp = reply.get_mut(HEADER..)?;
@@ -146,10 +148,10 @@ fn may_be_answered(header: &Header<Ipv4Addr>) -> bool {
     single && !to_group && !later_fragment
 }
 
-fn ip_header(source: Ipv4Addr, destination: Ipv4Addr, payload: usize, id: u16) -> [u8; HEADER] {
+fn ip_header(source: Ipv4Addr, destination: Ipv4Addr, payload: usize, id: u16, tos: u8) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header[0] = 0x45;
-    header[1] = ERROR_TOS;
+    header[1] = tos;
     header[2..4].copy_from_slice(&((HEADER + payload) as u16).to_be_bytes());
     header[4..6].copy_from_slice(&id.to_be_bytes());
     header[TTL] = ERROR_TTL;

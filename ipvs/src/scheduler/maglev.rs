@@ -76,19 +76,21 @@ impl Walk {
 
 impl Schedule for Maglev {
     fn changed(&mut self, pool: Pool<'_>) {
-        let weights = || pool.iter().map(|(_, destination)| destination.weight()).filter(|&weight| weight > 0);
+        // A server that is quiesced keeps its places, so that the others' clients stay where they are.
+        let weights = || pool.iter().map(|(_, destination)| destination.latest_weight).filter(|&weight| weight > 0);
         let divisor = weights().fold(0, greatest_common_divisor).max(1);
         let bits = u32::BITS - (weights().max().unwrap_or(0) / divisor).leading_zeros();
         let shift = bits.saturating_sub(WEIGHT_BITS);
-        let walks = pool.iter().filter(|(_, destination)| destination.weight() > 0).map(|(number, destination)| {
-            let (address, port) = (destination.config.address, destination.config.port);
-            Walk {
-                number,
-                at: hash(FIRST, address, port, 0) as usize % SIZE,
-                step: hash(SECOND, address, port, 0) as usize % (SIZE - 1) + 1,
-                turns: ((destination.weight() / divisor) >> shift).max(1),
-            }
-        });
+        let walks =
+            pool.iter().filter(|(_, destination)| destination.latest_weight > 0).map(|(number, destination)| {
+                let (address, port) = (destination.config.address, destination.config.port);
+                Walk {
+                    number,
+                    at: hash(FIRST, address, port, 0) as usize % SIZE,
+                    step: hash(SECOND, address, port, 0) as usize % (SIZE - 1) + 1,
+                    turns: ((destination.latest_weight / divisor) >> shift).max(1),
+                }
+            });
         let mut walks: Vec<Walk> = walks.collect();
         self.table.fill(u32::MAX);
         self.fill(&mut walks);

@@ -125,6 +125,8 @@ pub(crate) struct Flow {
     pub(crate) source: IpAddr,
     pub(crate) source_port: u16,
     pub(crate) destination: IpAddr,
+    /// The tick.
+    pub(crate) now: u64,
 }
 
 /// A service's destinations in the order of its list.

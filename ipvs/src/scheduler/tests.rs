@@ -18,6 +18,7 @@ struct Bench {
     id: ServiceId,
     load: Load,
     client_port: u16,
+    now: u64,
 }
 
 impl Bench {
@@ -29,7 +30,7 @@ impl Bench {
         let config =
             ServiceConfig { id, scheduler, flags, persistence: None, one_packet: false, full_nat: Default::default() };
         registry.add_service(config).unwrap();
-        Bench { registry, id, load, client_port: 20000 }
+        Bench { registry, id, load, client_port: 20000, now: 0 }
     }
 
     fn with_weights(mut self, weights: &[u32]) -> Bench {
@@ -48,6 +49,7 @@ impl Bench {
             source: IpAddr::V4(Ipv4Addr::new(10, 0, 0, source)),
             source_port: self.client_port,
             destination: IpAddr::V4(Ipv4Addr::new(10, 0, 0, destination)),
+            now: self.now,
         };
         self.client_port += 1;
         let Some(number) = self.registry.schedule(0, &flow) else { return '-' };
@@ -341,4 +343,26 @@ fn two_choices_follow_weight_and_load() {
     let busy = share(&[1, 1], 100);
     assert!((900..1100).contains(&busy), "only when drawn twice: {busy}");
     assert_eq!(share(&[0, 1], 0), 0);
+}
+
+/// A shelf of `lblc` has room for more addresses than any test of chance would fill.
+#[test]
+fn a_thousand_addresses_keep_their_servers() {
+    let mut bench = Bench::new("lblc", SchedulerFlags::default(), Load::Closed).with_weights(&[1, 1, 1]);
+    let mut servers = || -> Vec<Option<u32>> {
+        let flow = |number: u32| Flow {
+            source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            source_port: 1,
+            destination: IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number)),
+            now: 0,
+        };
+        (0..1000)
+            .map(|number| {
+                let chosen = bench.registry.schedule(0, &flow(number));
+                bench.registry.destination_mut(chosen?).unwrap().inactive += 1;
+                chosen
+            })
+            .collect()
+    };
+    assert_eq!(servers(), servers());
 }

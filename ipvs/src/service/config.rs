@@ -82,6 +82,22 @@ impl ServiceId {
     }
 }
 
+impl ServiceKey {
+    /// The port of FTP's control connections.
+    const FTP: u16 = 21;
+
+    /// Whether a persistent service of this key takes its clients' data connections too, as IPVS has it for FTP.
+    pub(crate) fn is_ftp(&self) -> bool {
+        self.protocol == Protocol::Tcp && self.port == Self::FTP
+    }
+
+    /// The FTP service whose data connection a packet to this port may belong to: active (from 20) or passive.
+    pub(crate) fn of_ftp_data(self) -> Option<ServiceKey> {
+        let is_data = self.port == 20 || self.port >= 1024;
+        (self.protocol == Protocol::Tcp && is_data).then_some(ServiceKey { port: Self::FTP, ..self })
+    }
+}
+
 impl From<ServiceKey> for ServiceId {
     fn from(key: ServiceKey) -> Self {
         ServiceId::Address(key)

@@ -12,11 +12,15 @@ pub(crate) struct Destination {
     pub(crate) config: DestinationConfig,
     /// The service that it belongs to, also while that is deleted.
     pub(crate) service: ServiceId,
-    /// The number of that service while `available`.
+    /// The number of that service until it is deleted.
     pub(crate) owner: u32,
     /// In its service's list.
     pub(crate) available: bool,
+    /// The tick at which it was taken out of that.
+    pub(crate) removed: u64,
     pub(crate) overloaded: bool,
+    /// Its latest weight that was not 0.
+    pub(crate) latest_weight: u32,
     pub(crate) active: u32,
     pub(crate) inactive: u32,
     pub(crate) persistent: u32,
@@ -56,10 +60,12 @@ impl Destination {
         Destination {
             tunnel: config.forwarding.tunnel().unwrap_or_default(),
             path_mtu: None,
+            latest_weight: config.weight,
             config,
             service,
             owner,
             available: true,
+            removed: 0,
             overloaded: false,
             active: 0,
             inactive: 0,
@@ -77,6 +83,20 @@ impl Destination {
     /// Whether a scheduler may choose it.
     pub(crate) fn is_open(&self) -> bool {
         self.config.weight > 0 && !self.overloaded
+    }
+
+    /// How long a destination that was removed is remembered with its counters, as in the kernel (`IP_VS_DEST_TRASH_PERIOD`).
+    const REMEMBERED: u64 = 120 * TICKS as u64;
+
+    /// Whether it was removed and may come back as it was: it still has connections, or has not been gone for long.
+    pub(crate) fn is_remembered(&self, now: u64) -> bool {
+        !self.available && (self.references() > 0 || now.saturating_sub(self.removed) < Self::REMEMBERED)
+    }
+
+    /// Takes it out of its service's list.
+    pub(crate) fn leave(&mut self, now: u64) {
+        self.available = false;
+        self.removed = now;
     }
 
     /// Connections and templates that refer to it.
@@ -103,35 +123,27 @@ impl Destination {
         (moved && port != 0 && asked != 0 && port != asked).then_some(port)
     }
 
-    /// A connection more may reach the upper threshold.
-    pub(crate) fn connection_added(&mut self) {
-        let upper = self.config.upper_threshold;
-        if upper != 0 && self.active + self.inactive >= upper {
-            self.overloaded = true;
-        }
-    }
-
-    /// A connection less may end the overload: below the lower threshold, or below three quarters of the upper.
-    pub(crate) fn connection_removed(&mut self) {
+    /// Judges the load after a connection has come or gone, and after an edit: overload begins at the upper threshold and
+    /// ends below the lower one, or below three quarters of the upper.
+    pub(crate) fn judge_load(&mut self) {
         let total = u64::from(self.active) + u64::from(self.inactive);
         let (upper, lower) = (u64::from(self.config.upper_threshold), u64::from(self.config.lower_threshold));
-        let relieved = match (lower, upper) {
-            (0, 0) => true,
-            (0, upper) => total * 4 < upper * 3,
-            (lower, _) => total < lower,
+        self.overloaded = match (lower, upper) {
+            (_, 0) => false,
+            (_, upper) if total >= upper => true,
+            (0, upper) => self.overloaded && total * 4 >= upper * 3,
+            (lower, _) => self.overloaded && total >= lower,
         };
-        if relieved {
-            self.overloaded = false;
-        }
     }
 
     /// Takes over what an edit may change.
     pub(crate) fn edit(&mut self, config: DestinationConfig) {
-        if config.upper_threshold == 0 || config.upper_threshold > self.config.upper_threshold {
-            self.overloaded = false;
-        }
         self.tunnel = config.forwarding.tunnel().unwrap_or(self.tunnel);
+        if config.weight > 0 {
+            self.latest_weight = config.weight;
+        }
         self.config = config;
+        self.judge_load();
     }
 }
 

@@ -24,6 +24,13 @@ pub(crate) struct Service {
     pub(crate) estimator: Estimator,
 }
 
+impl Service {
+    /// Whether connections to other ports of its address may be its clients' FTP data.
+    pub(crate) fn takes_ftp_data(&self) -> bool {
+        is_ftp(&self.config.id) && self.config.persistence.is_some()
+    }
+}
+
 /// A service as `ipvsadm -Ln` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceView {
@@ -52,7 +59,12 @@ pub(crate) struct Registry {
     services: Vec<Option<Service>>,
     numbers: HashMap<ServiceId, u32, Seeded>,
     destinations: Vec<Destination>,
+    /// The tick as of the latest change.
+    now: u64,
     marks: usize,
+    ftp: usize,
+    /// How many services each virtual address of IPv4 has.
+    addresses: HashMap<IpAddr, usize, Seeded>,
     seed: [u64; 2],
 }
 
@@ -62,21 +74,40 @@ impl Registry {
             services: Vec::new(),
             numbers: HashMap::with_hasher(Seeded(seed)),
             destinations: Vec::new(),
+            now: 0,
             marks: 0,
+            ftp: 0,
+            addresses: HashMap::with_hasher(Seeded(seed)),
             seed,
         }
+    }
+
+    /// The tick of the changes to come.
+    pub(crate) fn set_now(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    /// Whether it is the host's own address, from which no packet comes in. Linux asks that of IPv4 only.
+    pub(crate) fn is_virtual(&self, address: IpAddr) -> bool {
+        self.addresses.get(&address).is_some_and(|services| *services > 0)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.numbers.is_empty()
     }
 
-    /// The service for a packet: by mark, by its port, or one of all ports.
+    /// The service for a packet: by mark, by its port, as FTP's data, or one of all ports.
     pub(crate) fn find(&self, mark: u32, protocol: Protocol, address: IpAddr, port: u16) -> Option<u32> {
         let number = |id| self.numbers.get(&id).copied();
         let by_key = |port| number(ServiceId::Address(ServiceKey { protocol, address, port }));
         let by_mark = (mark != 0 && self.marks != 0).then(|| number(ServiceId::Fwmark(mark))).flatten();
-        by_mark.or_else(|| by_key(port)).or_else(|| by_key(0))
+        by_mark.or_else(|| by_key(port)).or_else(|| self.find_ftp(protocol, address, port)).or_else(|| by_key(0))
+    }
+
+    fn find_ftp(&self, protocol: Protocol, address: IpAddr, port: u16) -> Option<u32> {
+        let key = ServiceKey { protocol, address, port }.of_ftp_data().filter(|_| self.ftp > 0)?;
+        let number = self.numbers.get(&ServiceId::Address(key)).copied()?;
+        self.service(number).filter(|service| service.takes_ftp_data()).map(|_| number)
     }
 
     /// The destination of a connection that another director has told of: the service's of that address, and of that
@@ -172,6 +203,10 @@ impl Registry {
         let number = self.place(service);
         self.numbers.insert(id, number);
         self.marks += usize::from(matches!(id, ServiceId::Fwmark(_)));
+        self.ftp += usize::from(is_ftp(&id));
+        if let ServiceId::Address(key @ ServiceKey { address: IpAddr::V4(_), .. }) = id {
+            *self.addresses.entry(key.address).or_default() += 1;
+        }
         Ok(())
     }
 
@@ -223,11 +258,18 @@ impl Registry {
         let service = self.services.get_mut(number as usize).and_then(Option::take);
         for destination in service.iter().flat_map(|service| &service.order) {
             if let Some(destination) = self.destinations.get_mut(*destination as usize) {
-                destination.available = false;
+                destination.leave(self.now);
+                destination.owner = NONE;
             }
         }
         self.numbers.remove(id);
         self.marks -= usize::from(matches!(id, ServiceId::Fwmark(_)));
+        self.ftp -= usize::from(is_ftp(id));
+        if let ServiceId::Address(key) = id
+            && let Some(services) = self.addresses.get_mut(&key.address)
+        {
+            *services -= 1;
+        }
         Ok(())
     }
 
@@ -252,22 +294,27 @@ impl Registry {
         }
     }
 
-    /// A removed destination that connections still refer to comes back with its counters.
+    /// A removed destination comes back with its counters while it is remembered.
     fn revive(&mut self, id: &ServiceId, owner: u32, config: &DestinationConfig) -> Option<u32> {
-        let same = |old: &Destination| {
-            !old.available && old.references() > 0 && old.service == *id && same_place(&old.config, config)
-        };
+        let same =
+            |old: &Destination| old.is_remembered(self.now) && old.service == *id && same_place(&old.config, config);
         let number = self.destinations.iter().position(same)?;
         let destination = self.destinations.get_mut(number)?;
         destination.edit(config.clone());
+        destination.latest_weight = config.weight;
         destination.available = true;
+        if destination.owner == NONE {
+            // Of a service that was removed too: another one counts from zero.
+            destination.stats = Stats::default();
+            destination.estimator.restart();
+        }
         destination.owner = owner;
         Some(number as u32)
     }
 
     fn new_destination(&mut self, id: &ServiceId, owner: u32, config: DestinationConfig) -> u32 {
         let destination = Destination::new(config, *id, owner);
-        let free = |old: &Destination| !old.available && old.references() == 0;
+        let free = |old: &Destination| !old.available && !old.is_remembered(self.now);
         match self.destinations.iter().position(free) {
             Some(number) => {
                 if let Some(place) = self.destinations.get_mut(number) {
@@ -300,8 +347,9 @@ impl Registry {
         if let Some(service) = self.services.get_mut(owner as usize).and_then(Option::as_mut) {
             service.scheduler.removing(Pool::new(&service.order, &self.destinations), number);
         }
+        let now = self.now;
         if let Some(destination) = self.destination_mut(number) {
-            destination.available = false;
+            destination.leave(now);
         }
         self.change(owner, |service| {
             service.order.remove(position);
@@ -336,8 +384,12 @@ impl Registry {
     }
 }
 
+fn is_ftp(id: &ServiceId) -> bool {
+    matches!(id, ServiceId::Address(key) if key.is_ftp())
+}
+
 fn same_place(old: &DestinationConfig, new: &DestinationConfig) -> bool {
-    (old.address, old.port, old.forwarding) == (new.address, new.port, new.forwarding)
+    (old.address, old.port) == (new.address, new.port)
 }
 
 fn check(config: &ServiceConfig) -> Result<(), Error> {

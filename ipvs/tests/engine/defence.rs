@@ -1,4 +1,4 @@
-//! `drop_entry` and `drop_packet`, as recorded from Linux 6.1's IPVS.
+//! `drop_entry`, `drop_packet` and `secure_tcp`, as recorded from Linux 6.1's IPVS.
 
 use standfast_ipvs::{ConnectionView, Defence, DropReason, Protocol, SchedulerKind, ServiceConfig, Settings};
 
@@ -164,4 +164,37 @@ fn without_it_nothing_ends_before_its_time() {
         world.wait(1);
     }
     assert_eq!(states(&world, ["SYN_RECV"]), [100]);
+}
+
+#[test]
+fn under_secure_tcp_the_server_establishes_the_connection() {
+    let mut world = World::new(Settings { secure_tcp: Defence::Always, ..Settings::default() }, None);
+    let server = world.client(1, 1000, "S").unwrap();
+    let mut after = |side: &str, flags: &str| {
+        match side {
+            "client" => drop(world.client(1, 1000, flags)),
+            _ => drop(world.server(server, 1, 1000, flags)),
+        }
+        let table = world.table();
+        assert_eq!(world.load(server), (1, 0, 0), "half open ones are active");
+        table[0].split(' ').skip(3).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(after("client", "A"), "SYN_RECV 60", "an answer that was not asked for");
+    assert_eq!(after("server", "SA"), "SYNACK 120");
+    assert_eq!(after("client", "A"), "SYNACK 120");
+    assert_eq!(after("client", "FA"), "SYNACK 120");
+    assert_eq!(after("server", "A"), "ESTABLISHED 900");
+}
+
+#[test]
+fn secure_tcp_comes_and_goes_with_the_memory() {
+    let settings = Settings { secure_tcp: Defence::WhenLow, amemthresh: 1000, ..Settings::default() };
+    let mut world = World::new(settings, None);
+    assert!(world.director.watches_memory());
+    for (port, (free, wanted)) in (1000..).zip([(1000, [1, 0]), (999, [1, 1]), (5000, [2, 1])]) {
+        world.director.set_free_memory(free);
+        world.wait(1);
+        world.hold(1, port);
+        assert_eq!(states(&world, ["ESTABLISHED", "SYN_RECV"]), wanted, "{free} pages free");
+    }
 }

@@ -24,6 +24,8 @@ mod properties;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod sctp_states;
 #[cfg(test)]
 mod services;

@@ -1,7 +1,7 @@
 //! Templates and their timers, quiescing and removal, as recorded from Linux 6.1's IPVS.
 
 use standfast_ipvs::{
-    Defence, PassReason, Persistence, Protocol, SchedulerKind, ServiceConfig, ServiceId, Settings, Verdict,
+    ConnReuse, Defence, PassReason, Persistence, Protocol, SchedulerKind, ServiceConfig, ServiceId, Settings, Verdict,
 };
 use std::time::Duration;
 
@@ -12,10 +12,11 @@ use crate::support::world::{VIP, World, server_of};
 const DEFAULT: Settings = Settings {
     expire_nodest_conn: false,
     expire_quiescent_template: false,
-    conn_reuse_mode: true,
+    conn_reuse_mode: ConnReuse::Over,
     sloppy_tcp: false,
     drop_entry: Defence::Never,
     drop_packet: Defence::Never,
+    secure_tcp: Defence::Never,
     amemthresh: 1024,
     am_droprate: 10,
 };
@@ -177,7 +178,7 @@ fn a_port_whose_connection_was_reset_is_scheduled_anew() {
 
 #[test]
 fn without_conn_reuse_mode_it_stays() {
-    let mut world = World::new(Settings { conn_reuse_mode: false, ..DEFAULT }, None);
+    let mut world = World::new(Settings { conn_reuse_mode: ConnReuse::Never, ..DEFAULT }, None);
     let mut visits = || (0..2).map(|_| world.visit(1, 20000)).collect::<Vec<_>>();
     assert_eq!(visits(), [Some(3); 2]);
     assert_eq!(visits(), [Some(3); 2]);
@@ -189,7 +190,7 @@ fn without_conn_reuse_mode_it_stays() {
 
 #[test]
 fn expire_nodest_conn_moves_a_reused_port_off_a_quiesced_server() {
-    let settings = Settings { conn_reuse_mode: false, expire_nodest_conn: true, ..DEFAULT };
+    let settings = Settings { conn_reuse_mode: ConnReuse::Never, expire_nodest_conn: true, ..DEFAULT };
     let mut world = World::new(settings, None);
     assert_eq!(world.visit(1, 20000), Some(3));
     world.set_weight(3, 0);

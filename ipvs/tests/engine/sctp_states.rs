@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::{destination, header_length, service, sum};
 use standfast_ipvs::{
-    Director, Forwarding, Frame, Ingress, Options, PassReason, Protocol, SchedulerKind, Settings, State, Verdict,
+    ConnReuse, Director, Forwarding, Frame, Ingress, Options, PassReason, Protocol, SchedulerKind, Settings, State,
+    Verdict,
 };
 
 /// A state, and `SIDE:CHUNK=STATE`: `c` from the client, `s` from the server.
@@ -69,7 +70,7 @@ struct Bench {
 impl Bench {
     /// `conn_reuse_mode` off, so that an INIT meets the connection that there is.
     fn new() -> Bench {
-        let settings = Settings { conn_reuse_mode: false, ..Settings::default() };
+        let settings = Settings { conn_reuse_mode: ConnReuse::Never, ..Settings::default() };
         let mut director = Director::new(Options { settings, connection_limit: 100, ..Options::default() });
         let config = service(Protocol::Sctp, socket("10.0.0.100:80"), SchedulerKind::Rr);
         director.add_service(config.clone()).unwrap();

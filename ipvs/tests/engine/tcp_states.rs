@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{build, destination, ip_words, service};
 use standfast_ipvs::State::{self, Close, CloseWait, Established, FinWait, SynRecv, SynSent, TimeWait};
-use standfast_ipvs::{Director, Forwarding, Frame, Ingress, Options, Protocol, SchedulerKind, Settings};
+use standfast_ipvs::{ConnReuse, Director, Forwarding, Frame, Ingress, Options, Protocol, SchedulerKind, Settings};
 
 /// State, then `SIDE:FLAGS=STATE`: `c` from the client, `s` from the server, `0` for no flags.
 type Row = (State, &'static str);
@@ -51,7 +51,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(forwarding: Forwarding, conn_reuse_mode: bool) -> Bench {
+    fn new(forwarding: Forwarding, conn_reuse_mode: ConnReuse) -> Bench {
         let settings = Settings { conn_reuse_mode, ..Settings::default() };
         let mut director = Director::new(Options { settings, connection_limit: 100, ..Options::default() });
         let config = service(Protocol::Tcp, socket("10.0.0.100:80"), SchedulerKind::Rr);
@@ -89,7 +89,7 @@ fn lifetime(state: State) -> u64 {
     HashMap::from(known).get(&state).copied().unwrap_or(120)
 }
 
-fn check(rows: &[Row], forwarding: Forwarding, conn_reuse_mode: bool) {
+fn check(rows: &[Row], forwarding: Forwarding, conn_reuse_mode: ConnReuse) {
     for &(state, cells) in rows {
         for (event, after) in cells.split(' ').map(|cell| cell.split_once('=').unwrap()) {
             let mut bench = Bench::new(forwarding, conn_reuse_mode);
@@ -105,15 +105,15 @@ fn check(rows: &[Row], forwarding: Forwarding, conn_reuse_mode: bool) {
 
 #[test]
 fn nat_sees_both_directions() {
-    check(NAT, Forwarding::Nat, true);
+    check(NAT, Forwarding::Nat, ConnReuse::Over);
 }
 
 #[test]
 fn nat_without_reuse() {
-    check(NAT, Forwarding::Nat, false);
+    check(NAT, Forwarding::Nat, ConnReuse::Never);
 }
 
 #[test]
 fn direct_routing_sees_the_client_only() {
-    check(DR, Forwarding::Dr, true);
+    check(DR, Forwarding::Dr, ConnReuse::Over);
 }

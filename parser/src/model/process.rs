@@ -134,6 +134,8 @@ pub enum LvsSysctl {
     DropEntry,
     /// Some packets that would open a connection are dropped.
     DropPacket,
+    /// TCP's states follow a stricter table.
+    SecureTcp,
     /// Memory is low below so many free pages.
     Amemthresh,
     /// Of so many packets one is dropped while `drop_packet` is 3.
@@ -142,13 +144,14 @@ pub enum LvsSysctl {
 
 impl LvsSysctl {
     /// All of them with the kernel's names and the greatest value.
-    pub const ALL: [(LvsSysctl, &'static str, u32); 8] = [
+    pub const ALL: [(LvsSysctl, &'static str, u32); 9] = [
         (LvsSysctl::ExpireNodestConn, "expire_nodest_conn", 1),
         (LvsSysctl::ExpireQuiescentTemplate, "expire_quiescent_template", 1),
-        (LvsSysctl::ConnReuseMode, "conn_reuse_mode", 1),
+        (LvsSysctl::ConnReuseMode, "conn_reuse_mode", 3),
         (LvsSysctl::SloppyTcp, "sloppy_tcp", 1),
         (LvsSysctl::DropEntry, "drop_entry", 3),
         (LvsSysctl::DropPacket, "drop_packet", 3),
+        (LvsSysctl::SecureTcp, "secure_tcp", 3),
         (LvsSysctl::Amemthresh, "amemthresh", i32::MAX as u32),
         (LvsSysctl::AmDroprate, "am_droprate", i32::MAX as u32),
     ];

@@ -243,7 +243,7 @@ fn the_template_of_a_call_is_told_with_its_call() {
     world.director.receive(&mut frame, Default::default(), world.now);
     let records = records(&mut world.director);
     let template = standfast_ipvs::sync::Entry::decode(&records[1]).unwrap().0;
-    assert_eq!(super::line(&template), "10.0.0.0:0 10.0.0.100:5060 10.1.0.1:5060 1 1100 50");
+    assert_eq!(super::line(&template), "10.0.0.0:0 10.0.0.100:5060 10.1.0.1:5060 0 1100 50");
     let engine = template.engine.unwrap();
     assert_eq!((engine.name, engine.data), (&b"sip"[..], &b"abc@d"[..]));
 }
