@@ -6,7 +6,7 @@
 use nix::sched::CpuSet;
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
-use standfast::scheduling::{Priority, Scheduling};
+use standfast::scheduling::{Part, Priority, Scheduling};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -101,7 +101,7 @@ impl Readings {
 }
 
 fn control(interval: Duration, stop: &AtomicBool) -> Vec<f64> {
-    Scheduling { priority: Priority::Realtime(HIGHEST), ..Scheduling::default() }.apply("the floor");
+    Scheduling { priority: Priority::Realtime(HIGHEST), ..Scheduling::default() }.apply(Part::Vrrp);
     let (mut errors, mut before) = (Vec::new(), None);
     tick(interval, stop, |_, _| {
         let woke = monotonic();
@@ -116,7 +116,7 @@ fn watch(core: usize, stop: &AtomicBool) -> Vec<Stall> {
     let mut affinity = CpuSet::new();
     affinity.set(core).unwrap();
     let priority = Priority::Realtime(HIGHEST);
-    Scheduling { priority, affinity: Some(affinity), ..Scheduling::default() }.apply("the floor");
+    Scheduling { priority, affinity: Some(affinity), ..Scheduling::default() }.apply(Part::Vrrp);
     let mut stalls = Vec::new();
     tick(WATCH, stop, |woke, late| {
         if late > STALL {

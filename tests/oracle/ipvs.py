@@ -1,18 +1,18 @@
 #!/usr/bin/python3
 """What the kernel's IPVS does with services, edits and packets drawn at random: recordings that `ipvs/tests/engine/recorded.rs`
-plays against the engine.
+plays against the engine. Root on a kernel that has IPVS, with ipvsadm, iproute2 and nft.
 
-    oracle run -i -t 500 -o OUT tests/oracle/ipvs.py KIND FIRST_SEED COUNT      (a Debian kernel in an emulator, as root)
+    ipvs.py OUT KIND FIRST_SEED COUNT
 
 KIND is one of the functions marked `@kind` below, or `all`. Each seed gives one file OUT/KIND-SEED.txt. A line is an order, or `>` with
 a packet that came out (side, last byte of the MAC address, bytes), or `|` with a line of a table. Orders begin with the milliseconds
-that have passed.
+that have passed. Timers and counters are the kernel's own: now and then one is a moment late, and the recording is of no use.
 """
-import os, random, sys
+import os, random, socket, struct, subprocess, sys, time
 
-sys.path.insert(0, os.environ["ORACLE"] + "/lib")
-from lab import *
-from pkt import *
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lab import inns, namespace, run
+from frames import *
 
 CM, SM = "02:00:00:00:00:50", "02:00:00:00:01:50"
 DM, D1M = "02:00:00:00:00:fe", "02:00:00:00:01:fe"
@@ -38,33 +38,74 @@ def socket_of(address, port):
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
+ports = {}
+
+
+def sysctl(ns, name, value):
+    with inns(ns), open("/proc/sys/" + name.replace(".", "/"), "w") as f:
+        f.write(str(value))
+
+
+def batch(ns, lines):
+    run(ns, "ip", "-batch", "-", given="\n".join(lines) + "\n")
+
+
+def stations():
+    """Two networks, and a station without a stack on each that stands for all clients and all servers."""
+    namespace("lan")
+    batch("lan", [f"link add {b} type bridge forward_delay 0 mcast_snooping 0" for b in ("br0", "br1")] +
+          [f"link set {b} up" for b in ("br0", "br1")])
+    for ns, side, bridge, address in (("gc", "client", "br0", CM), ("gs", "server", "br1", SM)):
+        namespace(ns)
+        sysctl(ns, "net.ipv6.conf.all.disable_ipv6", 1)
+        plug(ns, "g0", bridge, address)
+        ports[side] = Port(ns, "g0", address)
+
+
+def plug(ns, device, bridge, address):
+    batch("lan", [f"link add {ns}-{device} type veth peer name {device} address {address} netns {ns}",
+                  f"link set {ns}-{device} master {bridge} up"])
+    batch(ns, [f"link set {device} up"])
+    run(ns, "ethtool", "-K", device, "tx", "off", "gro", "off", "gso", "off", check=False)
+
+
+def director():
+    """A director without history: IPVS's state is its network namespace's."""
+    namespace("d")
+    for name, value in (("net.ipv4.ip_forward", 1), ("net.ipv6.conf.all.forwarding", 1), ("net.ipv4.icmp_ratelimit", 0),
+                        ("net.ipv6.icmp.ratelimit", 0), ("net.ipv4.conf.all.rp_filter", 0), ("net.ipv4.conf.default.rp_filter", 0),
+                        ("net.ipv6.conf.default.accept_dad", 0)):
+        sysctl("d", name, value)
+    plug("d", "d0", "br0", DM)
+    plug("d", "d1", "br1", D1M)
+    lines = ["addr add 10.0.0.254/24 dev d0", "addr add 10.1.0.254/24 dev d1", "addr add fd00::254/64 dev d0 nodad",
+             "addr add fd01::254/64 dev d1 nodad"]
+    lines += [f"addr add {v}/32 dev d0" for v in VIPS[4]] + [f"addr add {v}/128 dev d0 nodad" for v in VIPS[6]]
+    lines += [f"route add {r} dev d0" for r in ("10.9.0.0/16", "fd00:0:0:9::/64", "fd00:0:0:a::/64")]
+    lines += [f"neigh add {c} lladdr {CM} dev d0 nud permanent" for v in (4, 6) for c in CLIENTS[v]]
+    lines += [f"neigh add {server_address(v, n)} lladdr 02:00:00:00:01:{n:02x} dev d1 nud permanent" for v in (4, 6) for n in SERVERS]
+    batch("d", lines)
+    rules = [f"{ip} daddr {first}-{last} meta mark set {mark}" for ip, first, last, mark in (
+        ("ip", "10.0.0.110", "10.0.0.119", 7), ("ip", "10.0.0.120", "10.0.0.129", 8),
+        ("ip6", "fd00::110", "fd00::119", 7), ("ip6", "fd00::120", "fd00::129", 8))]
+    lines = ["table inet m {", "chain c {", "type filter hook prerouting priority mangle", *rules, "}", "}", ""]
+    run("d", "nft", "-f", "-", given="\n".join(lines))
+
+
+def conns():
+    """The rows of the connection table."""
+    with inns("d"), open("/proc/thread-self/net/ip_vs_conn") as f:
+        rows = [line.split() for line in f.read().splitlines()[1:]]
+    plain = lambda text: socket.inet_ntoa(bytes.fromhex(text)) if len(text) == 8 else text
+    return [dict(proto=r[0], caddr=plain(r[1]), cport=int(r[2], 16), vaddr=plain(r[3]), vport=int(r[4], 16), daddr=plain(r[5]),
+                 dport=int(r[6], 16), state=r[7], expires=int(r[8])) for r in rows]
+
+
 class Lab:
     def __init__(self, out):
         self.out = out
-        new_director(VIPS[4])
-        sysw("d", "net.ipv6.conf.all.forwarding", 1)
-        sysw("d", "net.ipv6.icmp.ratelimit", 0)
-        sysw("d", "net.ipv4.icmp_msgs_per_sec", 100000)
-        sysw("d", "net.ipv4.icmp_msgs_burst", 100000)
-        for n in ("all", "default", "d0", "d1"):
-            sysw("d", f"net.ipv4.conf.{n}.rp_filter", 0)
-        for a in ["fd00::254/64"] + [v + "/128" for v in VIPS[6]]:
-            nl_addr("d", "d0", a)
-        nl_addr("d", "d1", "fd01::254/64")
-        for r in ("10.9.0.0/16", "fd00:0:0:9::/64", "fd00:0:0:a::/64"):
-            nl_route("d", r, dev="d0")
-        for c in CLIENTS[4] + CLIENTS[6]:
-            nl_neigh("d", c, CM, "d0")
-        for n in SERVERS:
-            for v in (4, 6):
-                nl_neigh("d", server_address(v, n), f"02:00:00:00:01:{n:02x}", "d1")
-        rules = [f"{ip} daddr {a}-{b} meta mark set {mark}" for ip, a, b, mark in (
-            ("ip", "10.0.0.110", "10.0.0.119", 7), ("ip", "10.0.0.120", "10.0.0.129", 8),
-            ("ip6", "fd00::110", "fd00::119", 7), ("ip6", "fd00::120", "fd00::129", 8))]
-        lines = ["table inet m {", "chain c {", "type filter hook prerouting priority mangle", *rules, "}", "}", ""]
-        fast(["/usr/sbin/nft", "-f", "-"], "d", inp="\n".join(lines))
+        director()
         time.sleep(0.05)
-        self.ports = ports
         self.drain()
         self.start = time.monotonic()
 
@@ -75,26 +116,17 @@ class Lab:
         self.write(f"{int((time.monotonic() - self.start) * 1000)} {text}")
 
     def drain(self):
-        got = []
-        for name, port in self.ports.items():
-            while True:
-                try:
-                    data, at = port.s.recvfrom(65600)
-                except BlockingIOError:
-                    break
-                if at[2] == 4 or data[12:14] not in (b"\x08\x00", b"\x86\xdd") or data[0] & 1:
-                    continue
-                if data[6:12] in (M(DM), M(D1M)):
-                    got.append((name, data))
-        return got
+        of_director = (mac(DM), mac(D1M))
+        return [(name, frame) for name, port in ports.items() for frame in port.heard() if frame[6:12] in of_director]
 
     def adm(self, line):
         """An ipvsadm command; the kernel may refuse."""
-        fast(["/sbin/ipvsadm"] + line.split(), "d", False)
-        self.write("| " + ("ok" if fast.rc == 0 else "refused"))
+        with inns("d"):
+            done = subprocess.run(["ipvsadm"] + line.split(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.write("| " + ("ok" if done.returncode == 0 else "refused"))
 
     def set(self, name, value):
-        sysw("d", "net.ipv4.vs." + name, value)
+        sysctl("d", "net.ipv4.vs." + name, value)
         if name in ("secure_tcp", "drop_entry", "drop_packet"):
             time.sleep(1.1)
         self.order(f"set {name} {value}")
@@ -150,7 +182,7 @@ class Lab:
         self.drain()
         for packet in packets:
             self.order(f"from-{side} {packet.hex()}")
-            self.ports[side].send(DM if side == "client" else D1M, packet)
+            ports[side].send(DM if side == "client" else D1M, packet)
             time.sleep(0.001)
             frames = self.drain()
             if not frames:
@@ -164,7 +196,7 @@ class Lab:
         for c in conns():
             a = [socket_of(self.plain(c[x]), c[y]) for x, y in (("caddr", "cport"), ("vaddr", "vport"), ("daddr", "dport"))]
             self.write(f"| {c['proto']} {' '.join(a)} {c['state']} {c['expires']}")
-        text = fast(["/sbin/ipvsadm", "-Ln", "--nosort", "--persistent-conn"], "d")
+        text = run("d", "ipvsadm", "-Ln", "--nosort", "--persistent-conn")
         self.order("loads")
         for line in text.splitlines()[3:]:
             f = line.split()
@@ -181,7 +213,7 @@ class Lab:
     def stats(self):
         time.sleep(2.2)
         self.order("stats")
-        text = fast(["/sbin/ipvsadm", "-Ln", "--nosort", "--stats", "--exact"], "d")
+        text = run("d", "ipvsadm", "-Ln", "--nosort", "--stats", "--exact")
         for line in text.splitlines()[3:]:
             self.write("| " + " ".join(line.split()))
 
@@ -452,13 +484,6 @@ def l4(proto, s, d, sport, dport, flags="S", data=b""):
     return 17, udp(s, d, sport, dport, data)
 
 
-def error(v, s, d, kind, code, rest, quote):
-    if v == 4:
-        return ip4(s, d, 1, icmp(kind, code, rest, quote))
-    h = struct.pack(">BBHI", kind, code, 0, rest) + quote
-    return ip6(s, d, 58, h[:2] + struct.pack(">H", csum(ph(s, d, 58, len(h)) + h)) + h[4:])
-
-
 def icmps(r, lab, v):
     """Errors about connections, from everywhere and quoting more or less."""
     made = farm(lab, v)
@@ -486,7 +511,7 @@ def icmps(r, lab, v):
         quoted = quoted[:header + r.choice([8, 8, 20, 28, 48, 500, 4, 0, 2])]
         quoted = quoted[:528 if v == 4 else 1192]
         kind = r.choice(types)
-        packet = bytearray(error(v, sender, target, kind, r.choice([0, 1, 3, 4, 13]), r.choice([0, 1300, 576, 1 << 24]), quoted))
+        packet = bytearray(error(sender, target, kind, r.choice([0, 1, 3, 4, 13]), r.choice([0, 1300, 576, 1 << 24]), quoted))
         dice = r.random()
         if dice < 0.08:
             packet[header + 2] ^= 0x55
@@ -494,7 +519,7 @@ def icmps(r, lab, v):
             packet[8 if v == 4 else 7] = 1
             if v == 4:
                 packet[10:12] = b"\0\0"
-                packet[10:12] = struct.pack(">H", csum(packet[:20]))
+                packet[10:12] = struct.pack(">H", checksum(packet[:20]))
         lab.send(side, bytes(packet))
     lab.dump()
 
@@ -540,7 +565,7 @@ def odds(r, lab, v):
             packet = bytearray(ip4(s, d, number, options + bytes(body)))
             packet[0] = 0x45 + len(options) // 4
             packet[10:12] = b"\0\0"
-            packet[10:12] = struct.pack(">H", csum(packet[:20 + len(options)]))
+            packet[10:12] = struct.pack(">H", checksum(packet[:20 + len(options)]))
         elif what == "options":
             chain = r.choice([[0], [60], [0, 60], [43], [0, 43, 60], [60, 60], [59], [0] + [60] * 5])
             extensions = b""
@@ -561,7 +586,7 @@ def odds(r, lab, v):
             packet[1] = r.choice([0, 0xff, 3, 0x10])
         if v == 4 and what in ("ttl", "length", "tos"):
             packet[10:12] = b"\0\0"
-            packet[10:12] = struct.pack(">H", csum(packet[:20]))
+            packet[10:12] = struct.pack(">H", checksum(packet[:20]))
         if what == "sum":
             packet[10 if v == 4 else 45] ^= 0x11
         if what == "pad":
@@ -639,28 +664,15 @@ def secure(r, lab):
 
 
 def main():
-    global ports
-    names, first, count = sys.argv[1:4]
-    bridges("br0", "br1")
-    netns("gc"); link("gc", "g0", "br0", CM, [])
-    netns("gs"); link("gs", "g0", "br1", SM, [])
-    for n in ("gc", "gs"):
-        sysw(n, "net.ipv6.conf.all.disable_ipv6", 1)
-    ports = {"client": Port("gc", "g0", CM), "server": Port("gs", "g0", SM)}
-    with inns("gs"):
-        # All servers' packets: PACKET_ADD_MEMBERSHIP, promiscuous.
-        ports["server"].s.setsockopt(263, 1, struct.pack("iHH8s", socket.if_nametoindex("g0"), 1, 0, b""))
+    out, names, first, count = sys.argv[1:5]
+    stations()
     for name in kinds if names == "all" else names.split(","):
         for seed in range(int(first), int(first) + int(count)):
             r = random.Random(f"{name} {seed}")
             r.seed_number = seed
-            with open(f"{os.environ['OUT']}/{name}-{seed}.txt", "w") as out:
-                try:
-                    kinds[name](r, Lab(out))
-                except Exception as e:
-                    print(f"{name}-{seed}: {e!r}", flush=True)
-                    raise
-            print(f"{name}-{seed} done", flush=True)
+            with open(f"{out}/{name}-{seed}.txt", "w") as f:
+                kinds[name](r, Lab(f))
+            print(f"{name}-{seed}", flush=True)
 
 
 if __name__ == "__main__":
