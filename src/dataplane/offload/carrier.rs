@@ -48,7 +48,7 @@ impl Carrier {
         if self.hash_of(slot)? != Some(hash) {
             self.remove(slot);
         }
-        let entry = layout::tag(hash) | slot + 1;
+        let entry = layout::tag(hash) | (slot + 1);
         let way = self.room(self.maps.bucket(hash)?, entry)?;
         self.generation = self.generation.wrapping_add(1).max(1);
         put(self.maps.slot(slot)?, &words, layout::validity(self.generation, epoch));

@@ -17,6 +17,8 @@ const NEXT: i32 = -1;
 const DROP: i32 = 2;
 /// `BPF_F_PSEUDO_HDR`: the change is one of addresses, which a partial checksum has in it.
 const PSEUDO_HEADER: i32 = 0x10;
+/// What a hop limit less by one adds to a sum.
+const V6_HOP: i32 = (u16::MAX - u16::from_ne_bytes([0, 1])) as i32;
 const FIRST: i16 = -4;
 
 /// The program.
@@ -62,7 +64,7 @@ fn begin(a: &mut Assembler, maps: &Maps, next: Label) {
     }
 }
 
-/// Makes sure of the packet, then writes the image over its beginning and mends the transport checksum.
+/// Makes sure of the packet, then writes the image over its beginning and mends the checksums.
 fn rewrite(a: &mut Assembler, family: Family, (next, lost): (Label, Label)) {
     identify(a, family, next);
     a.set(R1, R6);
@@ -73,8 +75,11 @@ fn rewrite(a: &mut Assembler, family: Family, (next, lost): (Label, Label)) {
     a.set(R5, 0);
     a.call(Helper::StoreBytes);
     a.jump_if(R0, If::Unequal, 0, lost);
-    mend(a, decision::ADDRESS_CHANGE, PSEUDO_HEADER, family, lost);
-    mend(a, decision::PORT_CHANGE, 0, family, lost);
+    mend(a, decision::ADDRESS_CHANGE, PSEUDO_HEADER, lost);
+    mend(a, decision::PORT_CHANGE, 0, lost);
+    if family == Family::V6 {
+        mend_sum(a);
+    }
 }
 
 fn identify(a: &mut Assembler, family: Family, next: Label) {
@@ -106,24 +111,25 @@ fn point_to_packet(a: &mut Assembler, end: i16) {
 }
 
 /// Adds a change to the transport checksum, if there is one.
-fn mend(a: &mut Assembler, change: i16, flags: i32, family: Family, lost: Label) {
+fn mend(a: &mut Assembler, change: i16, flags: i32, lost: Label) {
     let done = a.label();
-    a.load(Width::Word, R8, R7, change);
-    a.jump_if(R8, If::Equal, 0, done);
+    a.load(Width::Word, R4, R7, change);
+    a.jump_if(R4, If::Equal, 0, done);
     a.set(R1, R6);
     a.load(Width::Word, R2, R7, decision::CHECKSUM_AT);
     a.set(R3, 0);
-    a.set(R4, R8);
     a.load(Width::Word, R5, R7, decision::FLAGS);
     a.compute(Operation::Or, R5, flags);
     a.call(Helper::ReplaceChecksum);
     a.jump_if(R0, If::Unequal, 0, lost);
-    if family == Family::V6 && flags & PSEUDO_HEADER != 0 {
-        // The helper takes it that an IP header's checksum hides the addresses from a sum over all of the packet. IPv6 has none: there the
-        // changes of addresses and checksum cancel each other.
-        a.set(R1, R6);
-        a.set(R2, R8);
-        a.call(Helper::UpdateSum);
-    }
     a.place(done);
+}
+
+/// Some interfaces give the sum over all of the packet. A checksum in the IP header hides from it what changes there, and the helper has reckoned
+/// with one; IPv6 has none, so that new addresses and the new transport checksum cancel each other, and the hop limit shows.
+fn mend_sum(a: &mut Assembler) {
+    a.load(Width::Word, R2, R7, decision::ADDRESS_CHANGE);
+    a.compute(Operation::Add, R2, V6_HOP);
+    a.set(R1, R6);
+    a.call(Helper::UpdateSum);
 }

@@ -164,7 +164,7 @@ pub(super) fn test_run(
     program: &OwnedFd,
     frame: &[u8],
     context: &[u8],
-    repeat: u32,
+    (repeat, flags): (u32, u32),
 ) -> io::Result<(u32, Vec<u8>, u32)> {
     let mut out = vec![0u8; frame.len() + 256];
     let mut request = TestRun {
@@ -176,6 +176,7 @@ pub(super) fn test_run(
         context_size_in: context.len() as u32,
         context_in: address(context),
         repeat,
+        flags,
         ..TestRun::default()
     };
     // SAFETY: frame, context and the room for the frame outlive the call, and the request has their lengths.

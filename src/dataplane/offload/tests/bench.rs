@@ -22,12 +22,16 @@ pub(super) const SENDER: Mac = [2, 0, 0, 0, 0, 4];
 /// What the classic filter gives here.
 const LEFT: u32 = 77;
 const REDIRECTED: u32 = 7;
+/// `BPF_F_TEST_SKB_CHECKSUM_COMPLETE`.
+const CHECKSUM_COMPLETE: u32 = 4;
 const NEXT: u32 = u32::MAX;
 
 pub(super) struct Bench {
     pub(super) programs: Programs,
     pub(super) carrier: Carrier,
     filter: OwnedFd,
+    /// The flag for it, or 0 where the kernel does not know it (before Linux 6.17).
+    checksum_complete: u32,
     pub(super) interface: u32,
     host: Host,
     _lab: Lab,
@@ -57,7 +61,13 @@ impl Bench {
         let interface = host.enter(|| if_nametoindex("port")).unwrap().unwrap();
         host.enter(|| programs.follow(&ports(&[interface]))).unwrap();
         let filter = as_classifier(&programs, &[returning(LEFT)]);
-        Some(Bench { programs, carrier, filter, interface, host, _lab: lab })
+        let mut bench = Bench { programs, carrier, filter, checksum_complete: 0, interface, host, _lab: lab };
+        let frame = Bench::packet(&bench.nat(6, false).0).bytes();
+        let run = || system::test_run(&bench.programs.redirect, &frame, &[], (1, CHECKSUM_COMPLETE));
+        if bench.host.enter(run).unwrap().is_ok() {
+            bench.checksum_complete = CHECKSUM_COMPLETE;
+        }
+        Some(bench)
     }
 
     /// A flow of this protocol to this bench, with the way that NAT has for it; of documentation's addresses.
@@ -113,15 +123,16 @@ impl Bench {
         self.test_run(&self.filter, frame, segment).0
     }
 
+    /// The kernel has the sum over all of the packet, and looks whether it is right afterwards.
     pub(super) fn ask_port(&self, frame: &[u8], segment: u32) -> (u32, Vec<u8>) {
-        self.test_run(&self.programs.redirect, frame, segment)
+        self.test_run_with(&self.programs.redirect, frame, segment, self.checksum_complete)
     }
 
     /// The mean of many runs of the filter for one packet, in nanoseconds.
     pub(super) fn time_filter(&self, frame: &[u8]) -> u32 {
         let mut context = [0; 192];
         context[40..44].copy_from_slice(&self.interface.to_ne_bytes());
-        let run = || system::test_run(&self.filter, frame, &context, 200_000).unwrap().2;
+        let run = || system::test_run(&self.filter, frame, &context, (200_000, 0)).unwrap().2;
         self.host.enter(run).unwrap()
     }
 
@@ -131,10 +142,15 @@ impl Bench {
     }
 
     fn test_run(&self, program: &OwnedFd, frame: &[u8], segment: u32) -> (u32, Vec<u8>) {
+        self.test_run_with(program, frame, segment, 0)
+    }
+
+    fn test_run_with(&self, program: &OwnedFd, frame: &[u8], segment: u32, flags: u32) -> (u32, Vec<u8>) {
         let mut context = [0; 192];
         context[40..44].copy_from_slice(&self.interface.to_ne_bytes());
         context[176..180].copy_from_slice(&segment.to_ne_bytes());
-        let (verdict, out, _) = self.host.enter(|| system::test_run(program, frame, &context, 1)).unwrap().unwrap();
+        let (verdict, out, _) =
+            self.host.enter(|| system::test_run(program, frame, &context, (1, flags))).unwrap().unwrap();
         (verdict, out)
     }
 }

@@ -5,6 +5,7 @@ mod classic;
 mod cost;
 mod director;
 mod frames;
+mod rights;
 mod verdicts;
 mod wire;
 
