@@ -22,16 +22,18 @@ pub(super) const SENDER: Mac = [2, 0, 0, 0, 0, 4];
 /// What the classic filter gives here.
 const LEFT: u32 = 77;
 const REDIRECTED: u32 = 7;
-/// `BPF_F_TEST_SKB_CHECKSUM_COMPLETE`.
+/// `BPF_F_TEST_SKB_CHECKSUM_COMPLETE`: the kernel has the sum over all of the packet, and looks whether it is right afterwards. Linux 6.11.
 const CHECKSUM_COMPLETE: u32 = 4;
+/// `BPF_F_TEST_SKB_NON_LINEAR`: only the Ethernet header is where programs look. Linux 6.19.
+const NOT_LINEAR: u32 = 8;
 const NEXT: u32 = u32::MAX;
 
 pub(super) struct Bench {
     pub(super) programs: Programs,
     pub(super) carrier: Carrier,
     filter: OwnedFd,
-    /// The flag for it, or 0 where the kernel does not know it (before Linux 6.17).
-    checksum_complete: u32,
+    /// Flags that make the port's program's life harder, as far as the kernel knows them.
+    hardship: u32,
     pub(super) interface: u32,
     host: Host,
     _lab: Lab,
@@ -61,11 +63,12 @@ impl Bench {
         let interface = host.enter(|| if_nametoindex("port")).unwrap().unwrap();
         host.enter(|| programs.follow(&ports(&[interface]))).unwrap();
         let filter = as_classifier(&programs, &[returning(LEFT)]);
-        let mut bench = Bench { programs, carrier, filter, checksum_complete: 0, interface, host, _lab: lab };
+        let mut bench = Bench { programs, carrier, filter, hardship: 0, interface, host, _lab: lab };
         let frame = Bench::packet(&bench.nat(6, false).0).bytes();
-        let run = || system::test_run(&bench.programs.redirect, &frame, &[], (1, CHECKSUM_COMPLETE));
-        if bench.host.enter(run).unwrap().is_ok() {
-            bench.checksum_complete = CHECKSUM_COMPLETE;
+        for flag in [CHECKSUM_COMPLETE, NOT_LINEAR] {
+            let run = || system::test_run(&bench.programs.redirect, &frame, &[0; 192], (1, flag));
+            let known = bench.host.enter(run).unwrap().is_ok();
+            bench.hardship |= if known { flag } else { 0 };
         }
         Some(bench)
     }
@@ -123,9 +126,8 @@ impl Bench {
         self.test_run(&self.filter, frame, segment).0
     }
 
-    /// The kernel has the sum over all of the packet, and looks whether it is right afterwards.
     pub(super) fn ask_port(&self, frame: &[u8], segment: u32) -> (u32, Vec<u8>) {
-        self.test_run_with(&self.programs.redirect, frame, segment, self.checksum_complete)
+        self.test_run_with(&self.programs.redirect, frame, segment, self.hardship)
     }
 
     /// The mean of many runs of the filter for one packet, in nanoseconds.

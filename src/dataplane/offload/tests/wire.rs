@@ -8,7 +8,7 @@ use nix::net::if_::if_nametoindex;
 use standfast_ipvs::{Forwarding, Protocol};
 use standfast_labkit::{Host, Lab, eventually};
 
-use super::super::{Carrier, Programs};
+use super::super::{Carriage, Carrier, Programs};
 use super::bench::{NEIGHBOUR, SENDER, TARGET, ports, returning};
 use super::director::{Connected, cases};
 use super::frames::{ACK, Frame};
@@ -47,6 +47,9 @@ impl Wire {
         lab.cable(&client, "eth0", &director, "eth0").unwrap();
         lab.cable(&director, "eth1", &server, "eth0").unwrap();
         director.ip("link set eth0 address 02:00:00:00:00:01").unwrap();
+        for (host, interface) in [(&client, "eth0"), (&director, "eth0"), (&director, "eth1"), (&server, "eth0")] {
+            host.ip(&format!("link set {interface} mtu 9000")).unwrap();
+        }
         let index = |name: &'static str| director.enter(|| if_nametoindex(name)).unwrap().unwrap();
         let interfaces = (index("eth0"), index("eth1"));
         director.enter(|| programs.follow(&ports(&[interfaces.0, interfaces.1]))).unwrap();
@@ -162,6 +165,23 @@ fn checksums_are_finished_where_the_way_out_cannot() {
         let (source, destination) = (way.source, way.destination);
         let expected = Frame { target: TARGET, sender: SENDER, hops: 63, source, destination, ..frame };
         assert_eq!(&wire.next(1, "a finished frame")[VIRTIO_LEN..], expected.bytes(), "{protocol} IPv6 {v6}");
+        wire.carrier.remove(0);
+    }
+}
+
+/// A frame longer than a page lies in pages but for its Ethernet header, when its sender does not say how long its headers are.
+#[test]
+fn headers_are_found_wherever_they_lie() {
+    let Some(mut wire) = Wire::open() else { return };
+    for (protocol, v6) in [(Protocol::Tcp, false), (Protocol::Udp, true)] {
+        let mut connected = Connected::new(protocol, v6, Forwarding::Nat);
+        let (flow, way) = connected.flow(0, wire.interfaces);
+        assert!(wire.carrier.add(0, &flow, &Carriage { mtu: 9000, ..way }));
+        let frame = Frame { payload: vec![5; 6000], ..connected.plain(0, ACK) };
+        wire.send(&[(vec![0; VIRTIO_LEN], frame.bytes())]);
+        let (source, destination) = (way.source, way.destination);
+        let expected = Frame { target: TARGET, sender: SENDER, hops: 63, source, destination, ..frame };
+        assert!(wire.next(1, "a long frame")[VIRTIO_LEN..] == expected.bytes(), "{protocol} IPv6 {v6}");
         wire.carrier.remove(0);
     }
 }
