@@ -52,6 +52,18 @@ impl Rule<'_> {
         })
     }
 
+    /// Writes into what `meta` reads.
+    pub(crate) fn set_meta(&mut self, key: u32, register: u32, value: &[u8]) -> &mut Self {
+        self.expression("immediate", |data| {
+            data.be32(1, register).nest(2, |operand| {
+                operand.attribute(1, value);
+            });
+        });
+        self.expression("meta", |data| {
+            data.be32(2, key).be32(3, register);
+        })
+    }
+
     pub(crate) fn payload(&mut self, base: u32, offset: u32, length: u32, register: u32) -> &mut Self {
         self.expression("payload", |data| {
             data.be32(1, register).be32(2, base).be32(3, offset).be32(4, length);

@@ -89,7 +89,10 @@ impl Network {
 
     pub fn kill_master(&mut self, death: Death) {
         if death == Death::Daemon(Left::Nothing) {
-            self.directors[0].run_checked("nft", "delete table netdev standfast-will").unwrap();
+            let tables = self.directors[0].run_checked("nft", "list tables netdev").unwrap();
+            for will in tables.split_whitespace().filter(|word| word.starts_with("standfast-will")) {
+                self.directors[0].run_checked("nft", &format!("delete table netdev {will}")).unwrap();
+            }
         }
         self.daemons[0].kill();
         if death == Death::Machine {

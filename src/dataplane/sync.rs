@@ -12,6 +12,8 @@ use crate::sync::{AdoptedCounts, Counters};
 
 /// Datagrams taken in between two batches of packets: some hundred microseconds.
 const AT_ONCE: usize = 16;
+/// What a burst has made larger than this is not kept so.
+const LARGEST_KEPT: usize = 1 << 18;
 
 /// What the sending daemon gets.
 #[derive(Debug)]
@@ -86,27 +88,46 @@ impl SyncOut {
 /// The line from the receiving daemon.
 #[derive(Debug)]
 pub struct SyncIn {
-    /// Datagrams that were checked.
-    pub inbox: Receiver<Vec<u8>>,
-    /// Where their buffers go back to.
-    pub emptied: SyncSender<Vec<u8>>,
-    /// Counts what becomes of entries.
-    pub counters: Arc<Counters>,
+    inbox: Receiver<Vec<u8>>,
+    emptied: SyncSender<Vec<u8>>,
+    counters: Arc<Counters>,
+    /// What is being taken in, and how far it is.
+    open: Option<(Vec<u8>, usize)>,
 }
 
 impl SyncIn {
+    /// By `inbox` come parcels of datagrams that were checked, one behind the other; their buffers go back by `emptied`. What becomes of
+    /// entries is counted.
+    #[must_use]
+    pub fn new(inbox: Receiver<Vec<u8>>, emptied: SyncSender<Vec<u8>>, counters: Arc<Counters>) -> SyncIn {
+        SyncIn { inbox, emptied, counters, open: None }
+    }
+
     /// Takes in what has come, a bounded number of datagrams; gives their number.
-    pub(super) fn serve(&self, director: &mut Director, now: Instant) -> usize {
+    pub(super) fn serve(&mut self, director: &mut Director, now: Instant) -> usize {
         let mut taken = 0;
         while taken < AT_ONCE
-            && let Ok(datagram) = self.inbox.try_recv()
+            && let Some((parcel, at)) =
+                self.open.take().or_else(|| self.inbox.try_recv().ok().map(|parcel| (parcel, 0)))
         {
-            taken += 1;
-            self.take_in(&datagram, director, now);
-            // A buffer too many is let go.
-            let _ = self.emptied.try_send(datagram);
+            match Message::split_datagram(parcel.get(at..).unwrap_or_default()) {
+                Some((datagram, _)) => {
+                    taken += 1;
+                    self.take_in(datagram, director, now);
+                    let next = at + datagram.len();
+                    self.open = Some((parcel, next));
+                }
+                None => self.give_back(parcel),
+            }
         }
         taken
+    }
+
+    fn give_back(&self, mut parcel: Vec<u8>) {
+        parcel.clear();
+        parcel.shrink_to(LARGEST_KEPT);
+        // There is room for all of them.
+        let _ = self.emptied.try_send(parcel);
     }
 
     fn take_in(&self, datagram: &[u8], director: &mut Director, now: Instant) {

@@ -206,7 +206,7 @@ impl<F: Fn() -> Director> Worker<F> {
                 (self.whole, busy) = line.serve_whole(whole, &mut engine.director, now);
             }
         }
-        usize::from(busy) + self.sync_in.as_ref().map_or(0, |line| line.serve(&mut engine.director, now))
+        usize::from(busy) + self.sync_in.as_mut().map_or(0, |line| line.serve(&mut engine.director, now))
     }
 
     fn serve_timers(&mut self, engine: &mut Engine, now: Instant) {

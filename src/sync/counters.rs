@@ -59,9 +59,9 @@ impl Counters {
         self.foreign.fetch_add(1, Relaxed);
     }
 
-    /// The data plane had no room for it.
-    pub(super) fn count_crowded(&self) {
-        self.crowded.fetch_add(1, Relaxed);
+    /// The sockets had no room for so many.
+    pub(super) fn count_crowded(&self, datagrams: u64) {
+        self.crowded.fetch_add(datagrams, Relaxed);
     }
 
     /// Something was wrong with it.
@@ -108,7 +108,7 @@ pub struct Tally {
     pub received: u64,
     /// Of these, from hosts that are not on the interface's networks.
     pub foreign: u64,
-    /// Of these, thrown away because the data plane was busy.
+    /// Datagrams that came and were thrown away, because they were too many or the data plane was busy for long.
     pub crowded: u64,
     /// Of these, rejected, by reason.
     pub rejected: Vec<(&'static str, u64)>,

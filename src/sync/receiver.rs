@@ -22,10 +22,11 @@ use super::{Counters, Error, Key, Settings, socket};
 use crate::dataplane::{self, SyncIn};
 use crate::ipvsadm::Daemon;
 
-/// Datagrams under way between receiver and worker.
-const UNDER_WAY: usize = 512;
-/// While datagrams come close together they are left to gather for so long, so that many are taken at a time.
-const GATHER_PAUSE: u16 = 1;
+/// Parcels of datagrams under way between receiver and worker. While all are, what comes is left in the sockets.
+const PARCELS: usize = 4;
+/// While datagrams come close together they are left to gather for so many milliseconds, so that many are taken at a time: to be woken
+/// costs more than most of them.
+const GATHER_PAUSE: u16 = 5;
 /// How often it says that it is there.
 const HELLO_INTERVAL: Duration = Duration::from_secs(1);
 const HELLO_PAUSE: u16 = 1000;
@@ -65,14 +66,16 @@ impl Receiver {
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
         let bell = Arc::new(bell.map_err(|error| Error::system("make its bell")(error.into()))?);
         let (number, start) = (drawn(), Instant::now());
-        let (datagrams, inbox) = sync_channel(UNDER_WAY);
-        let (emptied, spare) = sync_channel(UNDER_WAY);
+        let (filled, inbox) = sync_channel(PARCELS);
+        let (emptied, spare) = sync_channel(PARCELS);
+        // There is room for all of them.
+        (0..PARCELS).for_each(|_| drop(emptied.try_send(Vec::new())));
         let work = Work {
-            sockets,
+            sockets: sockets.into_iter().map(|socket| Line { socket, lost: 0 }).collect(),
             bell: Arc::clone(&bell),
             syncid: daemon.syncid,
             neighbourhood: Neighbourhood::of(&daemon.interface),
-            worker: Worker { datagrams, spare, engine: engine.clone() },
+            worker: Worker { filled, spare, parcel: None, engine: engine.clone() },
             counters: Arc::clone(&counters),
             trust: settings.key.as_ref().and_then(Key::seal).map(|seal| (seal, Guard::new(number))),
             share: Share::new(start),
@@ -87,7 +90,7 @@ impl Receiver {
                 transfer: Arc::clone(&transfer),
             },
         };
-        engine.sync_in(Some(SyncIn { inbox, emptied, counters }));
+        engine.sync_in(Some(SyncIn::new(inbox, emptied, counters)));
         let thread = std::thread::Builder::new().name("sync-backup".to_owned()).spawn(move || work.run());
         let thread = thread.map_err(Error::system("start its thread"))?;
         Ok(Receiver { engine: engine.clone(), bell, transfer, thread: Some(thread) })
@@ -127,22 +130,42 @@ impl Transfer {
 
 /// The way to the data plane's worker.
 struct Worker {
-    datagrams: SyncSender<Vec<u8>>,
+    filled: SyncSender<Vec<u8>>,
     spare: mpsc::Receiver<Vec<u8>>,
+    /// What is being filled.
+    parcel: Option<Vec<u8>>,
     engine: dataplane::Handle,
 }
 
 impl Worker {
-    /// Whether there was room for the datagram.
-    fn give(&self, datagram: &[u8]) -> bool {
-        let mut buffer = self.spare.try_recv().unwrap_or_default();
-        buffer.clear();
-        buffer.extend(datagram);
-        match self.datagrams.try_send(buffer) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+    /// Whether there is something to put datagrams into.
+    fn is_ready(&mut self) -> bool {
+        self.parcel = self.parcel.take().or_else(|| self.spare.try_recv().ok());
+        self.parcel.is_some()
+    }
+
+    fn add(&mut self, datagram: &[u8]) {
+        if let Some(parcel) = &mut self.parcel {
+            parcel.extend_from_slice(datagram);
         }
     }
+
+    /// Hands over what there is.
+    fn send(&mut self) {
+        let Some(parcel) = self.parcel.take_if(|parcel| !parcel.is_empty()) else { return };
+        match self.filled.try_send(parcel) {
+            Ok(()) => self.engine.wake_worker(),
+            // There is room for all parcels, and who holds the other end no more has ended.
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        }
+    }
+}
+
+/// A port.
+struct Line {
+    socket: UdpSocket,
+    /// Datagrams that it had no room for.
+    lost: u32,
 }
 
 /// Says that a director of this kind is there, and asks for all connections until they have come.
@@ -194,7 +217,7 @@ impl Voice {
 }
 
 struct Work {
-    sockets: Vec<UdpSocket>,
+    sockets: Vec<Line>,
     bell: Arc<EventFd>,
     syncid: u8,
     neighbourhood: Neighbourhood,
@@ -211,7 +234,7 @@ struct Work {
 
 impl Work {
     fn run(mut self) {
-        let (mut mailbox, sockets) = (Mailbox::new(), std::mem::take(&mut self.sockets));
+        let (mut mailbox, mut sockets) = (Mailbox::new(), std::mem::take(&mut self.sockets));
         self.voice.speak(self.syncid, Instant::now());
         while self.wait(&sockets, HELLO_PAUSE) {
             let start = Instant::now();
@@ -221,10 +244,16 @@ impl Work {
                 std::thread::sleep(self.share.pause(start));
                 continue;
             }
-            let handled = self.serve(&sockets, &mut mailbox, left, start);
+            if !self.worker.is_ready() {
+                if !self.wait(&[], GATHER_PAUSE) {
+                    return;
+                }
+                continue;
+            }
+            let handled = self.serve(&mut sockets, &mut mailbox, left, start);
             self.share.spend(handled);
+            self.worker.send();
             if handled > 0 {
-                self.worker.engine.wake_worker();
                 self.complain(start);
             }
             if handled > 1 && !self.wait(&[], GATHER_PAUSE) {
@@ -234,9 +263,9 @@ impl Work {
     }
 
     /// Waits for datagrams; false at the end.
-    fn wait(&self, sockets: &[UdpSocket], pause: u16) -> bool {
+    fn wait(&self, sockets: &[Line], pause: u16) -> bool {
         let mut ready = vec![PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)];
-        ready.extend(sockets.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
+        ready.extend(sockets.iter().map(|line| PollFd::new(line.socket.as_fd(), PollFlags::POLLIN)));
         if let Err(error) = poll(&mut ready, pause) {
             tracing::debug!("the receiving sync daemon waits: {error}");
         }
@@ -244,17 +273,19 @@ impl Work {
         !rung.is_some_and(|events| events.contains(PollFlags::POLLIN))
     }
 
-    /// Takes what has come, as many as are left.
-    fn serve(&mut self, sockets: &[UdpSocket], mailbox: &mut Mailbox, left: u32, now: Instant) -> u32 {
+    /// Takes what has come, as many as are left, and what comes with the last of them.
+    fn serve(&mut self, sockets: &mut [Line], mailbox: &mut Mailbox, left: u32, now: Instant) -> u32 {
         let left = left as usize;
         let mut handled = 0;
-        for socket in sockets {
-            while handled < left {
-                let came = mailbox.fetch(socket, left - handled, |datagram, host| self.take(datagram, host, now));
-                if came == 0 {
-                    break;
+        for Line { socket, lost } in sockets {
+            let mut more = true;
+            while more && handled < left {
+                let fetched = mailbox.fetch(socket, |datagram, host| self.take(datagram, host, now));
+                (more, handled) = (fetched.more, handled + fetched.datagrams);
+                if let Some(count) = fetched.lost {
+                    self.counters.count_crowded(count.wrapping_sub(*lost).into());
+                    *lost = count;
                 }
-                handled += came;
             }
         }
         u32::try_from(handled).unwrap_or(u32::MAX)
@@ -268,8 +299,7 @@ impl Work {
         match self.check(datagram) {
             Err(why) => self.counters.count_rejected(why),
             Ok(message) if message.count == 0 => self.voice.hear(Extension::parse(message.extension)),
-            Ok(_) if self.worker.give(datagram) => {}
-            Ok(_) => self.counters.count_crowded(),
+            Ok(_) => self.worker.add(datagram),
         }
     }
 

@@ -19,11 +19,11 @@ use crate::dataplane::{self, Parcel, SyncOut};
 const BUFFERS: usize = 8;
 /// How often it is looked who hears, at least.
 const ATTENTION: Duration = Duration::from_secs(1);
-/// How long a datagram waits for more entries when connections are told at once. The thread sleeps for so long between two looks at
-/// what the worker has filled, so that a busy worker need not wake it for each handful of records.
-const SHORT_PATIENCE: Duration = Duration::from_millis(1);
+/// How long records gather when connections are told at once. The thread sleeps for so long before it looks at what the worker has
+/// filled, so that a busy worker need not wake it for each handful of records, and datagrams are full.
+const NAP: Duration = Duration::from_millis(2);
 /// Datagrams sent in so long, no more: fewer than a receiver takes, so that all connections told in one go are not lost on the way.
-const DATAGRAMS_A_NAP: u32 = 20;
+const DATAGRAMS_A_NAP: u32 = 40;
 /// A log line about datagrams that cannot be sent is enough for so long.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -63,7 +63,18 @@ impl Sender {
         let starved = Arc::new(AtomicBool::new(false));
         let back = Back { emptied, starved: Arc::clone(&starved), engine: engine.clone() };
         let stationery = Stationery::new(settings.key.as_ref(), drawn());
-        let work = Work { lanes, batches, back, ears, stationery, counters, complained: None, posted: 0 };
+        let work = Work {
+            lanes,
+            batches,
+            back,
+            ears,
+            stationery,
+            counters,
+            complained: None,
+            posted: 0,
+            naps: 1,
+            hurries: false,
+        };
         let thread = std::thread::Builder::new().name("sync-master".to_owned()).spawn(move || work.run());
         let thread = thread.map_err(Error::system("start its thread"))?;
         engine.sync_out(Some((settings.rules, SyncOut { filled, spare, starved })));
@@ -115,6 +126,10 @@ struct Work {
     complained: Option<Instant>,
     /// Datagrams so far.
     posted: u64,
+    /// How long to sleep before the next round.
+    naps: u32,
+    /// No datagram waits for more entries beyond a round.
+    hurries: bool,
 }
 
 impl Work {
@@ -136,6 +151,7 @@ impl Work {
 
     /// Takes a parcel, and those that come within a short time.
     fn round(&mut self, first: Parcel) {
+        std::thread::sleep(NAP.saturating_mul(self.naps));
         let mut parcel = Some(first);
         let before = self.posted;
         while let Some(next) = parcel.take() {
@@ -147,26 +163,23 @@ impl Work {
                 parcel = self.batches.try_recv().ok();
             }
         }
+        if self.hurries {
+            self.each_lane(|packer, send| packer.flush(send));
+        }
         self.dispatch();
-        let naps = u32::try_from(self.posted - before).unwrap_or(u32::MAX).div_ceil(DATAGRAMS_A_NAP).max(1);
-        std::thread::sleep(SHORT_PATIENCE.saturating_mul(naps));
+        self.naps = u32::try_from(self.posted - before).unwrap_or(u32::MAX).div_ceil(DATAGRAMS_A_NAP).max(1);
     }
 
     /// Who hears of connections decides how they are told.
     fn listen(&mut self, now: Instant) {
-        match self.ears.listen(now, &self.back.engine) {
-            Some(Pace::AtOnce) => self.set_patience(SHORT_PATIENCE),
-            Some(Pace::Kernel) => self.set_patience(Format::PATIENCE),
-            None => {}
+        if let Some(pace) = self.ears.listen(now, &self.back.engine) {
+            self.hurries = pace == Pace::AtOnce;
+            self.flush();
         }
         self.stationery.address(self.ears.hearers(now));
         if let Some(promise) = self.ears.take_promise() {
             self.say(promise);
         }
-    }
-
-    fn set_patience(&mut self, patience: Duration) {
-        self.lanes.iter_mut().for_each(|lane| lane.packer.set_patience(patience));
     }
 
     /// The last word goes out behind everything else.
@@ -194,12 +207,7 @@ impl Work {
     fn pack(&mut self, batch: Vec<u8>, now: Instant) {
         let mut rest = batch.as_slice();
         match self.lanes.len() {
-            1 => self.with_lane(0, |packer, send| {
-                while let Some((record, tail)) = Entry::split_record(rest) {
-                    packer.push(record, now, send);
-                    rest = tail;
-                }
-            }),
+            1 => self.with_lane(0, |packer, send| packer.push_all(rest, now, send)),
             lanes => {
                 while let Some((record, tail)) = Entry::split_record(rest) {
                     self.with_lane(lane_of(record, lanes), |packer, send| packer.push(record, now, send));

@@ -43,6 +43,12 @@ pub(super) fn receiver(daemon: &Daemon, port: u16) -> io::Result<UdpSocket> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     enlarge(&socket, false);
+    // Without the former datagrams come one by one, without the latter nobody learns how many were lost here.
+    if let (Err(error), _) | (_, Err(error)) =
+        (setsockopt(&socket, sockopt::UdpGroSegment, &true), setsockopt(&socket, sockopt::RxqOvfl, &1))
+    {
+        tracing::debug!("the sync socket: {error}");
+    }
     socket.bind(&group(daemon, port, index))?;
     match daemon.group {
         IpAddr::V4(address) => socket.join_multicast_v4_n(&address, &InterfaceIndexOrAddress::Index(index))?,

@@ -163,6 +163,18 @@ impl<A: Address> Key<A> {
             ..self
         }
     }
+
+    /// The key of a server's answers, where it sees the client itself.
+    pub(crate) fn answered_by(self, (source, source_port): (A, u16)) -> Self {
+        Key {
+            source,
+            source_port,
+            destination: self.source,
+            destination_port: self.source_port,
+            protocol: self.protocol,
+            template: false,
+        }
+    }
 }
 
 impl<A: Address> Connection<A> {

@@ -109,7 +109,13 @@ impl<A: Address> Table<A> {
     /// The same, with the entry.
     #[inline(always)]
     pub(crate) fn find_entry(&self, key: &Key<A>) -> Option<(u32, Direction, &Connection<A>)> {
-        self.index.find(self.hash(key), |id| {
+        self.find_hashed(self.hash(key), key)
+    }
+
+    /// The same for a key of this hash.
+    #[inline(always)]
+    pub(crate) fn find_hashed(&self, hash: u32, key: &Key<A>) -> Option<(u32, Direction, &Connection<A>)> {
+        self.index.find(hash, |id| {
             let entry = self.get(id)?;
             Some((id, entry.direction(key, &self.sources)?, entry))
         })
@@ -149,14 +155,18 @@ impl<A: Address> Table<A> {
         self.hand as u32
     }
 
-    /// Adds an entry whose `expires` is set; none when the table is full.
-    pub(crate) fn insert(&mut self, connection: Connection<A>, now: u64) -> Option<u32> {
+    /// Adds an entry whose `expires` is set; none when the table is full. `hashes` are those of the client's key and of the server's, if there
+    /// is one, where they are known.
+    pub(crate) fn insert(&mut self, connection: Connection<A>, hashes: Option<[u32; 2]>, now: u64) -> Option<u32> {
         if self.live == 0 {
             self.wheel.turn_empty(now);
         }
         let id = self.place(connection)?;
         self.live += 1;
-        self.enter_index(id);
+        match hashes {
+            Some(hashes) => self.enter_index_hashed(id, hashes),
+            None => self.enter_index(id),
+        }
         self.link(id);
         Some(id)
     }
@@ -312,6 +322,12 @@ impl<A: Address> Table<A> {
         for key in self.keys(id) {
             self.index.insert(self.hash(&key), id);
         }
+    }
+
+    fn enter_index_hashed(&mut self, id: u32, hashes: [u32; 2]) {
+        debug_assert!(self.keys(id).map(|key| self.hash(&key)).eq(hashes.into_iter().take(self.keys(id).count())));
+        let answered = self.get(id).is_some_and(|entry| entry.method.is_two_way() && !entry.template);
+        hashes.iter().take(1 + usize::from(answered)).for_each(|hash| self.index.insert(*hash, id));
     }
 
     fn leave_index(&mut self, id: u32) {

@@ -95,7 +95,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Insert(port, time) if !model.contains_key(&port) => {
-                    let id = table.insert(connection(port, (now as u32).wrapping_add(time)), now);
+                    let id = table.insert(connection(port, (now as u32).wrapping_add(time)), None, now);
                     prop_assert_eq!(id.is_some(), model.len() < 25, "the limit");
                     model.extend(id.map(|id| (port, (id, now + u64::from(time)))));
                 }

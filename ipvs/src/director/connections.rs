@@ -26,8 +26,14 @@ impl<A: Address> Path<'_, A> {
     /// The same, for the one place that every packet passes.
     #[inline(always)]
     pub(super) fn find_live_here(&mut self, key: &Key<A>) -> Option<(u32, Direction)> {
+        self.find_live_hashed(self.table.hash(key), key)
+    }
+
+    /// The same for a key of this hash.
+    #[inline(always)]
+    pub(super) fn find_live_hashed(&mut self, hash: u32, key: &Key<A>) -> Option<(u32, Direction)> {
         loop {
-            let (id, direction, entry) = self.table.find_entry(key)?;
+            let (id, direction, entry) = self.table.find_hashed(hash, key)?;
             if !entry.is_due(self.now) {
                 return Some((id, direction));
             }
@@ -72,11 +78,16 @@ impl<A: Address> Path<'_, A> {
 
     /// Adds an entry and counts it at its destination and its template.
     pub(super) fn begin(&mut self, connection: Connection<A>) -> Option<u32> {
+        self.begin_hashed(connection, None)
+    }
+
+    /// The same for an entry of which the hashes are known.
+    pub(super) fn begin_hashed(&mut self, connection: Connection<A>, hashes: Option<[u32; 2]>) -> Option<u32> {
         let Connection { destination, control, template, inactive, .. } = connection;
         if self.table.is_full() {
             self.make_room();
         }
-        let id = self.table.insert(connection, self.tick)?;
+        let id = self.table.insert(connection, hashes, self.tick)?;
         self.table.set_mark(id, Mark::NEW);
         if let Some(destination) = self.core.registry.destination_mut(destination) {
             *counter(destination, template, inactive) += 1;

@@ -1,5 +1,6 @@
 //! The director: services, connections and the way of a packet through them.
 
+mod adopt;
 mod carriage;
 mod clock;
 mod connections;

@@ -1,6 +1,7 @@
 //! What the daemon asks for.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::address::Address;
@@ -64,12 +65,30 @@ pub struct ServiceKey {
 }
 
 /// How a virtual service is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ServiceId {
     /// By protocol, address and port.
     Address(ServiceKey),
     /// By the mark that the firewall put on the packet.
     Fwmark(u32),
+}
+
+impl Hash for ServiceId {
+    /// In one piece: a hasher takes several small ones slowly.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (kind, address, number) = match self {
+            ServiceId::Fwmark(mark) => (0, 0, *mark),
+            ServiceId::Address(ServiceKey { protocol, address: IpAddr::V4(address), port }) => {
+                (protocol.number(), u128::from(address.to_bits()), u32::from(*port))
+            }
+            ServiceId::Address(ServiceKey { protocol, address: IpAddr::V6(address), port }) => {
+                (protocol.number(), address.to_bits(), u32::from(*port) | 1 << 16)
+            }
+        };
+        let [low, high] = [address as u64, (address >> 64) as u64];
+        let last = u64::from(kind) << 32 | u64::from(number);
+        state.write([low, high, last].map(u64::to_le_bytes).as_flattened());
+    }
 }
 
 impl ServiceId {

@@ -72,14 +72,61 @@ pub struct Entry<'a> {
     pub source: Option<SocketAddr>,
 }
 
+/// An entry of one address family without its options.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plain<A> {
+    pub(crate) protocol: u8,
+    pub(crate) flags: Flags,
+    pub(crate) state: u16,
+    pub(crate) client: (A, u16),
+    pub(crate) service: (A, u16),
+    pub(crate) server: (A, u16),
+    pub(crate) mark: u32,
+    pub(crate) timeout: u32,
+}
+
+impl Plain<Ipv4Addr> {
+    /// Of a record without options.
+    pub(super) fn of_v4(record: &[u8; V4_LENGTH]) -> Option<Plain<Ipv4Addr>> {
+        Plain::read(record, |octets: [u8; 4]| Ipv4Addr::from(octets))
+    }
+}
+
+impl Plain<Ipv6Addr> {
+    /// Of a record without options.
+    pub(super) fn of_v6(record: &[u8; V6_LENGTH]) -> Option<Plain<Ipv6Addr>> {
+        Plain::read(record, |octets: [u8; 16]| Ipv6Addr::from(octets))
+    }
+}
+
+impl<A> Plain<A> {
+    #[inline]
+    fn read<const N: usize>(record: &[u8], address: impl Fn([u8; N]) -> A) -> Option<Plain<A>> {
+        let (fixed, addresses) = record.split_first_chunk::<FIXED>()?;
+        let [first, second, third] = *fixed.as_chunks::<8>().0.first_chunk()?;
+        let [first, second, third] = [first, second, third].map(u64::from_be_bytes);
+        let [client, service, server] = *addresses.as_chunks::<N>().0.first_chunk()?;
+        Some(Plain {
+            protocol: (first >> 48) as u8,
+            flags: Flags(first as u32),
+            state: (second >> 48) as u16,
+            client: (address(client), (second >> 32) as u16),
+            service: (address(service), (second >> 16) as u16),
+            server: (address(server), second as u16),
+            mark: (third >> 32) as u32,
+            timeout: third as u32,
+        })
+    }
+}
+
 /// The longest record: IPv6 with every option, in bytes.
 pub const LONGEST_RECORD: usize = V6_LENGTH + (2 + 24) + (2 + 255) + (2 + 16) + (2 + 18);
 
 pub(super) const V4_LENGTH: usize = 36;
-const V6_LENGTH: usize = 72;
+pub(super) const V6_LENGTH: usize = 72;
 const FIXED: usize = 24;
 const SIZE_BITS: u16 = 0x0fff;
-const KIND_V6: u8 = 1;
+pub(super) const KIND_V6: u8 = 1;
 
 const OPTION_SEQUENCES: u8 = 1;
 const OPTION_DATA: u8 = 2;
@@ -93,23 +140,31 @@ const LONGEST_NAME: usize = 16;
 impl<'a> Entry<'a> {
     /// Writes the record of this entry, not padded. Addresses of another family than the client's are cut or extended
     /// to its length: such an entry means nothing.
+    #[inline]
     pub fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();
-        out.extend([u8::from(self.client.is_ipv6()) * KIND_V6, self.protocol, 0, 0]);
-        out.extend(self.flags.0.to_be_bytes());
-        for number in [self.state, self.client.port(), self.service.port(), self.server.port()] {
-            out.extend(number.to_be_bytes());
-        }
-        out.extend(self.mark.to_be_bytes());
-        out.extend(self.timeout.to_be_bytes());
-        for address in [self.client.ip(), self.service.ip(), self.server.ip()] {
-            put_address(out, address, self.client.is_ipv6());
+        out.extend_from_slice(self.fixed().as_flattened());
+        match [self.client.ip(), self.service.ip(), self.server.ip()] {
+            [IpAddr::V4(client), IpAddr::V4(service), IpAddr::V4(server)] => {
+                out.extend_from_slice([client, service, server].map(|address| address.octets()).as_flattened());
+            }
+            addresses => addresses.into_iter().for_each(|address| put_address(out, address, self.client.is_ipv6())),
         }
         self.encode_options(out);
         let size = (out.len() - start) as u16 & SIZE_BITS;
         if let Some(field) = out.get_mut(start + 2..start + 4) {
             field.copy_from_slice(&size.to_be_bytes());
         }
+    }
+
+    /// What stands before the addresses; the size is not known yet.
+    fn fixed(&self) -> [[u8; 8]; FIXED / 8] {
+        let [client, service, server] = [self.client, self.service, self.server].map(|socket| u64::from(socket.port()));
+        let kind = u64::from(self.client.is_ipv6()) * u64::from(KIND_V6);
+        let first = kind << 56 | u64::from(self.protocol) << 48 | u64::from(self.flags.0);
+        let second = u64::from(self.state) << 48 | client << 32 | service << 16 | server;
+        let third = u64::from(self.mark) << 32 | u64::from(self.timeout);
+        [first, second, third].map(u64::to_be_bytes)
     }
 
     fn encode_options(&self, out: &mut Vec<u8>) {

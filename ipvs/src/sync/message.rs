@@ -1,7 +1,9 @@
 //! A datagram as a whole, checked before anything in it is used.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::entry::{KIND_V6, Plain};
 use super::v0;
 use super::{Entry, entry};
 use crate::verdict::reasons;
@@ -51,6 +53,15 @@ pub enum Version {
     V0,
     /// Today's.
     V1,
+}
+
+/// An entry as the engine takes it in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part<'a> {
+    V4(Plain<Ipv4Addr>),
+    V6(Plain<Ipv6Addr>),
+    /// A record with options.
+    Record(&'a [u8]),
 }
 
 /// A datagram in which everything is well formed.
@@ -114,8 +125,29 @@ impl<'a> Message<'a> {
         Some(Message { version: Version::V1, syncid, count, extension: &[], body })
     }
 
+    /// The datagram at the start of `bytes` and what follows it, by the length in its header; none at the end. For datagrams that
+    /// [`Message::parse`] has accepted.
+    pub fn split_datagram(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+        let length = u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]);
+        bytes.split_at_checked(length.into()).filter(|(datagram, _)| !datagram.is_empty())
+    }
+
     pub(super) fn v0(syncid: u8, count: u8, body: &'a [u8]) -> Message<'a> {
         Message { version: Version::V0, syncid, count, extension: &[], body }
+    }
+
+    /// Its entries in order, read no further than need be.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'a>> + use<'a> {
+        let (version, mut rest) = (self.version, self.body);
+        let next = move || {
+            let (part, length) = match version {
+                Version::V0 => v0::decode(rest).and_then(|(entry, length)| Some((Part::of_v0(&entry)?, length)))?,
+                Version::V1 => Part::of_v1(rest)?,
+            };
+            rest = rest.get(length..).unwrap_or_default();
+            Some(part)
+        };
+        std::iter::from_fn(next).take(self.count.into())
     }
 
     /// Its entries in order.
@@ -130,6 +162,37 @@ impl<'a> Message<'a> {
             Some(entry)
         };
         std::iter::from_fn(next).take(self.count.into())
+    }
+}
+
+impl<'a> Part<'a> {
+    /// The entry at the start of these bytes, and its length with the padding behind it.
+    #[inline]
+    fn of_v1(bytes: &'a [u8]) -> Option<(Part<'a>, usize)> {
+        let &[kind, _, high, low] = bytes.first_chunk()?;
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        let record = bytes.get(..length).filter(|record| !record.is_empty())?;
+        let part = match kind {
+            0 => record.try_into().ok().and_then(Plain::of_v4).map(Part::V4),
+            KIND_V6 => record.try_into().ok().and_then(Plain::of_v6).map(Part::V6),
+            _ => None,
+        };
+        Some((part.unwrap_or(Part::Record(record)), padded(length)))
+    }
+
+    /// Version 0 has no other family.
+    fn of_v0(entry: &Entry<'_>) -> Option<Part<'a>> {
+        let socket = |address, port| if let IpAddr::V4(address) = address { Some((address, port)) } else { None };
+        Some(Part::V4(Plain {
+            protocol: entry.protocol,
+            flags: entry.flags,
+            state: entry.state,
+            client: socket(entry.client.ip(), entry.client.port())?,
+            service: socket(entry.service.ip(), entry.service.port())?,
+            server: socket(entry.server.ip(), entry.server.port())?,
+            mark: entry.mark,
+            timeout: entry.timeout,
+        }))
     }
 }
 

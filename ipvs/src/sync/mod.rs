@@ -19,13 +19,15 @@ mod rules;
 mod seal;
 mod v0;
 
+pub(crate) use entry::Plain;
 pub use entry::{EngineData, Entry, Flags, LONGEST_RECORD};
 pub use extension::Extension;
+pub(crate) use message::Part;
 pub use message::{Message, Rejection, Version};
 pub use outbox::Outbox;
 pub use packer::{Format, Packer};
 pub use rules::SyncSettings;
-pub(crate) use rules::{Mark, Subject, Words};
+pub(crate) use rules::{HalfOpen, Mark, Subject, Words};
 pub use seal::{Guard, Seal, Stamp};
 
 /// What became of an entry that another director sent.

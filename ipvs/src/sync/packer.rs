@@ -46,11 +46,6 @@ impl Packer {
         self.unfit
     }
 
-    /// How long datagrams wait from now on.
-    pub fn set_patience(&mut self, patience: Duration) {
-        self.format.patience = patience;
-    }
-
     /// Adds a record. `send` gets the datagram that it found no room in, and its own if that is full now.
     pub fn push(&mut self, record: &[u8], now: Instant, send: &mut dyn FnMut(&[u8])) {
         let mut body = std::mem::take(&mut self.datagram);
@@ -78,6 +73,43 @@ impl Packer {
         if self.is_full() {
             self.flush(send);
         }
+    }
+
+    /// Adds records that follow one another, as [`Packer::push`] does with each.
+    pub fn push_all(&mut self, records: &[u8], now: Instant, send: &mut dyn FnMut(&[u8])) {
+        let mut rest = records;
+        while let Some((record, tail)) = Entry::split_record(rest) {
+            let (length, count) = self.fitting(rest);
+            if let Some((run, tail)) = rest.split_at_checked(length).filter(|_| count > 0) {
+                self.datagram.extend_from_slice(run);
+                self.count += count;
+                self.since.get_or_insert(now);
+                rest = tail;
+                if self.is_full() {
+                    self.flush(send);
+                }
+            } else {
+                self.push(record, now, send);
+                rest = tail;
+            }
+        }
+    }
+
+    /// How many bytes of the records fit as they are, and how many records that is: each needs padding neither before nor behind it.
+    fn fitting(&self, records: &[u8]) -> (usize, u8) {
+        let start = self.datagram.len();
+        if self.format.version == Version::V0 || !start.is_multiple_of(4) {
+            return (0, 0);
+        }
+        let (mut rest, mut length, mut count) = (records, 0, 0);
+        while let Some((record, tail)) = Entry::split_record(rest)
+            && record.len().is_multiple_of(4)
+            && start + length + record.len() <= self.format.longest
+            && count < u8::MAX - self.count
+        {
+            (rest, length, count) = (tail, length + record.len(), count + 1);
+        }
+        (length, count)
     }
 
     /// Appends what the version has for a record; gives the end.

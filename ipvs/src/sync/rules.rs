@@ -21,7 +21,8 @@ pub struct SyncSettings {
     /// `sync_persist_mode`: templates are told, their connections not.
     pub persist_mode: bool,
     /// Not the kernel's: each connection is told with its first packet, with each change of its state, and again when
-    /// a quarter of its time is over. The settings above then mean nothing, `persist_mode` apart.
+    /// a quarter of its time is over. Half open ones are told as far as [`SyncSettings::HALF_OPEN_A_SECOND`] goes. The settings above
+    /// then mean nothing, `persist_mode` apart.
     pub at_once: bool,
 }
 
@@ -39,18 +40,44 @@ impl Default for SyncSettings {
     }
 }
 
+/// How many more half open connections are told at once.
+///
+/// One that is told before it is established survives a director that dies in the middle of its handshake, when the client has the
+/// server's answer already and would not say SYN again. It costs a second entry each, and a flood of SYNs would become one of entries:
+/// so there are only so many a second, and a connection beyond that is told when it is established.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HalfOpen {
+    left: u32,
+    /// Until when they were counted.
+    tick: u32,
+}
+
+impl HalfOpen {
+    const A_TICK: u32 = SyncSettings::HALF_OPEN_A_SECOND / TICKS;
+
+    pub(crate) const NEW: HalfOpen = HalfOpen { left: SyncSettings::HALF_OPEN_IN_A_ROW, tick: 0 };
+
+    /// Whether one more is told.
+    pub(crate) fn take(&mut self, now: u32) -> bool {
+        let since = now.wrapping_sub(self.tick);
+        let left = self.left.saturating_add(since.saturating_mul(Self::A_TICK)).min(SyncSettings::HALF_OPEN_IN_A_ROW);
+        (self.left, self.tick) = (left.saturating_sub(1), now);
+        left > 0
+    }
+}
+
 /// What is remembered of a connection that may have been told. The default is that of a connection whose first packets
 /// were not counted, because they passed elsewhere or nobody was told then: it is told with its next one, and counts on
 /// from the threshold.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Mark {
-    /// Packets of the client.
+    /// Packets of the client; they are not counted while connections are told at once.
     packets: u32,
     /// The tick at which the other director's copy ends; its two low bits count retries.
     end: u32,
     /// The state that was told.
     state: Option<State>,
-    /// All packets were counted.
+    /// It began here, while connections were told.
     whole: bool,
 }
 
@@ -105,6 +132,11 @@ pub(crate) struct Subject {
 const LEAST_REFRESH: u32 = 10 * TICKS;
 
 impl SyncSettings {
+    /// So many half open connections are told in a second at most.
+    pub const HALF_OPEN_A_SECOND: u32 = 8192;
+    /// And so many in a row after a pause.
+    pub const HALF_OPEN_IN_A_ROW: u32 = 4096;
+
     /// Whether the latest packets of the client, which the mark has counted, make the connection be told; the mark as it
     /// is then.
     pub(crate) fn told(&self, of: &Subject, mark: &Mark, now: u32) -> Option<Mark> {
@@ -119,7 +151,8 @@ impl SyncSettings {
 
     fn told_at_once(&self, of: &Subject, mark: &Mark, now: u32) -> Option<Mark> {
         let left = mark.end.wrapping_sub(now) as i32;
-        let fresh = mark.state == Some(of.state) && left > (of.lifetime / 4 * 3) as i32;
+        let known = |told| told == of.state || of.is_half_open() && is_half_open(told);
+        let fresh = mark.state.is_some_and(known) && left > (of.lifetime / 4 * 3) as i32;
         (!fresh).then(|| mark.after(of, now))
     }
 
@@ -187,7 +220,23 @@ enum Kind {
     Closing,
 }
 
+/// Whether the handshake of a connection in this state is not over.
+fn is_half_open(state: State) -> bool {
+    use State::{
+        None, SctpCookie, SctpCookieEchoed, SctpCookieReplied, SctpCookieSent, SctpCookieWait, SctpInit, SctpInit1,
+        SynRecv, SynSent,
+    };
+    let tcp = matches!(state, None | SynSent | SynRecv);
+    let first = matches!(state, SctpInit1 | SctpInit);
+    tcp || first || matches!(state, SctpCookieSent | SctpCookieReplied | SctpCookieWait | SctpCookie | SctpCookieEchoed)
+}
+
 impl Subject {
+    /// Whether its handshake is not over.
+    pub(crate) fn is_half_open(&self) -> bool {
+        !self.template && is_half_open(self.state)
+    }
+
     fn kind(&self) -> Kind {
         if self.template || self.protocol == Protocol::Udp.number() {
             return Kind::Open;

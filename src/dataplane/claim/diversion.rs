@@ -1,11 +1,12 @@
 //! Packets that come to the engine by a netfilter queue: those with a firewall mark, and answers of servers on this host.
 
 use std::io;
+use std::time::Duration;
 
 use nix::sys::socket::SockProtocol;
 
-use super::rules::{Batch, QueueBy};
-use super::{Diverted, Error};
+use super::rules::{Batch, Fate, QueueBy};
+use super::{Diverted, Error, will_name};
 use crate::dataplane::netlink::Socket;
 use crate::dataplane::queue::Queue;
 
@@ -52,10 +53,67 @@ impl Diversion {
         Ok(fresh)
     }
 
+    /// What is diverted.
+    pub(in crate::dataplane) fn installed(&self) -> &Diverted {
+        &self.installed
+    }
+
     fn commit(&mut self, wanted: &Diverted, queue: u16, by: QueueBy) -> io::Result<()> {
         let mut batch = Batch::inet(&self.table);
-        batch.divert(!self.installed.is_empty(), wanted, queue, by);
+        batch.divert(!self.installed.is_empty(), wanted, Fate::Queue(queue, by));
         self.socket.exchange(&batch.finish(), |_| ())
+    }
+}
+
+/// The table that keeps what was diverted from the host's own stack for some seconds after the process.
+#[derive(Debug)]
+pub(super) struct Silence {
+    socket: Socket,
+    table: String,
+    installed: Diverted,
+}
+
+impl Silence {
+    /// There is no table yet.
+    pub(super) fn open() -> io::Result<Self> {
+        let socket = Socket::open(SockProtocol::NetlinkNetFilter, 0)?;
+        Ok(Self { socket, table: will_name(), installed: Diverted::default() })
+    }
+
+    /// Has exactly this dropped for so long from here on.
+    pub(super) fn update(&mut self, wanted: &Diverted, holds: Duration) -> io::Result<()> {
+        if self.installed == *wanted {
+            return Ok(());
+        }
+        let exists = !self.installed.is_empty();
+        self.commit(|batch| batch.divert(exists, wanted, Fate::Drop(holds)))?;
+        self.installed = wanted.clone();
+        Ok(())
+    }
+
+    /// Lets it hold so long from here on.
+    pub(super) fn prolong(&mut self, holds: Duration) -> io::Result<()> {
+        if self.installed.is_empty() {
+            return Ok(());
+        }
+        // On a machine that stood still it may have ended.
+        let prolonged = self.commit(|batch| batch.prolong(false, holds));
+        prolonged.or_else(|_| self.commit(|batch| batch.prolong(true, holds)))
+    }
+
+    fn commit(&mut self, fill: impl FnOnce(&mut Batch<'_>)) -> io::Result<()> {
+        let mut batch = Batch::inet(&self.table);
+        fill(&mut batch);
+        self.socket.exchange(&batch.finish(), |_| ())
+    }
+}
+
+impl Drop for Silence {
+    /// An orderly end leaves nothing.
+    fn drop(&mut self) {
+        if let Err(error) = self.update(&Diverted::default(), Duration::ZERO) {
+            tracing::debug!(%error, "what the diversion leaves behind was gone already");
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! stays with the host.
 
 mod diversion;
+mod ended;
 mod rules;
 mod will;
 
@@ -121,9 +122,9 @@ impl Claim {
         Ok(claim)
     }
 
-    /// Creates a table that claims what `living` does and holds so long, in the place of one that was left behind.
+    /// Creates a table that claims what `living` does and holds so long.
     fn bequeath(living: &Claim, holds: Duration) -> Result<Self, Error> {
-        let mut claim = Self::unmade("standfast-will".to_owned(), Term::Element)?;
+        let mut claim = Self::unmade(will_name(), Term::Element)?;
         let made = claim.commit(|batch| {
             batch.clear();
             batch.create(Term::Element);
@@ -226,6 +227,15 @@ impl Claim {
         fill(&mut batch);
         self.socket.exchange(&batch.finish(), |_| ())
     }
+}
+
+/// What names of tables that stay behind begin with.
+const WILL: &str = "standfast-will";
+
+/// In a container each process may have the number of the one before: the time tells them apart.
+fn will_name() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    format!("{WILL}-{}-{:x}", std::process::id(), since.as_secs())
 }
 
 fn chain_name(index: u32) -> String {

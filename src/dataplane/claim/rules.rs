@@ -16,7 +16,7 @@
 //!   chain in2 { type filter hook ingress device eth0 priority -500; jump claimed }
 //! }
 //!
-//! table netdev standfast-will {           # without an owner: outlives the process for some seconds
+//! table netdev standfast-will-PID-TIME {  # without an owner: outlives the process for some seconds
 //!   set alive { pkt_type; timeout; elements = { host timeout 7s } }
 //!   (sets, chains and hooks as above, behind the claim's; in place of the first rule:)
 //!     meta pkttype != @alive accept
@@ -25,6 +25,12 @@
 //! table inet standfast-PID {              # only where there are marks, or servers on the host itself
 //!   chain input { type filter hook input priority 98; meta mark 7 queue num 4711 }
 //!   chain output { type filter hook output priority 98; ip saddr 10.0.0.2 tcp sport 8081 queue num 4711 }
+//! }                                     (each rule with `meta priority set 0x5346fff0` before the queue)
+//!
+//! table inet standfast-will-PID-TIME {    # the same that outlives the process: what has not passed the queue's rules is dropped
+//!   set alive { as above }
+//!   chain input { type filter hook input priority 99; meta pkttype != @alive accept; meta priority 0x5346fff0 accept; meta mark 7 drop }
+//!   (and output)
 //! }
 //! ```
 
@@ -33,7 +39,7 @@ use std::time::Duration;
 
 use standfast_ipvs::FullNat;
 
-use crate::dataplane::netlink::{APPEND, CREATE, EXCLUSIVE, REQUEST, Writer};
+use crate::dataplane::netlink::{APPEND, CREATE, DUMP, EXCLUSIVE, REQUEST, Writer};
 
 use super::{Diverted, Flow};
 use crate::nftables::{
@@ -43,19 +49,26 @@ use crate::nftables::{
 };
 
 const SUBSYSTEM: u16 = 10 << 8;
+const GET_TABLE: u16 = SUBSYSTEM | 1;
 const DELETE_CHAIN: u16 = SUBSYSTEM | 5;
+const GET_ELEMENTS: u16 = SUBSYSTEM | 13;
 
-const FAMILY_NETDEV: u8 = 5;
-const FAMILY_INET: u8 = 1;
+pub(super) const FAMILY_NETDEV: u8 = 5;
+pub(super) const FAMILY_INET: u8 = 1;
 const INGRESS: u32 = 0;
 /// Of the claim; what it leaves behind comes after it.
 const PRIORITY: i32 = -500;
 /// Where IPVS stands: behind the host's own packet filter (`NF_IP_PRI_NAT_SRC - 2`).
 const QUEUE_PRIORITY: i32 = 98;
 
+/// The priority of packets that have passed the queue's rules. It means nothing to a packet that arrives; to the answer of a server here,
+/// if the engine does not want it, the usual class.
+const SEEN: u32 = 0x5346_fff0;
+
 const JUMP: u32 = (-3i32) as u32;
 
 const LINK_HEADER: u32 = 0;
+const META_PRIORITY: u32 = 2;
 const META_MARK: u32 = 3;
 const META_NFPROTO: u32 = 15;
 const META_PKTTYPE: u32 = 19;
@@ -68,7 +81,7 @@ const TYPE_PORT: u32 = 13;
 const TYPE_PKTTYPE: u32 = 31;
 
 const COMMON_CHAIN: &str = "claimed";
-const ALIVE: &str = "alive";
+pub(super) const ALIVE: &str = "alive";
 /// `NFT_SET_TIMEOUT`.
 const WITH_TIMEOUTS: u32 = 0x10;
 /// `PACKET_HOST`.
@@ -132,6 +145,29 @@ pub(super) enum QueueBy {
     Target,
 }
 
+/// Asks for all tables of a family.
+pub(super) fn ask_for_tables(family: u8) -> Writer {
+    let mut writer = Writer::default();
+    writer.message(GET_TABLE, REQUEST | DUMP, 0).raw(&[family, 0, 0, 0]);
+    writer
+}
+
+/// Asks for the elements of a set.
+pub(super) fn ask_for_elements(family: u8, table: &str, set: &str) -> Writer {
+    let mut writer = Writer::default();
+    writer.message(GET_ELEMENTS, REQUEST | DUMP, 0).raw(&[family, 0, 0, 0]).string(1, table).string(2, set);
+    writer
+}
+
+/// What becomes of packets that are diverted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// They are handed to a queue, by a table that goes with its socket.
+    Queue(u16, QueueBy),
+    /// They are dropped unless they were handed to a queue before, by a table that stays behind and holds so long.
+    Drop(Duration),
+}
+
 /// A transaction: all of it takes effect at once, or nothing.
 #[derive(Debug)]
 pub(in crate::dataplane) struct Batch<'a> {
@@ -152,7 +188,7 @@ impl<'a> Batch<'a> {
         Self::of_family(table, FAMILY_INET)
     }
 
-    fn of_family(table: &'a str, family: u8) -> Self {
+    pub(super) fn of_family(table: &'a str, family: u8) -> Self {
         let mut writer = Writer::default();
         writer.message(BATCH_BEGIN, REQUEST, 0).raw(&[0, 0, 0, 10]);
         Self { table, family, writer, sequence: 0 }
@@ -249,32 +285,51 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Makes the table that hands marked packets and the answers of servers on this host to a queue; one that was there goes.
-    pub(super) fn divert(&mut self, exists: bool, diverted: &Diverted, queue: u16, by: QueueBy) {
-        let table = self.table;
+    /// Makes the table for marked packets and the answers of servers on this host; one that was there goes.
+    pub(super) fn divert(&mut self, exists: bool, diverted: &Diverted, fate: Fate) {
         if exists {
-            self.message(DELETE_TABLE, 0).string(1, table);
+            self.delete();
         }
         if diverted.is_empty() {
             return;
         }
-        self.message(NEW_TABLE, CREATE | EXCLUSIVE).string(1, table).be32(2, TABLE_OWNER);
-        for (chain, hook) in [("input", LOCAL_IN), ("output", LOCAL_OUT)] {
-            self.message(NEW_CHAIN, CREATE).string(1, table).string(3, chain).string(7, "filter").be32(5, ACCEPT).nest(
-                4,
-                |place| {
-                    place.be32(1, hook).be32(2, QUEUE_PRIORITY as u32);
-                },
-            );
+        let (table, owner) = (self.table, if matches!(fate, Fate::Queue(..)) { TABLE_OWNER } else { 0 });
+        self.message(NEW_TABLE, CREATE | EXCLUSIVE).string(1, table).be32(2, owner);
+        if let Fate::Drop(holds) = fate {
+            self.alive_set();
+            self.prolong(true, holds);
         }
+        self.host_chain("input", LOCAL_IN, fate);
+        self.host_chain("output", LOCAL_OUT, fate);
         for mark in &diverted.marks {
             self.rule("input", |r| {
-                r.meta(META_MARK, REGISTER[0]).compare(EQUAL, REGISTER[0], &mark.to_ne_bytes()).queue(queue, by);
+                r.meta(META_MARK, REGISTER[0]).compare(EQUAL, REGISTER[0], &mark.to_ne_bytes()).meet(fate);
             });
         }
         for flow in &diverted.answers {
             self.rule("output", |r| {
-                r.from(flow).queue(queue, by);
+                r.from(flow).meet(fate);
+            });
+        }
+    }
+
+    /// A chain where the host's own packets begin or end.
+    fn host_chain(&mut self, chain: &str, hook: u32, fate: Fate) {
+        let (table, behind) = (self.table, i32::from(matches!(fate, Fate::Drop(_))));
+        self.message(NEW_CHAIN, CREATE).string(1, table).string(3, chain).string(7, "filter").be32(5, ACCEPT).nest(
+            4,
+            |place| {
+                place.be32(1, hook).be32(2, (QUEUE_PRIORITY + behind) as u32);
+            },
+        );
+        if let Fate::Drop(_) = fate {
+            self.rule(chain, |r| {
+                r.meta(META_PKTTYPE, REGISTER[0]).lookup(ALIVE, REGISTER[0], true).verdict(ACCEPT, None);
+            });
+            self.rule(chain, |r| {
+                r.meta(META_PRIORITY, REGISTER[0])
+                    .compare(EQUAL, REGISTER[0], &SEEN.to_ne_bytes())
+                    .verdict(ACCEPT, None);
             });
         }
     }
@@ -358,6 +413,8 @@ trait FlowRule {
     fn address(&mut self, v6: bool, source: bool) -> &mut Self;
     /// A flow end as the source.
     fn from(&mut self, flow: &Flow) -> &mut Self;
+    /// What becomes of a packet that is diverted.
+    fn meet(&mut self, fate: Fate) -> &mut Self;
     /// Hands the packet to a queue.
     fn queue(&mut self, number: u16, by: QueueBy) -> &mut Self;
     /// Looks the registers up in a set.
@@ -405,6 +462,13 @@ impl FlowRule for Rule<'_> {
             self.payload(TRANSPORT_HEADER, 0, 2, REGISTER[0]).compare(EQUAL, REGISTER[0], &port);
         }
         self
+    }
+
+    fn meet(&mut self, fate: Fate) -> &mut Self {
+        match fate {
+            Fate::Queue(number, by) => self.set_meta(META_PRIORITY, REGISTER[0], &SEEN.to_ne_bytes()).queue(number, by),
+            Fate::Drop(_) => self.verdict(DROP, None),
+        }
     }
 
     /// Kernels have the expression `queue`, the target `NFQUEUE` of iptables, or both.

@@ -50,6 +50,7 @@ impl Control {
         self.claim.update(&claims)?;
         self.will.update(&claims);
         self.divert(&claims);
+        self.will.divert(self.diversion.installed());
         self.claims = claims;
         self.send_territory();
         self.attach(&self.claims)

@@ -152,7 +152,7 @@ impl Control {
                 }
                 self.serve(request);
             }
-            self.will.tend(&self.claim, Instant::now());
+            self.will.tend(&self.claim, self.diversion.installed(), Instant::now());
             self.wait();
         }
     }

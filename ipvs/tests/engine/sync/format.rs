@@ -54,6 +54,15 @@ fn packed<'e>(format: Format, entries: impl IntoIterator<Item = Entry<'e>>) -> V
     sent
 }
 
+/// The same with all records at once.
+fn packed_together<'e>(format: Format, entries: impl IntoIterator<Item = Entry<'e>>) -> Vec<Vec<u8>> {
+    let (mut packer, mut sent, mut records) = (Packer::new(format), Vec::new(), Vec::new());
+    entries.into_iter().for_each(|entry| entry.encode(&mut records));
+    packer.push_all(&records, Instant::now(), &mut |datagram| sent.push(datagram.to_vec()));
+    packer.flush(&mut |datagram| sent.push(datagram.to_vec()));
+    sent
+}
+
 fn format(version: Version, longest: usize) -> Format {
     Format { version, syncid: 7, longest, patience: Format::PATIENCE }
 }
@@ -81,6 +90,7 @@ fn forty_entries_fill_a_datagram_of_an_ethernet() {
 fn the_count_has_one_byte() {
     let sent = packed(format(Version::V1, 65_507), (0..300).map(entry));
     assert_eq!(sent.iter().map(|d| d[4]).collect::<Vec<_>>(), [255, 45]);
+    assert_eq!(packed_together(format(Version::V1, 65_507), (0..300).map(entry)), sent);
 }
 
 #[test]
@@ -235,6 +245,14 @@ proptest! {
     ) {
         let entries: Vec<_> = parts.iter().map(made).collect();
         let sent = packed(format(Version::V1, longest), entries.iter().copied());
+        prop_assert_eq!(&packed_together(format(Version::V1, longest), entries.iter().copied()), &sent);
+        let mut rest = sent.concat();
+        for datagram in &sent {
+            let (first, others) = Message::split_datagram(&rest).unwrap();
+            prop_assert_eq!(first, datagram.as_slice());
+            rest = others.to_vec();
+        }
+        prop_assert_eq!(Message::split_datagram(&rest), None);
         prop_assert!(sent.iter().all(|datagram| datagram.len() <= longest));
         let back: Vec<_> = sent.iter().flat_map(|datagram| Message::parse(datagram).unwrap().entries()).collect();
         prop_assert_eq!(back, entries);
@@ -245,6 +263,7 @@ proptest! {
         let parts: Vec<_> = parts.into_iter().map(|(parts, ends)| (parts, ends, None)).collect();
         let entries: Vec<_> = parts.iter().map(made).collect();
         let sent = packed(format(Version::V0, 1472), entries.iter().copied());
+        prop_assert_eq!(&packed_together(format(Version::V0, 1472), entries.iter().copied()), &sent);
         let back: Vec<_> = sent.iter().flat_map(|datagram| Message::parse(datagram).unwrap().entries()).collect();
         prop_assert_eq!(back.len(), entries.len());
         for (back, sent) in back.iter().zip(&entries) {

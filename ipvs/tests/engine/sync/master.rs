@@ -205,6 +205,29 @@ fn at_once_tells_again_before_a_quarter_of_the_time_is_over() {
     assert_eq!(tellings, [1, 2, 25, 48], "each 225 of 900 seconds, with a packet each ten");
 }
 
+/// What a flood of SYNs leaves of the allowance does not hold up connections that are established.
+#[test]
+fn half_open_connections_are_told_up_to_so_many() {
+    let mut world = world(at_once());
+    let open = |world: &mut World| {
+        for flags in ["A", "R"] {
+            world.client(50, 1000, flags);
+        }
+        told(&mut world.director);
+        world.client(50, 1000, "S");
+        told(&mut world.director)
+    };
+    let of_row = (0..SyncSettings::HALF_OPEN_IN_A_ROW).filter(|_| !open(&mut world).is_empty()).count();
+    assert_eq!(of_row, SyncSettings::HALF_OPEN_IN_A_ROW as usize);
+    assert_eq!(open(&mut world), [""; 0], "the allowance is used up");
+    world.client(50, 1000, "S");
+    assert_eq!(told(&mut world.director), [""; 0]);
+    world.client(50, 1000, "A");
+    assert!(told(&mut world.director)[0].contains(" 1 0 900"), "established");
+    world.wait(1);
+    assert!(open(&mut world)[0].contains(" 3 0 60"), "half open");
+}
+
 #[test]
 fn a_full_outbox_refuses_and_a_later_packet_tells() {
     let config = service(Protocol::Tcp, "10.0.0.100:80".parse().unwrap(), SchedulerKind::Rr);
