@@ -15,9 +15,9 @@ use crate::stats::Stats;
 use crate::verdict::HopId;
 
 /// A TCP connection is offered when its client has sent so many packets, at most 255, and the server has answered after
-/// the handshake. Three is the earliest: SYN, ACK, request. The earlier, the fewer packets are under way when the
-/// kernel begins to overtake the driver; the later, the fewer short connections pay for entering the kernel's tables and
-/// leaving them with nothing carried. With five a client has acknowledged twice after its request.
+/// the handshake. Three is the earliest: SYN, ACK, request; fewer mean the same. The earlier, the more of a connection is
+/// carried; the later, the fewer short connections pay for entering the kernel's tables and leaving them with nothing
+/// carried. With five a client has sent two packets after its request.
 const TCP_PACKETS: u8 = 5;
 /// The same of UDP, where every question to a name server is a connection of its own.
 const UDP_PACKETS: u8 = 8;

@@ -1,7 +1,7 @@
 //! What the kernel carries for the worker: which connections, what they are credited with, and when that ends.
 //!
-//! A connection that the director offers gets a slot, and its flows enter the kernel's tables at the end of the turn, when the packets
-//! before have been sent. About once a second a round reads what was carried, some slots a turn; questions about connections and counters wait for a round of their own. Whatever may have
+//! A connection that the director offers gets a slot, and its flows enter the kernel's tables at the end of a turn that leaves the ring empty:
+//! otherwise what is carried would overtake what waits there. About once a second a round reads what was carried, some slots a turn; questions about connections and counters wait for a round of their own. Whatever may have
 //! changed for all flows at once makes all of them void, by one store; the round after that gives their slots back, and
 //! their next packets offer the connections again.
 
@@ -23,6 +23,8 @@ pub(super) use voids::changes_ways;
 pub(super) const CONNECTIONS: u32 = 1 << 16;
 /// Connections that may begin to be carried in one turn, as many as packets in a batch.
 const ENTERING: usize = 64;
+/// How long flows wait at most for an empty ring.
+const ENTERS_WITHIN: Duration = Duration::from_millis(5);
 /// From one round to the next: no carried connection times out sooner than ten of these.
 const ROUND: Duration = Duration::from_secs(1);
 /// Slots that are read between two batches of packets: some tens of microseconds.
@@ -110,6 +112,8 @@ pub(super) struct Carrying {
     free: VecDeque<u32>,
     numbers: HashMap<ConnectionId, u32>,
     entering: Vec<(u32, Legs)>,
+    /// When the first of them was accepted.
+    entering_since: Instant,
     epoch: u64,
     /// The slot that the round reads next; none between two rounds.
     hand: Option<usize>,
@@ -127,6 +131,7 @@ impl Carrying {
             free: VecDeque::with_capacity(most),
             numbers: HashMap::with_capacity(most),
             entering: Vec::with_capacity(ENTERING),
+            entering_since: now,
             epoch: 0,
             hand: None,
             due: now,
@@ -149,7 +154,7 @@ impl Carrying {
         (!self.numbers.is_empty()).then_some(self.due)
     }
 
-    /// Has a connection carried from the end of the turn on; with no room its next packets offer it again.
+    /// Has a connection carried as soon as the ring is empty; with no room its next packets offer it again.
     fn accept(&mut self, director: &mut Director, connection: ConnectionId, legs: Legs, now: Instant) {
         if self.entering.len() >= ENTERING || !director.carry(connection) {
             return;
@@ -158,6 +163,9 @@ impl Carrying {
         let Some(number) = self.place(slot) else { return director.recall(connection) };
         tallies(number).into_iter().for_each(|tally| self.kernel.clear(tally));
         self.numbers.insert(connection, number);
+        if self.entering.is_empty() {
+            self.entering_since = now;
+        }
         self.entering.push((number, legs));
     }
 
@@ -171,8 +179,11 @@ impl Carrying {
         Some(number)
     }
 
-    /// Has what was accepted carried.
-    fn enter(&mut self, director: &mut Director, now: Instant) {
+    /// Has what was accepted carried, if nothing of it waits in the ring, or it has done so for long.
+    fn enter(&mut self, director: &mut Director, ring_is_empty: bool, now: Instant) {
+        if !ring_is_empty && now.saturating_duration_since(self.entering_since) < ENTERS_WITHIN {
+            return;
+        }
         while let Some((number, legs)) = self.entering.pop() {
             if self.add(number, &legs) {
                 continue;

@@ -27,14 +27,13 @@ impl Engine {
     }
 
     /// The turn's end: flows begin and end, and some slots are read. True while there is more to read.
-    pub(in crate::dataplane) fn tend_carriage(&mut self, now: Instant) -> bool {
+    pub(in crate::dataplane) fn tend_carriage(&mut self, ring_is_empty: bool, now: Instant) -> bool {
         let Some(carrying) = &mut self.carrying else { return false };
         if self.director.has_carriage_news() {
             carrying.settle(&mut self.director, now);
         }
-        let busy = carrying.go_round(&mut self.director, now);
-        carrying.enter(&mut self.director, now);
-        busy
+        carrying.enter(&mut self.director, ring_is_empty, now);
+        carrying.go_round(&mut self.director, now)
     }
 
     /// Has everything that was carried before credited by the end of the round that begins.

@@ -116,9 +116,8 @@ impl Worker {
     }
 
     fn turn(&mut self) -> bool {
-        let busy = self.carrying.go_round(&mut self.director, self.now);
-        self.carrying.enter(&mut self.director, self.now);
-        busy
+        self.carrying.enter(&mut self.director, true, self.now);
+        self.carrying.go_round(&mut self.director, self.now)
     }
 
     fn counted(&self) -> u64 {
@@ -234,6 +233,17 @@ fn a_void_ends_all_at_once_and_their_next_packets_enter_anew() {
     worker.establish(0);
     worker.turns();
     assert_eq!(worker.carrying.connections(), 1);
+}
+
+#[test]
+fn nothing_overtakes_what_waits_in_the_ring_unless_it_never_ends() {
+    let mut worker = Worker::new();
+    worker.establish(1);
+    worker.carrying.enter(&mut worker.director, false, worker.now);
+    assert!(worker.kernel.slots().is_empty());
+    worker.now += ENTERS_WITHIN;
+    worker.carrying.enter(&mut worker.director, false, worker.now);
+    assert_eq!(worker.kernel.slots(), [0]);
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl<F: Fn() -> Director> Worker<F> {
     /// As [`Self::serve_sync`]; answers what waited for everything carried to be credited.
     pub(super) fn serve_carriage(&mut self, engine: &mut Engine, now: Instant) -> usize {
         self.questions.begin(engine);
-        let mut busy = engine.tend_carriage(now);
+        let mut busy = engine.tend_carriage(self.frames.ring.info(0).is_none(), now);
         if !busy && !self.questions.is_empty() {
             std::mem::take(&mut self.questions.asked).into_iter().for_each(|question| self.answer(question, engine));
             busy = !self.questions.is_empty();
@@ -75,7 +75,7 @@ impl<F: Fn() -> Director> Worker<F> {
         let now = Instant::now();
         if commands.iter().any(|command| matches!(command, Command::Zero(_))) {
             engine.read_carriage();
-            while engine.tend_carriage(now) {}
+            while engine.tend_carriage(false, now) {}
         }
         while !self.questions.is_empty() {
             self.serve_carriage(engine, now);
