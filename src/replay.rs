@@ -88,6 +88,9 @@ fn replay(mut director: Director, capture: &Path) -> Result<(), String> {
 
 fn line(director: &mut Director, captured: &Captured, now: Instant) -> String {
     let Some((packet, kept)) = captured.ip_packet() else { return "no IP packet".to_owned() };
+    if kept < header_length(packet) {
+        return format!("IP packet of {} bytes: the capture holds too little of it", packet.len());
+    }
     let before = describe(packet);
     if kept < needed(packet) {
         return format!("{before}: the capture holds too little of it");
@@ -99,6 +102,12 @@ fn line(director: &mut Director, captured: &Captured, now: Instant) -> String {
     let mut frame = Frame { packet: &mut bytes, checksum_partial: false, gso_size: 0 };
     let verdict = director.receive(&mut frame, Ingress { client_hop: HopId(1), mark: 0 }, now);
     format!("{before}: {}", outcome(&verdict, &bytes))
+}
+
+/// Length of an IP header without options.
+fn header_length(packet: &[u8]) -> usize {
+    let whole = if packet.first().is_some_and(|byte| byte >> 4 == 6) { 40 } else { 20 };
+    whole.min(packet.len())
 }
 
 /// How much of a packet the engine reads. Of ICMP it is all: there is a checksum to be right.
@@ -117,7 +126,8 @@ fn needed(packet: &[u8]) -> usize {
 /// `10.0.0.50:1000 > 10.0.0.100:80 TCP [S] 40 bytes`.
 fn describe(packet: &[u8]) -> String {
     let v6 = packet.first().is_some_and(|byte| byte >> 4 == 6);
-    let (protocol, first) = upper_layer(packet).unwrap_or_default();
+    let layer = upper_layer(packet);
+    let (protocol, first) = layer.unwrap_or_default();
     let known = Protocol::ALL.into_iter().find(|known| known.number() == protocol && first.is_some());
     let l4 = first.unwrap_or_default();
     let end = |source: bool| {
@@ -134,9 +144,10 @@ fn describe(packet: &[u8]) -> String {
         Some(Protocol::Tcp) => write!(text, "TCP [{}]", flags(packet.get(l4 + 13).copied().unwrap_or_default())),
         Some(known) => write!(text, "{known}"),
         None if protocol == 1 || protocol == 58 => write!(text, "ICMP"),
+        None if layer.is_none() => write!(text, "unknown protocol"),
         None => write!(text, "protocol {protocol}"),
     };
-    if first.is_none() {
+    if layer.is_some() && first.is_none() {
         text += " later fragment";
     }
     let _ = write!(text, " {} bytes", packet.len());
@@ -230,6 +241,12 @@ mod tests {
             "10.0.0.50:1000 > 10.0.0.100:80 TCP [S] 40 bytes: to server 10.1.0.1 as 10.0.0.50:1000 > 10.1.0.1:8080 TCP [S] 40 bytes"
         );
         assert_eq!(replayed(&[0; 60]), "no IP packet");
+        let cut = |kept| Captured { kept, ..captured(&syn(2)) };
+        let mut replayed_cut = |kept| line(&mut director, &cut(kept), now);
+        assert_eq!(replayed_cut(33), "IP packet of 40 bytes: the capture holds too little of it");
+        assert!(replayed_cut(53).ends_with("TCP [S] 40 bytes: the capture holds too little of it"));
+        assert!(replayed_cut(54).contains("to server"));
+        let mut replayed = |frame: &[u8]| line(&mut director, &captured(frame), now);
         for length in 0..54 {
             replayed(&syn(2)[..length]);
         }

@@ -101,6 +101,8 @@ reasons! {
     PassReason {
         /// Neither IPv4 nor IPv6, or shorter than its headers claim.
         Malformed => "malformed packet",
+        /// IPv6 with eight extension headers or more, or with one that leads by way of another host.
+        Extensions => "extension headers that are not followed",
         /// A protocol that no service can have.
         OtherProtocol => "protocol without services",
         /// A fragment.

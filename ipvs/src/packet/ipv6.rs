@@ -64,7 +64,7 @@ fn skip_extensions(packet: &[u8], header: &mut Header<Ipv6Addr>) -> Result<(), P
             return Ok(());
         }
     }
-    Err(PassReason::Malformed)
+    Err(PassReason::Extensions)
 }
 
 /// The length of the extension header at `l4`, or none if it is a transport header.
@@ -74,6 +74,7 @@ fn extension_length(packet: &[u8], header: &mut Header<Ipv6Addr>) -> Result<Opti
         (0 | 60, Some(fields)) => Ok(Some(8 + usize::from(fields[1]) * 8)),
         // A routing header with segments left: the destination is only a stop on the way.
         (43, Some(fields)) if fields[3] == 0 => Ok(Some(8 + usize::from(fields[1]) * 8)),
+        (43, Some(_)) => Err(PassReason::Extensions),
         (44, Some(fields)) => {
             header.fragment = fragment(fields);
             Ok(Some(8))
@@ -177,14 +178,14 @@ mod tests {
     #[test]
     fn a_stop_on_the_way_is_not_the_destination() {
         let routing = |segments_left: u8| [17, 0, 0, segments_left, 0, 0, 0, 0];
-        assert_eq!(parsed(43, &[&routing(1)]), Err(PassReason::Malformed));
+        assert_eq!(parsed(43, &[&routing(1)]), Err(PassReason::Extensions));
         assert_eq!(parsed(43, &[&routing(0)]), Ok((17, 48, Fragment::Whole)));
     }
 
     #[test]
     fn what_lies_about_its_length_is_malformed() {
         assert_eq!(parsed(60, &[&[17, 200, 0, 0, 0, 0, 0, 0]]), Err(PassReason::Malformed));
-        assert_eq!(parsed(0, &[[0; 8].as_slice(); 9]), Err(PassReason::Malformed), "too many extension headers");
+        assert_eq!(parsed(0, &[[0; 8].as_slice(); 9]), Err(PassReason::Extensions), "too many extension headers");
         let mut cut = packet(17, &[]);
         cut.pop();
         assert_eq!(parse(&cut), Err(PassReason::Malformed));

@@ -366,3 +366,38 @@ fn a_thousand_addresses_keep_their_servers() {
     };
     assert_eq!(servers(), servers());
 }
+
+/// A day and a tick.
+const TOMORROW: u64 = 24 * 60 * 60 * 64 + 1;
+
+impl Bench {
+    fn end_all(&mut self, servers: u32) {
+        for number in 0..servers {
+            let destination = self.registry.destination_mut(number).unwrap();
+            (destination.active, destination.inactive) = (0, 0);
+        }
+    }
+}
+
+/// Not recorded, as it takes a day: by the rules of ip_vs_lblcr.c.
+#[test]
+fn a_set_that_stays_the_same_loses_its_busiest_server() {
+    let mut bench = Bench::new("lblcr", SchedulerFlags::default(), Load::Held).with_weights(&[1, 1, 1]);
+    assert_eq!(bench.run(7), "3322111", "the set grows while there are idle servers");
+    bench.end_all(3);
+    bench.now = TOMORROW / 2;
+    assert_eq!(bench.run(1), "1");
+    bench.end_all(3);
+    bench.now = TOMORROW;
+    assert_eq!(bench.run(6), "123232", "the first of equals is chosen once more, and is out of the set then");
+}
+
+#[test]
+fn an_address_without_connections_for_a_day_is_forgotten() {
+    let mut bench = Bench::new("lblc", SchedulerFlags::default(), Load::Closed).with_weights(&[1, 1]);
+    assert_eq!(bench.run(2), "22");
+    bench.now = TOMORROW - 1;
+    assert_eq!(bench.run(1), "2");
+    bench.now += TOMORROW;
+    assert_eq!(bench.run(1), "1");
+}
