@@ -317,8 +317,9 @@ fn the_host_resets_what_has_no_connection() {
     let remove = |address: &str| Command::RemoveDestination { service, address: address.parse().unwrap(), port: 8080 };
     let forget = Command::SetSettings(Settings { expire_nodest_conn: true, ..Settings::default() });
     site.apply(vec![forget, remove("10.1.0.1"), remove("10.1.0.2")]);
-    stream.write_all(b"anybody there?").unwrap();
-    assert_eq!(stream.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    // On a busy machine a late acknowledgement has been answered already.
+    let reset = stream.write_all(b"anybody there?").and_then(|()| stream.read(&mut [0; 1])).unwrap_err();
+    assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
     assert!(site.resets_by_host() > 0);
     assert!(site.snapshot().driver.reinjected > 0);
 }
