@@ -224,11 +224,10 @@ enum Kind {
 fn is_half_open(state: State) -> bool {
     use State::{
         None, SctpCookie, SctpCookieEchoed, SctpCookieReplied, SctpCookieSent, SctpCookieWait, SctpInit, SctpInit1,
-        SynRecv, SynSent,
+        SynAck, SynRecv, SynSent,
     };
-    let tcp = matches!(state, None | SynSent | SynRecv);
-    let first = matches!(state, SctpInit1 | SctpInit);
-    tcp || first || matches!(state, SctpCookieSent | SctpCookieReplied | SctpCookieWait | SctpCookie | SctpCookieEchoed)
+    let first = matches!(state, None | SynSent | SynRecv | SynAck | SctpInit1 | SctpInit);
+    first || matches!(state, SctpCookieSent | SctpCookieReplied | SctpCookieWait | SctpCookie | SctpCookieEchoed)
 }
 
 impl Subject {
