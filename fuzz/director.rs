@@ -1,9 +1,9 @@
 //! What the fuzz target `director` does. The engine's tests run the same function over random bytes.
 
 use standfast_ipvs::{
-    ClientTold, DestinationConfig, Director, Forwarding, Frame, FullNat, HopId, IcmpError, Ingress, Options,
-    Persistence, PersistenceEngine, Protocol, SchedulerFlags, SchedulerKind, ServiceConfig, ServiceId, ServiceKey,
-    Tunnel, TunnelChecksum, TunnelKind, Verdict,
+    ClientTold, ConnReuse, Defence, DestinationConfig, Director, Forwarding, Frame, FullNat, HopId, IcmpError, Ingress,
+    Options, Persistence, PersistenceEngine, Protocol, SchedulerFlags, SchedulerKind, ServiceConfig, ServiceId,
+    ServiceKey, Settings, Tunnel, TunnelChecksum, TunnelKind, Verdict,
 };
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -72,6 +72,7 @@ pub fn director(mut bytes: &[u8]) {
         match step % 8 {
             0 => now += Duration::from_millis(u64::from(number) * 10),
             1 => director.handle_timeout(now),
+            2 if low & 0x80 != 0 => director.set_settings(settings(low)),
             2 => turn(&mut director, ids[usize::from(high) % ids.len()], low),
             _ => {
                 let (packet, rest) = bytes.split_at(usize::from(number).min(bytes.len()));
@@ -87,6 +88,21 @@ pub fn director(mut bytes: &[u8]) {
         }
     }
     assert_eq!(director.connection_count(), 0);
+}
+
+/// A bit for each of the kernel's settings.
+fn settings(bits: u8) -> Settings {
+    let on = |bit: u8| bits >> bit & 1 != 0;
+    let defence = |bit| if on(bit) { Defence::Always } else { Defence::Never };
+    Settings {
+        expire_nodest_conn: on(0),
+        expire_quiescent_template: on(1),
+        sloppy_tcp: on(2),
+        secure_tcp: defence(3),
+        drop_entry: defence(4),
+        conn_reuse_mode: if on(5) { ConnReuse::HalfOver } else { ConnReuse::Never },
+        ..Settings::default()
+    }
 }
 
 /// Removes a server, or puts it back.
