@@ -79,7 +79,7 @@ fn report(size: &Size, name: &str, told: &Run, alone: &Run) {
     let sender = told.each(&told.master, "sync-master");
     let (receiver, table) = (told.each(&told.backup, "sync-backup"), told.each(&told.backup, "dataplane"));
     let share = |nanoseconds: f64| nanoseconds * size.rate as f64 / 1e7;
-    println!("{name}, ns a connection (two entries each), and the share of one core at {} a second:", size.rate);
+    println!("{name}, ns a connection, and the share of one core at {} a second:", size.rate);
     for (side, parts, sum) in [
         ("master", format!("sync-master {sender:.0}, dataplane {extra:.0} more than told nobody"), sender + extra),
         ("backup", format!("sync-backup {receiver:.0}, dataplane {table:.0}"), receiver + table),
