@@ -6,13 +6,14 @@ use standfast_labkit::Process;
 use std::fmt::Write;
 
 /// What is measured, plain forwarding first.
-pub(super) const PATHS: [Path; 6] = [
+pub(super) const PATHS: [Path; 7] = [
     Path { name: "plain forwarding", target: "10.1.0.1", udp: true, start: |_| Vec::new() },
     Path { name: "nftables DNAT", target: "10.0.0.100", udp: true, start: nftables },
     Path { name: "HAProxy, TCP mode", target: "10.0.0.100", udp: false, start: haproxy },
     Path { name: "nginx stream", target: "10.0.0.100", udp: true, start: nginx },
     Path { name: "Standfast", target: "10.0.0.100", udp: true, start: |site| standfast(site, "") },
-    Path { name: "Standfast, lvs_busy_poll 0", target: "10.0.0.100", udp: true, start: sleeping },
+    Path { name: "Standfast, lvs_busy_poll 50", target: "10.0.0.100", udp: true, start: looking },
+    Path { name: "Standfast, lvs_offload off", target: "10.0.0.100", udp: true, start: alone },
 ];
 
 /// Programs that run while a path is measured.
@@ -74,8 +75,13 @@ fn nginx(site: &Site) -> Running {
     vec![site.director.start("nginx", ["-c", file.to_str().unwrap()]).unwrap()]
 }
 
-fn sleeping(site: &Site) -> Running {
-    standfast(site, "global_defs {\n lvs_busy_poll 0\n}\n")
+fn looking(site: &Site) -> Running {
+    standfast(site, "global_defs {\n lvs_busy_poll 50\n}\n")
+}
+
+/// The engine alone, as where no eBPF program may carry packets.
+fn alone(site: &Site) -> Running {
+    standfast(site, "global_defs {\n lvs_offload off\n}\n")
 }
 
 fn standfast(site: &Site, globals: &str) -> Running {

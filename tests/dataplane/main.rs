@@ -127,7 +127,7 @@ fn nat_tcp_is_spread_in_turn() {
 /// The worker finds packets, orders and the end as it does when it sleeps.
 fn a_worker_that_looks_instead_of_sleeping() {
     let busy_poll = Duration::from_millis(20);
-    let site = Site::started(add_addresses, Options { busy_poll, ..Options::default() });
+    let site = Site::started(add_addresses, Options { busy_poll: Some(busy_poll), ..Options::default() });
     serve_udp(&site.servers[0], "0.0.0.0:8080", "web1");
     site.answer_through_director();
     let id = service(Protocol::Udp, VIP, 80);

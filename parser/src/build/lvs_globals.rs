@@ -29,7 +29,7 @@ impl<'t> Builder<'t> {
             "rs_init_notifies" => globals.rs_init_notifies = item.switch(),
             "web_address" => self.web_address(item),
             "lvs_sysctl" => self.lvs_sysctl(item),
-            "lvs_busy_poll" => globals.lvs_busy_poll = microseconds(item).unwrap_or(globals.lvs_busy_poll),
+            "lvs_busy_poll" => globals.lvs_busy_poll = microseconds(item).or(globals.lvs_busy_poll),
             "lvs_offload" => globals.lvs_offload = item.switch(),
             "no_checker_emails" => globals.no_checker_emails = item.switch(),
             _ => return self.sync_tuning(item) || self.nftables_keyword(item),

@@ -142,8 +142,9 @@ pub struct Globals {
     pub lvs_backend: LvsBackend,
     /// `lvs_sysctl`; what is missing is the kernel's default.
     pub lvs_sysctls: BTreeMap<LvsSysctl, u32>,
-    /// `lvs_busy_poll`: how long the forwarding thread looks for packets at most before it sleeps; 50 microseconds.
-    pub lvs_busy_poll: Duration,
+    /// `lvs_busy_poll`: how long the forwarding thread looks for packets at most before it sleeps. Unless it is written, not at all where the kernel
+    /// carries connections, and 50 microseconds elsewhere.
+    pub lvs_busy_poll: Option<Duration>,
     /// `lvs_offload`: the kernel carries the plain packets of established connections, where it can.
     pub lvs_offload: bool,
     /// `web_address`: where metrics and the status page are served; nowhere when absent.
@@ -171,9 +172,6 @@ pub struct Globals {
 }
 
 impl Globals {
-    /// `lvs_busy_poll` unless it is written.
-    pub const BUSY_POLL: Duration = Duration::from_micros(50);
-
     /// Where addresses stand whose lines and instances name no interface: `default_interface`, or eth0.
     #[must_use]
     pub fn fallback_interface(&self) -> &str {
@@ -248,7 +246,7 @@ impl Default for Globals {
             lvs_timeouts: LvsTimeouts::default(),
             lvs_backend: LvsBackend::Embedded,
             lvs_sysctls: BTreeMap::new(),
-            lvs_busy_poll: Self::BUSY_POLL,
+            lvs_busy_poll: None,
             lvs_offload: true,
             web_address: None,
             child_wait_time: Duration::from_secs(5),

@@ -92,9 +92,7 @@ impl Printer {
                 self.line(&format!("lvs_sysctl {name} {value}"));
             }
         }
-        if globals.lvs_busy_poll != Globals::BUSY_POLL {
-            self.value("lvs_busy_poll", globals.lvs_busy_poll.as_micros());
-        }
+        self.optional("lvs_busy_poll", globals.lvs_busy_poll.map(|time| time.as_micros()));
         if !globals.lvs_offload {
             self.switch("lvs_offload", false);
         }

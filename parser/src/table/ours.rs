@@ -16,7 +16,7 @@ keywords! { GLOBAL_EXTRAS {
     k("lvs_sync_at_once", Switch, "[BOOL]", "on", "directors of this kind are told of a connection with its first packet", 3).ours();
     k("lvs_sync_key", Word, "SECRET / hex:DIGITS / file:PATH", "none", "32 to 64 octets; datagrams are signed (HMAC-SHA-256), others and replays are refused", 3).ours();
     k("lvs_sysctl", Words, "NAME VALUE ...", "the kernel's", "settings of the embedded engine by their names in net.ipv4.vs: expire_nodest_conn, drop_entry, ...; see docs/forwarding.md", 3).ours();
-    k("lvs_busy_poll", integer(0, 100_000), "MICROSECONDS", "50", "the forwarding thread looks for packets this long at most before it sleeps, while they come that close; 0 never", 3).ours();
+    k("lvs_busy_poll", integer(0, 100_000), "MICROSECONDS", "50, or 0 where the kernel carries connections", "the forwarding thread looks for packets this long at most before it sleeps, while they come that close; 0 never", 3).ours();
     k("lvs_offload", Switch, "[BOOL]", "on", "the kernel carries the plain packets of established connections, where it can (Linux 6.6); off leaves all to the forwarding thread", 3).ours();
     k("web_address", Word, "ADDRESS[:PORT]", "off", "serves metrics, health and a status page there, on port 9650 unless another is named", 3).ours();
 } }
