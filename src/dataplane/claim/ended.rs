@@ -1,6 +1,7 @@
 //! Tables that killed processes have left behind, once they are without effect.
 
 use std::io;
+use std::path::Path;
 
 use nix::sys::socket::SockProtocol;
 
@@ -17,10 +18,29 @@ const LIST: u16 = 3;
 /// # Errors
 /// What the kernel says.
 pub(super) fn sweep() -> io::Result<()> {
+    sweep_if(|_| false)
+}
+
+/// The same at an orderly end, and those whose process is gone: nobody waits for another director any more. A process of another PID
+/// namespace is taken for gone; it writes its table anew.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn sweep_orphans() -> io::Result<()> {
+    sweep_if(is_orphan)
+}
+
+/// Whether no process has the number in a table's name.
+fn is_orphan(table: &str) -> bool {
+    let number = table.trim_start_matches(WILL).trim_start_matches('-').split('-').next();
+    number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+}
+
+fn sweep_if(dead: impl Fn(&str) -> bool) -> io::Result<()> {
     let mut socket = Socket::open(SockProtocol::NetlinkNetFilter, 0)?;
     for family in [FAMILY_NETDEV, FAMILY_INET] {
         for table in wills(&mut socket, family)? {
-            if has_ended(&mut socket, family, &table)? {
+            if dead(&table) || has_ended(&mut socket, family, &table)? {
                 let mut batch = Batch::of_family(&table, family);
                 batch.delete();
                 socket.exchange(&batch.finish(), |_| ())?;

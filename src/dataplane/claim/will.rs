@@ -115,8 +115,11 @@ impl Will {
 }
 
 impl Drop for Will {
-    /// An orderly end leaves nothing.
+    /// An orderly end leaves nothing, of a predecessor that was killed just now neither.
     fn drop(&mut self) {
         self.revoke();
+        if let Err(error) = ended::sweep_orphans() {
+            tracing::debug!(%error, "what killed daemons have left behind is not looked through");
+        }
     }
 }
