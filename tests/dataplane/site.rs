@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub const VIP: &str = "10.0.0.100";
 pub const VIP6: &str = "fd00::100";
-pub const PATIENCE: Duration = Duration::from_secs(8);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Site {
     pub client: Host,
